@@ -1,0 +1,159 @@
+"""Composition: an engine with its listeners, from settings to a clean end. The one place where layers are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from jupyter_pyserve.engine.logs import TritonFormatter
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.settings import EngineSettings, ListenSettings
+from jupyter_pyserve.transports.http.head import Gate
+from jupyter_pyserve.transports.http.server import HttpServer, bind_tcp, is_loopback
+from jupyter_pyserve.transports.lane.server import LaneServer
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """A service and everything that listens for it."""
+
+    def __init__(self, settings: EngineSettings, listen: ListenSettings, *, announce: bool) -> None:
+        self._settings = settings
+        self._listen = listen
+        self._announce = announce
+        self.service = Service(
+            settings, output=sys.stderr if announce else sys.stdout, runtime_dir=listen.runtime_dir
+        )
+        self._servers: list[HttpServer] = []
+        self._lanes: LaneServer | None = None
+        self._stop = asyncio.Event()
+        self._signal = 0
+
+    async def run(self) -> int:
+        """Serve until told to stop; the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal, number)
+        if self._announce:
+            self._stop_with_stdin()
+        try:
+            await self._start()
+        except PyServeError as error:
+            print(f"error: creating server: {error.code.name.capitalize()} - {error.message}", file=sys.stderr)
+            await self._close()
+            return 1
+        self._say_ready()
+        await self._stop.wait()
+        if self._signal:
+            print(f"Signal ({self._signal}) received.", file=sys.stderr, flush=True)
+        return await self._close()
+
+    async def _start(self) -> None:
+        listen = self._listen
+        tcp = None
+        if listen.http_port is not None:
+            tcp = bind_tcp(listen.http_address, listen.http_port, reuse_port=listen.reuse_http_port)
+            host = "localhost" if listen.http_address == "0.0.0.0" else listen.http_address  # noqa: S104
+            self.service.urls["http_url"] = f"http://{host}:{tcp.getsockname()[1]}"
+        if listen.http_fd is not None:
+            await self._serve(socket.socket(fileno=listen.http_fd), Gate(trusted=True))
+        if listen.lane_fd is not None:
+            self._lanes = LaneServer(self.service, socket.socket(fileno=listen.lane_fd))
+        await self.service.start()
+        if tcp is not None:
+            await self._serve(tcp, Gate(token=listen.token, loopback=is_loopback(listen.http_address)))
+            _log.info("Started HTTPService at %s:%d", listen.http_address, tcp.getsockname()[1])
+
+    async def _serve(self, sock: socket.socket, gate: Gate) -> None:
+        server = HttpServer(self.service, gate)
+        await server.listen(sock)
+        self._servers.append(server)
+
+    def _say_ready(self) -> None:
+        url = self.service.urls["http_url"]
+        if self._announce:
+            print(json.dumps({"event": "ready", "pid": os.getpid(), "http_url": url}), flush=True)
+
+    def _on_signal(self, number: int) -> None:
+        self._signal = number
+        self._stop.set()
+
+    def _stop_with_stdin(self) -> None:
+        """Stop when standard input ends: whoever started this engine holds the other end, and dies with it."""
+
+        def readable() -> None:
+            with contextlib.suppress(BlockingIOError):
+                if not os.read(0, 4096):
+                    asyncio.get_running_loop().remove_reader(0)
+                    self._stop.set()
+
+        os.set_blocking(0, False)
+        asyncio.get_running_loop().add_reader(0, readable)
+
+    async def _close(self) -> int:
+        """Named phases: stop accepting, answer what is being answered, unload, end the processes."""
+        timeout_s = self._settings.exit_timeout_s
+        self.service.accepting = False
+        _log.info("Waiting for in-flight requests to complete.")
+
+        async def phases() -> None:
+            await asyncio.gather(*(server.close(timeout_s) for server in self._servers))
+            if self._lanes is not None:
+                self._lanes.close()
+            await self.service.close()
+
+        try:
+            await asyncio.wait_for(phases(), timeout_s + 10)
+        except asyncio.TimeoutError:
+            _log.error("Exit timeout expired. Exiting immediately.")
+            return 1
+        _log.info("All models are stopped, unloading models")
+        return 0
+
+
+def set_up_logging(settings: EngineSettings) -> None:
+    """The engine's log: Triton's format, on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TritonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if settings.log_verbose else logging.INFO)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def run(settings: EngineSettings, listen: ListenSettings, *, announce: bool = False) -> int:
+    """Run an engine in this process until it is told to stop; `announce` is for whoever started it as a child."""
+    set_up_logging(settings)
+    if listen.runtime_dir is not None and listen.token:
+        _write_token(Path(listen.runtime_dir, "token"), listen.token)
+
+    async def main() -> int:
+        return await Engine(settings, listen, announce=announce).run()
+
+    return _run_loop(main())
+
+
+def _write_token(path: Path, token: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(token)
+
+
+def _run_loop(main: Coroutine[Any, Any, int]) -> int:
+    """On uvloop where there is one: it halves what a request costs the loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    return int(uvloop.run(main))

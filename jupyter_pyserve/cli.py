@@ -1,0 +1,183 @@
+"""The `pyserve` command: `pyserve serve` takes Triton's options, `pyserve engine` is what the Jupyter extension starts.
+
+Parses words into settings and nothing else. Options whose feature this server does not have are accepted, and it says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings
+
+#: Triton's options that have no effect here (yet): name -> whether it takes a value.
+_WITHOUT_EFFECT = (
+    "repository-poll-secs", "model-load-retry-count", "model-namespacing", "http-thread-count",
+    "http-header-forward-pattern", "http-restricted-api", "allow-grpc", "grpc-address", "grpc-port", "reuse-grpc-port",
+    "grpc-header-forward-pattern", "grpc-restricted-protocol", "grpc-infer-allocation-pool-size",
+    "grpc-infer-thread-count", "grpc-max-response-pool-size", "grpc-use-ssl", "grpc-use-ssl-mutual",
+    "grpc-server-cert", "grpc-server-key", "grpc-root-cert", "grpc-infer-response-compression-level",
+    "grpc-keepalive-time", "grpc-keepalive-timeout", "grpc-keepalive-permit-without-calls",
+    "grpc-http2-max-pings-without-data", "grpc-http2-min-recv-ping-interval-without-data",
+    "grpc-http2-max-ping-strikes", "grpc-max-connection-age", "grpc-max-connection-age-grace", "allow-metrics",
+    "allow-gpu-metrics", "allow-cpu-metrics", "metrics-address", "metrics-port", "metrics-interval-ms",
+    "metrics-config", "trace-config", "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
+    "cache-config", "response-cache-byte-size", "cache-directory", "backend-directory", "repoagent-directory",
+    "rate-limit", "rate-limit-resource", "backend-config", "pinned-memory-pool-byte-size",
+    "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
+    "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
+    "allow-client-shm", "log-info", "log-warning", "log-error", "log-format", "log-file", "allow-sagemaker",
+    "allow-vertex-ai",
+)  # fmt: skip
+
+
+def parse_bool(text: str) -> bool:
+    """Triton's spellings of a boolean."""
+    if text.lower() in ("true", "on", "1"):
+        return True
+    if text.lower() in ("false", "off", "0"):
+        return False
+    raise argparse.ArgumentTypeError(f"invalid value for bool option: {text}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a bad option as Triton does: the usage, `Bad option: "--x".`, the reason, exit status 1."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        name, _, reason = message.removeprefix("argument ").partition(": ")
+        option = next((item for item in name.split("/") if item.startswith("--")), None)
+        text = f'Bad option: "{option}".\n{reason}' if option is not None else message
+        print(text, file=sys.stderr)
+        sys.exit(1)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = _Parser(prog="pyserve", description="Triton's Python backend, living inside Jupyter.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve a model repository", allow_abbrev=False)
+    _add_model_options(serve)
+    _add_http_options(serve)
+    _add_options_without_effect(serve)
+    engine = commands.add_parser("engine", help="serve for a Jupyter server that started this process")
+    _add_model_options(engine)
+    _add_http_options(engine)
+    engine.add_argument("--runtime-dir", required=True)
+    engine.add_argument("--http-fd", type=int, required=True)
+    engine.add_argument("--lane-fd", type=int, required=True)
+    token = commands.add_parser("token", help="print the token that a running engine's ports ask for")
+    token.add_argument("--runtime-dir", default=os.environ.get("PYSERVE_RUNTIME_DIR"))
+    return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    defaults = EngineSettings()
+    add = parser.add_argument
+    add("--model-repository", "--model-store", action="append", default=[], metavar="DIR", help="may be repeated")
+    add("--model-control-mode", choices=[item.value for item in ControlMode], default=defaults.control_mode.value)
+    add("--load-model", action="append", default=[], metavar="NAME", help="explicit mode: load at start; '*' is all")
+    add("--id", default=defaults.server_id, help="name in the server metadata")
+    add("--model-config-name", default=defaults.model_config_name)
+    add("--model-load-thread-count", type=int, default=defaults.load_thread_count)
+    add("--exit-on-error", type=parse_bool, default=defaults.exit_on_error, metavar="BOOL")
+    add("--exit-timeout-secs", type=float, default=defaults.exit_timeout_s)
+    add("--strict-readiness", type=parse_bool, default=defaults.strict_readiness, metavar="BOOL")
+    add("--disable-auto-complete-config", action="store_true")
+    add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
+    add("--log-verbose", type=int, default=defaults.log_verbose)
+    add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
+
+
+def _add_http_options(parser: argparse.ArgumentParser) -> None:
+    listen, engine = ListenSettings(), EngineSettings()
+    add = parser.add_argument
+    add("--allow-http", type=parse_bool, default=True, metavar="BOOL")
+    add("--http-address", default=listen.http_address)
+    add("--http-port", type=int, default=listen.http_port)
+    add("--reuse-http-port", type=parse_bool, default=False, metavar="BOOL")
+    add("--http-max-input-size", type=int, default=engine.http_max_input_nbytes)
+
+
+def _add_options_without_effect(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("accepted for compatibility, without effect")
+    for name in _WITHOUT_EFFECT:
+        group.add_argument(f"--{name}", action="append", default=argparse.SUPPRESS, metavar="VALUE")
+
+
+def engine_settings(options: argparse.Namespace) -> EngineSettings:
+    """What the options say of the engine."""
+    mode = ControlMode(options.model_control_mode)
+    if options.load_model and mode is not ControlMode.EXPLICIT:
+        _fail("Error: Use of '--load-model' requires setting '--model-control-mode=explicit' as well.")
+    if "*" in options.load_model and len(options.load_model) > 1:
+        _fail(
+            "error: creating server: Invalid argument - Wildcard model name '*' must be the ONLY startup model "
+            "if specified at all."
+        )
+    if not options.model_repository:
+        _fail("error: creating server: Invalid argument - --model-repository must be specified")
+    return EngineSettings(
+        server_id=options.id,
+        model_repositories=tuple(options.model_repository),
+        control_mode=mode,
+        load_models=tuple(options.load_model),
+        auto_complete=not (options.disable_auto_complete_config or options.strict_model_config),
+        exit_on_error=options.exit_on_error,
+        exit_timeout_s=options.exit_timeout_secs,
+        strict_readiness=options.strict_readiness,
+        model_config_name=options.model_config_name,
+        load_thread_count=max(1, options.model_load_thread_count),
+        arena_limit_nbytes=options.arena_limit_byte_size,
+        http_max_input_nbytes=options.http_max_input_size,
+        log_verbose=options.log_verbose,
+    )
+
+
+def listen_settings(options: argparse.Namespace) -> ListenSettings:
+    """What the options say of listening. The token comes by the environment, where other users cannot read it."""
+    return ListenSettings(
+        http_address=options.http_address,
+        http_port=options.http_port if options.allow_http else None,
+        reuse_http_port=options.reuse_http_port,
+        http_fd=getattr(options, "http_fd", None),
+        lane_fd=getattr(options, "lane_fd", None),
+        runtime_dir=getattr(options, "runtime_dir", None),
+        token=os.environ.pop("PYSERVE_TOKEN", "") if options.command == "engine" else "",
+    )
+
+
+def _fail(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    sys.exit(1)
+
+
+def _print_token(runtime_dir: str | None) -> int:
+    if not runtime_dir:
+        _fail("no engine is known here: set PYSERVE_RUNTIME_DIR, or give --runtime-dir")
+    try:
+        print(Path(runtime_dir, "token").read_text(encoding="utf-8"))
+    except OSError as error:
+        _fail(f"no token: {error}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `pyserve` and of `python -m jupyter_pyserve`."""
+    options = build_parser().parse_args(arguments)
+    if options.command == "token":
+        return _print_token(options.runtime_dir)
+    if not sys.platform.startswith("linux"):
+        _fail(f"The engine needs Linux (memfd, Unix sequenced-packet sockets, pidfd); this is {sys.platform}.")
+    given = [name for name in _WITHOUT_EFFECT if hasattr(options, name.replace("-", "_"))]
+    if given:
+        print(f"accepted, but without effect so far: {', '.join(f'--{name}' for name in given)}", file=sys.stderr)
+    settings, listen = engine_settings(options), listen_settings(options)
+
+    from jupyter_pyserve import app
+
+    return app.run(settings, listen, announce=options.command == "engine")

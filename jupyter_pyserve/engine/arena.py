@@ -1,0 +1,133 @@
+"""Shared memory that the engine makes: anonymous, sealed against shrinking, handed over as file descriptors.
+
+One process allocates in an arena; here that is the engine. Arenas in which a stub or a kernel allocates are made here too
+(`make_segment`), but their book-keeping is the other side's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import mmap
+import os
+from collections.abc import Callable
+from typing import Any
+
+from pyserve_stub.wire.allocator import Block, BlockAllocator
+
+_PAGE_NBYTES = 4096
+_FIRST_SEGMENT_NBYTES = 1 << 20
+_LARGEST_STEP_NBYTES = 1 << 28
+_ids = itertools.count(1)
+
+
+class Segment:
+    """One piece of shared memory; `view` is all of it, in this process."""
+
+    __slots__ = ("fd", "id", "nbytes", "view", "_mapping")
+
+    def __init__(self, nbytes: int, name: str) -> None:
+        self.id = next(_ids)
+        self.nbytes = nbytes
+        self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, nbytes)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        self._mapping = mmap.mmap(self.fd, nbytes)
+        self.view = memoryview(self._mapping)
+
+    def announce(self, *, writable: bool, arena: str = "") -> dict[str, Any]:
+        """How a frame that carries the descriptor describes it."""
+        return {"id": self.id, "nbytes": self.nbytes, "writable": writable, "arena": arena}
+
+    @contextlib.contextmanager
+    def descriptor(self, *, writable: bool) -> Any:
+        """A descriptor to hand over; a reader gets one that the kernel itself keeps from writing."""
+        if writable:
+            yield self.fd
+            return
+        fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def discard(self, offset: int, nbytes: int) -> None:
+        """Give the pages of a range that nobody uses back to the system; they read as zeros afterwards."""
+        start = -(-offset // _PAGE_NBYTES) * _PAGE_NBYTES
+        end = (offset + nbytes) // _PAGE_NBYTES * _PAGE_NBYTES
+        if end > start:
+            self._mapping.madvise(mmap.MADV_REMOVE, start, end - start)
+
+    def close(self) -> None:
+        """Drop the descriptor; the memory goes when the last view and the last peer's mapping are gone."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+            self.view = memoryview(b"")
+
+
+def segment_size(wanted: int, capacity: int, limit: int) -> int | None:
+    """How large the next segment of an arena should be: doubling, at least what is wanted; None beyond the limit."""
+    step = min(max(capacity, _FIRST_SEGMENT_NBYTES), _LARGEST_STEP_NBYTES)
+    room = limit - capacity
+    needed = -(-wanted // _PAGE_NBYTES) * _PAGE_NBYTES
+    if needed > room:
+        return None
+    return max(needed, min(step, room // _PAGE_NBYTES * _PAGE_NBYTES))
+
+
+class Arena:
+    """Memory in which the engine allocates; it grows by whole segments up to `limit` bytes and never moves."""
+
+    __slots__ = ("_allocator", "_limit", "_name", "_on_segment", "segments")
+
+    def __init__(self, name: str, limit: int, on_segment: Callable[[Segment], None]) -> None:
+        self._name = name
+        self._limit = limit
+        self._on_segment = on_segment
+        self._allocator = BlockAllocator()
+        self.segments: dict[int, Segment] = {}
+
+    @property
+    def used(self) -> int:
+        """Bytes reserved now."""
+        return self._allocator.used
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of all segments."""
+        return self._allocator.capacity
+
+    def allocate(self, nbytes: int) -> Block | None:
+        """Reserve `nbytes`; None when the limit does not allow it now."""
+        block = self._allocator.allocate(nbytes)
+        if block is None:
+            size = segment_size(nbytes + 64, self._allocator.capacity, self._limit)
+            if size is None:
+                return None
+            segment = Segment(size, self._name)
+            self.segments[segment.id] = segment
+            self._allocator.add_segment(segment.id, size)
+            self._on_segment(segment)
+            block = self._allocator.allocate(nbytes)
+        return block
+
+    def free(self, block_id: int) -> None:
+        """Give a block back; a second time does nothing."""
+        self._allocator.free(block_id)
+
+    def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
+        """The bytes of a range."""
+        return self.segments[segment].view[offset : offset + nbytes]
+
+    def trim(self) -> None:
+        """Give the pages of everything that is free back to the system."""
+        for segment, offset, nbytes in self._allocator.free_ranges():
+            self.segments[segment].discard(offset, nbytes)
+
+    def close(self) -> None:
+        """Drop all segments."""
+        for segment in self.segments.values():
+            segment.close()
+        self.segments.clear()

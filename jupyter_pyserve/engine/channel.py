@@ -1,0 +1,98 @@
+"""The engine's end of a sequenced-packet socket: frames in by callback, frames out without waiting.
+
+Knows packets and descriptors, not what they mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pyserve_stub.session import receive_packet, send_packet
+
+#: Frames taken in at one go, so that one busy peer does not starve the others.
+_BURST = 32
+
+OnFrame = Callable[[bytes, list[int]], None]
+
+
+class Channel:
+    """One peer. `on_close` is called once, when the peer is gone or `close` was called."""
+
+    __slots__ = ("_loop", "_on_close", "_on_frame", "_queue", "closed", "sock")
+
+    def __init__(self, sock: socket.socket, on_frame: OnFrame, on_close: Callable[[], None]) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.closed = False
+        self._loop = asyncio.get_running_loop()
+        self._on_frame = on_frame
+        self._on_close = on_close
+        self._queue: deque[tuple[bytes, list[int]]] = deque()
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """Send one frame; to a peer that is gone it is dropped, since `on_close` says what has to be known."""
+        if self.closed:
+            return
+        if self._queue:
+            self._queue.append((data, [os.dup(fd) for fd in fds]))
+            return
+        try:
+            send_packet(self.sock, data, fds)
+        except BlockingIOError:
+            self._queue.append((data, [os.dup(fd) for fd in fds]))
+            self._loop.add_writer(self.sock.fileno(), self._writable)
+        except OSError:
+            pass  # the peer is gone; what it sent before that is still to be read
+
+    def close(self) -> None:
+        """Stop at once."""
+        if self.closed:
+            return
+        self.closed = True
+        fd = self.sock.fileno()
+        self._loop.remove_reader(fd)
+        self._loop.remove_writer(fd)
+        self.sock.close()
+        while self._queue:
+            _close_all(self._queue.popleft()[1])
+        self._on_close()
+
+    def _readable(self) -> None:
+        for _ in range(_BURST):
+            try:
+                data, fds = receive_packet(self.sock)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, fds = b"", []
+            if not data:
+                self.close()
+                return
+            self._on_frame(data, fds)
+            if self.closed:
+                return
+
+    def _writable(self) -> None:
+        while self._queue:
+            data, fds = self._queue[0]
+            try:
+                send_packet(self.sock, data, fds)
+            except BlockingIOError:
+                return
+            except OSError:
+                pass
+            _close_all(fds)
+            self._queue.popleft()
+        self._loop.remove_writer(self.sock.fileno())
+
+
+def _close_all(fds: Sequence[int]) -> None:
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            os.close(fd)

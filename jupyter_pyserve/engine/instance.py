@@ -1,0 +1,415 @@
+"""One model instance: its stub process, the channel to it, and exactly which requests it holds.
+
+Owns the life cycle of the process and the memory that it answers in. Decides nothing about scheduling: it executes the
+batches it is given and reports answers, idleness and death to its owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from pyserve_stub import status as status_page
+from pyserve_stub.wire import frames
+from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
+from pyserve_stub.wire.layout import LayoutCache, WireError
+
+from jupyter_pyserve.engine.arena import Segment, segment_size
+from jupyter_pyserve.engine.channel import Channel
+from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.logs import LogBook, LogRecord, PipeReader
+from jupyter_pyserve.engine.zygote import Zygote
+from jupyter_pyserve.errors import Code
+from jupyter_pyserve.model.config import InstanceSpec
+from jupyter_pyserve.model.lifecycle import STUB, StubEvent, StubState, advance
+
+#: Blocks of answered requests are reported with the next batch, or after this long without one.
+_RELEASE_DELAY_S = 0.02
+_RELEASE_AT_ONCE_NBYTES = 1 << 20
+_HELLO_TIMEOUT_S = 30.0
+
+
+class Executed(Protocol):
+    """What an instance tells its owner."""
+
+    def answered(self, instance: Instance, batch: list[Job], responses: list[Response], times: BatchTimes) -> None:
+        """A batch is answered: one response for each of its requests, in their order."""
+
+    def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
+        """The process is gone; `waiting` batches had not been started."""
+
+
+class BatchTimes(NamedTuple):
+    """How long the stub took to unpack the inputs and the model to compute, and whether `execute` as a whole failed."""
+
+    input_ns: int
+    infer_ns: int
+    failed: bool
+
+
+class StubDied(Exception):
+    """The stub ended while it was asked something."""
+
+
+class StubFault(Exception):
+    """The stub answered a life-cycle call with an error of the model."""
+
+    def __init__(self, reply: dict[str, Any]) -> None:
+        super().__init__(reply.get("text", ""))
+        self.text: str = reply.get("text", "")
+        self.exception: str | None = reply.get("exception")
+        self.frames: list[dict[str, Any]] = reply.get("frames", [])
+
+
+class Instance:
+    """A stub and everything the engine knows of it."""
+
+    def __init__(
+        self, spec: InstanceSpec, owner: Executed, zygote: Zygote, logs: LogBook, *, model: str, version: int, limit: int
+    ) -> None:
+        self.spec = spec
+        self.name = spec.name
+        self.pid = 0
+        self.state = StubState.SPAWNED
+        self.segments: dict[int, Segment] = {}
+        self.in_flight: deque[list[Job]] = deque()
+        self.requests = 0
+        self.failures = 0
+        self.executing_since_ns = 0
+        self.average_ns = 1_000_000.0
+        self.exit_status: int | None = None
+        self._owner = owner
+        self._zygote = zygote
+        self._logs = logs
+        self._model = model
+        self._version = version
+        self._limit = limit
+        self._channel: Channel | None = None
+        self._page: mmap.mmap | None = None
+        self._pipes: list[PipeReader] = []
+        self._calls: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._call_id = 0
+        self._hello: asyncio.Future[None] | None = None
+        self._exited = asyncio.get_running_loop().create_future()
+        self._kept: dict[int, Job] = {}
+        self._attached: set[int] = set()
+        self._released: list[int] = []
+        self._released_nbytes = 0
+        self._release_timer: asyncio.TimerHandle | None = None
+        self._layouts = LayoutCache()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can be given work, now or after loading."""
+        return self.state not in (StubState.CLOSED, StubState.FAILED)
+
+    @property
+    def arena_nbytes(self) -> int:
+        """Bytes of shared memory that this instance answers in."""
+        return sum(segment.nbytes for segment in self.segments.values())
+
+    def status(self) -> status_page.Status | None:
+        """What the stub says it is doing; for showing only."""
+        return status_page.read_status(self._page) if self._page is not None else None
+
+    # -- life cycle ---------------------------------------------------------------------------------------------------
+
+    async def start(self, model_file: str) -> None:
+        """Start the process and wait for its first frame."""
+        loop = asyncio.get_running_loop()
+        self._hello = loop.create_future()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        page = os.memfd_create("pyserve-status", os.MFD_CLOEXEC)
+        os.ftruncate(page, status_page.STATUS_NBYTES)
+        out, out_end = os.pipe2(os.O_CLOEXEC)
+        err, err_end = os.pipe2(os.O_CLOEXEC)
+        with theirs:
+            try:
+                self._page = mmap.mmap(page, status_page.STATUS_NBYTES, access=mmap.ACCESS_READ)
+                self._channel = Channel(ours, self._on_frame, self._on_close)
+                self._pipes = [PipeReader(out, self._printed("stdout")), PipeReader(err, self._printed("stderr"))]
+                self.pid = await self._zygote.spawn(
+                    (model_file, self.name), [theirs.fileno(), out_end, err_end, page], self._on_exit
+                )
+            finally:
+                for fd in (page, out_end, err_end):
+                    os.close(fd)
+        try:
+            await asyncio.wait_for(asyncio.shield(self._hello), _HELLO_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            self.kill()
+            raise StubDied from None
+
+    async def load(self, arguments: dict[str, Any]) -> str | None:
+        """Import the model; the configuration that its auto-completion returned, if it ran."""
+        self._advance(StubEvent.LOAD)
+        reply = await self._call("load", **arguments)
+        config = reply.get("config")
+        return config if isinstance(config, str) else None
+
+    async def initialize(self, args: dict[str, str], *, decoupled: bool, arena: Sequence[Segment]) -> None:
+        """Construct and initialise the model; then it is ready."""
+        self.attach(arena, writable=True)
+        await self._call("initialize", args=args, instance_name=self.name, decoupled=decoupled)
+        self._advance(StubEvent.LOADED)
+
+    async def stop(self, timeout_s: float) -> None:
+        """Finalise and end the process; it is killed when that takes longer than `timeout_s`."""
+        if self.alive:
+            ready = self.state in (StubState.READY, StubState.BUSY)
+            self._advance(StubEvent.DRAIN)
+            if ready:
+                with contextlib.suppress(StubDied, StubFault, asyncio.TimeoutError):
+                    await asyncio.wait_for(self._call("finalize"), timeout_s)
+            else:
+                self.kill()
+            try:
+                await asyncio.wait_for(asyncio.shield(self._exited), 1.0 if self.pid else 0.0)
+            except asyncio.TimeoutError:
+                self.kill()
+        if self._channel is not None:
+            self._channel.close()
+        if self.pid and not self._exited.done():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._exited), 5.0)
+
+    def kill(self) -> None:
+        """End the process at once; its death is then noticed like any other."""
+        if self.pid and not self._exited.done():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    # -- work ---------------------------------------------------------------------------------------------------------
+
+    def attach(self, segments: Sequence[Segment], *, writable: bool) -> None:
+        """Hand over memory in which inputs will lie, before anything refers to it."""
+        for segment in segments:
+            if segment.id not in self._attached:
+                self._attached.add(segment.id)
+                with segment.descriptor(writable=writable) as fd:
+                    self._note({"segments": [segment.announce(writable=writable)]}, (fd,))
+
+    def detach(self, segment_ids: Sequence[int]) -> None:
+        """Memory that was handed over and will not be referred to any more."""
+        known = [item for item in segment_ids if item in self._attached]
+        if known:
+            self._attached.difference_update(known)
+            self._note({"dropped": known}, ())
+
+    def execute(self, batch: list[Job], now_ns: int) -> None:
+        """Give the stub a batch; answers come to the owner."""
+        if not self.in_flight:
+            self.executing_since_ns = now_ns
+            self._advance(StubEvent.DISPATCH)
+        self.in_flight.append(batch)
+        requests = []
+        for job in batch:
+            job.refs += 1
+            job.dispatched_ns = now_ns
+            if job.foreign:
+                self.attach(job.foreign, writable=False)
+            requests.append(RequestFrame(job.key, job.meta, job.layout, job.descriptors))  # type: ignore[arg-type]
+        released: Sequence[int] = ()
+        if self._released:
+            released, self._released, self._released_nbytes = self._released, [], 0
+        assert self._channel is not None
+        self._channel.send(frames.encode_execute(requests, released))
+
+    def cancel(self, job: Job) -> None:
+        """Tell the stub that nobody waits for this request any more."""
+        if self._channel is not None:
+            self._channel.send(frames.encode_keys(frames.CANCEL, (job.key,)))
+
+    def release(self, descriptors: Sequence[Descriptor]) -> None:
+        """The engine is done with these blocks of the stub's."""
+        for descriptor in descriptors:
+            if descriptor[3]:
+                self._released.append(descriptor[3])
+                self._released_nbytes += descriptor[2]
+        if not self._released or self._channel is None or self._channel.closed:
+            return
+        if self._released_nbytes >= _RELEASE_AT_ONCE_NBYTES or len(self._released) > 1000:
+            self._flush_released()
+        elif self._release_timer is None:
+            self._release_timer = asyncio.get_running_loop().call_later(_RELEASE_DELAY_S, self._release_later)
+
+    def _release_later(self) -> None:
+        self._release_timer = None
+        self._flush_released()
+
+    def _flush_released(self) -> None:
+        if self._released and self._channel is not None:
+            self._channel.send(frames.encode_keys(frames.RELEASE, self._released))
+            self._released, self._released_nbytes = [], 0
+
+    # -- frames -------------------------------------------------------------------------------------------------------
+
+    def _on_frame(self, data: bytes, fds: list[int]) -> None:
+        for fd in fds:  # stubs have nothing to hand over
+            os.close(fd)
+        try:
+            kind = data[0]
+            if kind == frames.RESPONSES:
+                self._on_responses(data)
+            elif kind == frames.RELEASE:
+                for key in frames.decode_keys(data):
+                    job = self._kept.pop(key, None)
+                    if job is not None:
+                        job.unref()
+            elif kind == frames.NOTE:
+                self._on_note(frames.decode_cold(data))
+            elif kind == frames.REPLY:
+                reply = frames.decode_cold(data)
+                future = self._calls.pop(reply.get("id", 0), None)
+                if future is not None and not future.done():
+                    future.set_result(reply)
+            elif kind == frames.CALL:
+                self._on_call(frames.decode_cold(data))
+            else:
+                raise WireError(f"unknown frame {kind}")
+        except (WireError, KeyError, TypeError) as error:
+            self._record("log", "ERROR", f"stopped: it broke the protocol ({error})")
+            self.kill()
+
+    def _on_responses(self, data: bytes) -> None:
+        responses, input_ns, infer_ns = frames.decode_responses(data)
+        if not self.in_flight:
+            raise WireError("an answer to nothing")
+        batch = self.in_flight[0]
+        if len(responses) != len(batch) or any(item.key != job.key for item, job in zip(responses, batch)):
+            raise WireError("an answer to other requests")
+        answers = [self._response(job, item) for job, item in zip(batch, responses)]
+        self.in_flight.popleft()
+        self.requests += len(batch)
+        self.average_ns += 0.1 * (infer_ns - self.average_ns)
+        if self.in_flight:
+            self.executing_since_ns = time.monotonic_ns()
+        elif self.state is StubState.BUSY:
+            self._advance(StubEvent.IDLE)
+        for job, item in zip(batch, responses):
+            if item.flags & frames.INPUTS_RELEASED:
+                job.refs -= 1  # never the last: the answer holds one
+            else:
+                self._kept[job.key] = job
+        failed = bool(responses[0].flags & frames.BATCH_FAILED)
+        self._owner.answered(self, batch, answers, BatchTimes(input_ns, infer_ns, failed))
+
+    def _response(self, job: Job, item: ResponseFrame) -> Response:
+        if item.code:
+            self.failures += 1
+            code = Code(item.code - 1) if item.code <= len(Code) else Code.UNKNOWN
+            return Response(job, code=code, text=item.text.decode("utf-8", "replace"))
+        tensors = self._layouts.decode(item.layout)
+        if len(tensors) != len(item.descriptors):
+            raise WireError("a response has more or fewer tensors than descriptors")
+        return Response(
+            job,
+            layout=item.layout,
+            tensors=tensors,
+            descriptors=item.descriptors,
+            parameters=item.text,
+            instance=self,
+        )
+
+    def _on_note(self, note: dict[str, Any]) -> None:
+        if note["op"] == "hello":
+            if note.get("magic") != frames.MAGIC or note.get("version") != frames.VERSION:
+                raise WireError(f"the stub speaks version {note.get('version')}, not {frames.VERSION}")
+            self._advance(StubEvent.HELLO)
+            if self._hello is not None and not self._hello.done():
+                self._hello.set_result(None)
+        elif note["op"] == "log":
+            self._record("log", str(note["level"]), str(note["text"]), file=str(note["file"]), line=int(note["line"]))
+
+    def _on_call(self, call: dict[str, Any]) -> None:
+        if call["op"] != "grow":
+            raise WireError(f"unknown call {call['op']}")
+        size = segment_size(int(call["nbytes"]) + 64, self.arena_nbytes, self._limit)
+        reply: dict[str, Any] = {"id": call["id"], "ok": size is not None}
+        fds: list[int] = []
+        if size is None:
+            reply["error"] = f"{call['nbytes']} more bytes exceed the limit of {self._limit} bytes for one instance"
+        else:
+            segment = Segment(size, "pyserve-responses")
+            self.segments[segment.id] = segment
+            reply["segments"] = [segment.announce(writable=True, arena="responses")]
+            fds = [segment.fd]
+        assert self._channel is not None
+        self._channel.send(frames.encode_cold(frames.REPLY, reply), fds)
+
+    def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
+        if self._channel is not None:
+            self._channel.send(frames.encode_cold(frames.NOTE, note), fds)
+
+    async def _call(self, op: str, **arguments: Any) -> dict[str, Any]:
+        if self._channel is None or self._channel.closed:
+            raise StubDied
+        self._call_id += 1
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._calls[self._call_id] = future
+        self._channel.send(frames.encode_cold(frames.CALL, {"id": self._call_id, "op": op, **arguments}))
+        reply = await future
+        if not reply.get("ok"):
+            raise StubFault(reply)
+        return reply
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def _on_exit(self, status: int) -> None:
+        self.exit_status = status
+        if not self._exited.done():
+            self._exited.set_result(None)
+
+    def _on_close(self) -> None:
+        self._advance(StubEvent.EOF)
+        for pipe in self._pipes:
+            pipe.close()
+        if self._release_timer is not None:
+            self._release_timer.cancel()
+            self._release_timer = None
+        waiting: list[asyncio.Future[Any]] = [*self._calls.values()]
+        if self._hello is not None:
+            waiting.append(self._hello)
+        self._calls.clear()
+        for future in waiting:
+            if not future.done():
+                future.set_exception(StubDied())
+                future.exception()  # whoever waits gets it; if nobody does, that is no error
+        batches, self.in_flight = list(self.in_flight), deque()
+        for job in (*self._kept.values(), *(job for batch in batches for job in batch)):
+            job.unref()
+        self._kept.clear()
+        self._owner.died(self, batches[0] if batches else [], batches[1:])
+        for segment in self.segments.values():
+            segment.close()
+
+    def _advance(self, event: StubEvent) -> None:
+        self.state = advance(STUB, self.state, event)
+
+    def _printed(self, stream: str) -> Any:
+        level = "INFO" if stream == "stdout" else "ERROR"
+        return lambda text: self._record(stream, level, text)
+
+    def _record(self, stream: str, level: str, text: str, *, file: str = "", line: int = 0) -> None:
+        self._logs.add(
+            LogRecord(
+                time=time.time(),
+                model=self._model,
+                version=str(self._version),
+                instance=self.name,
+                pid=self.pid,
+                stream=stream,
+                level=level,
+                text=text,
+            ),
+            file=file,
+            line=line,
+        )

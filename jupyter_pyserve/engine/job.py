@@ -1,0 +1,174 @@
+"""One request on its way through the engine, and the response to it; both own the shared memory that they refer to.
+
+Ownership is counted: a job's input block is freed when the front end is done with the answer and the stub has let go of
+the inputs, in whichever order that happens.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pyserve_stub.wire.frames import Descriptor
+from pyserve_stub.wire.layout import TensorMeta, WireError
+
+from jupyter_pyserve.errors import Code
+
+if TYPE_CHECKING:
+    from jupyter_pyserve.engine.arena import Segment
+    from jupyter_pyserve.engine.instance import Instance
+
+new_key = itertools.count(1).__next__
+
+PlainDescriptor = tuple[int, int, int, int] | Descriptor
+
+
+class Memory(Protocol):
+    """Where a request's inputs lie: an arena of the engine, or a lane's memory."""
+
+    def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
+        """The bytes of a range."""
+
+    def free(self, block_id: int) -> None:
+        """Nobody reads the block any more."""
+
+
+class Sink(Protocol):
+    """Who gets the answer: one response, unless the model is decoupled."""
+
+    def deliver(self, job: Job, response: Response) -> None:
+        """Take a response; `response.release()` must be called when its bytes have been sent."""
+
+
+class Owner(Protocol):
+    """The loaded model version that a job belongs to; it may not be dropped while jobs are alive."""
+
+    outstanding: int
+
+    def job_ended(self) -> None:
+        """The last reference to a job's memory is gone."""
+
+    def cancel(self, job: Job) -> None:
+        """Nobody waits for this job any more."""
+
+
+class Job:
+    """A request. The attributes from `batch_size` to `id` are what schedulers read."""
+
+    __slots__ = (
+        "batch_size",
+        "block_id",
+        "cancelled",
+        "descriptors",
+        "dispatched_ns",
+        "enqueue_ns",
+        "foreign",
+        "id",
+        "key",
+        "layout",
+        "memory",
+        "meta",
+        "owner",
+        "plan",
+        "priority",
+        "received_ns",
+        "refs",
+        "shape_key",
+        "sink",
+        "timeout_us",
+    )
+
+    def __init__(self, owner: Owner, memory: Memory, block_id: int, sink: Sink) -> None:
+        self.key = new_key()
+        self.owner = owner
+        self.memory = memory
+        self.block_id = block_id
+        self.sink = sink
+        self.refs = 1
+        self.cancelled = False
+        #: Memory of the client's own in which inputs lie; the stub gets it read-only.
+        self.foreign: Sequence[Segment] = ()
+        self.plan: Any = None
+        self.meta = b""
+        self.layout = b""
+        self.descriptors: Sequence[PlainDescriptor] = ()
+        self.received_ns = 0
+        self.dispatched_ns = 0
+        self.batch_size = 1
+        self.shape_key: Hashable = None
+        self.priority = 0
+        self.timeout_us = 0
+        self.enqueue_ns = 0
+        self.id = ""
+        owner.outstanding += 1
+
+    def unref(self) -> None:
+        """One of the parties that read the inputs is done."""
+        self.refs -= 1
+        if self.refs == 0:
+            self.memory.free(self.block_id)
+            self.owner.job_ended()
+
+    def contains(self, segment: int, offset: int, nbytes: int) -> bool:
+        """Whether a range lies inside one of this request's own inputs."""
+        return any(
+            segment == own[0] and own[1] <= offset and offset + nbytes <= own[1] + own[2] for own in self.descriptors
+        )
+
+
+class Response:
+    """An answer: a failure (`code` is not None), or tensors that stay in place until `release`."""
+
+    __slots__ = ("_job", "code", "descriptors", "instance", "layout", "parameters", "tensors", "text")
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        code: Code | None = None,
+        text: str = "",
+        layout: bytes = b"",
+        tensors: tuple[TensorMeta, ...] = (),
+        descriptors: Sequence[Descriptor] = (),
+        parameters: bytes = b"",
+        instance: Instance | None = None,
+    ) -> None:
+        self._job = job
+        self.code = code
+        self.text = text
+        self.layout = layout
+        self.tensors = tensors
+        self.descriptors = descriptors
+        self.parameters = parameters
+        self.instance = instance
+
+    def views(self) -> list[memoryview]:
+        """The bytes of each tensor, where they are; a stub that points elsewhere is refused with `WireError`."""
+        return [self._view(item) for item in self.descriptors]
+
+    def _view(self, descriptor: Descriptor) -> memoryview:
+        segment, offset, nbytes, _ = descriptor
+        if nbytes == 0:
+            return memoryview(b"")
+        instance = self.instance
+        assert instance is not None
+        own = instance.segments.get(segment)
+        if own is not None:
+            if offset + nbytes > own.nbytes:
+                raise WireError("a response points outside of its segment")
+            return own.view[offset : offset + nbytes]
+        if not self._job.contains(segment, offset, nbytes):
+            raise WireError("a response points at memory that is not its own")
+        return self._job.memory.view(segment, offset, nbytes)
+
+    def release(self) -> None:
+        """The answer has been sent, or nobody wants it."""
+        if self.instance is not None:
+            self.instance.release(self.descriptors)
+            self.instance = None
+        self._job.unref()
+
+    def hand_over(self) -> None:
+        """The tensors are somebody else's to release (`instance.release`); only the request is done with here."""
+        self._job.unref()

@@ -1,0 +1,142 @@
+"""What models print and log, by instance: kept (bounded) for whoever asks, and passed on to the server's own output.
+
+Owns the ring of records and the reading of stubs' output pipes. Knows nothing of how records are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TextIO
+
+_model_log = logging.getLogger("pyserve.model")
+
+_LEVELS = {"INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR, "VERBOSE": logging.DEBUG}
+_MAX_LINE_NBYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One line; `stream` is stdout, stderr or log (through `pb_utils.Logger`)."""
+
+    time: float
+    model: str
+    version: str
+    instance: str
+    pid: int
+    stream: str
+    level: str
+    text: str
+
+    def to_json_dict(self) -> dict[str, object]:
+        """As the control API shows it."""
+        return {
+            "time": self.time,
+            "instance": self.instance,
+            "version": self.version,
+            "pid": self.pid,
+            "stream": self.stream,
+            "level": self.level,
+            "text": self.text,
+        }
+
+
+class LogBook:
+    """The last records of each model, and the last of all."""
+
+    def __init__(self, output: TextIO | None, per_model: int = 2000) -> None:
+        self._output = output
+        self._per_model = per_model
+        self._records: dict[str, deque[LogRecord]] = {}
+
+    def add(self, record: LogRecord, *, file: str = "", line: int = 0) -> None:
+        """Keep a record; printed lines also go to the server's output as they are, logged ones to its log."""
+        records = self._records.get(record.model)
+        if records is None:
+            records = self._records[record.model] = deque(maxlen=self._per_model)
+        records.append(record)
+        if record.stream == "log":
+            level = _LEVELS.get(record.level, logging.INFO)
+            _model_log.log(level, "%s", record.text, extra={"model_file": file or "engine", "model_line": line})
+        elif self._output is not None:
+            print(record.text, file=self._output, flush=True)
+
+    def tail(self, model: str | None, count: int, instance: str = "") -> list[LogRecord]:
+        """The last `count` records of a model (of all, in order of time, when None)."""
+        if model is None:
+            records = sorted((item for ring in self._records.values() for item in ring), key=lambda item: item.time)
+        else:
+            records = [item for item in self._records.get(model, ()) if instance in ("", item.instance)]
+        return records[-count:] if count > 0 else []
+
+
+class PipeReader:
+    """Reads the lines of one pipe without blocking and hands each on; a line that is too long is cut into pieces."""
+
+    def __init__(self, fd: int, on_line: Callable[[str], None]) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._on_line = on_line
+        self._rest = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(fd, self._readable)
+
+    def close(self) -> None:
+        """Take what is left, then stop."""
+        if self._fd < 0:
+            return
+        self._readable()
+        if self._fd >= 0:
+            self._end()
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._emit(line)
+        while len(self._rest) > _MAX_LINE_NBYTES:
+            self._emit(self._rest[:_MAX_LINE_NBYTES])
+            self._rest = self._rest[_MAX_LINE_NBYTES:]
+
+    def _emit(self, line: bytes) -> None:
+        self._on_line(line.decode("utf-8", "backslashreplace"))
+
+    def _end(self) -> None:
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+        if self._rest:
+            self._emit(self._rest)
+            self._rest = b""
+
+
+class TritonFormatter(logging.Formatter):
+    """Triton's default log line: `I1122 11:18:56.242545 4711 file.py:8] "text"`."""
+
+    _LETTERS = {"DEBUG": "I", "INFO": "I", "WARNING": "W", "ERROR": "E", "CRITICAL": "F"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.localtime(record.created)
+        microseconds = int(record.created % 1 * 1_000_000)
+        text = record.getMessage().replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+        line = (
+            f"{self._LETTERS.get(record.levelname, 'I')}{time.strftime('%m%d %H:%M:%S', moment)}.{microseconds:06d} "
+            f'{os.getpid()} {getattr(record, "model_file", record.filename)}:{getattr(record, "model_line", record.lineno)}] '
+            f'"{text}"'
+        )
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line

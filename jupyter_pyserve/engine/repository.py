@@ -1,0 +1,193 @@
+"""Model repositories on disk: which models and versions they hold, their configurations, and how a deploy writes one.
+
+Everything here blocks and is short; the registry calls it in a thread. Knows nothing of processes or of what is loaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.config import ModelConfig, check_model_name, join_problems, parse_pbtxt, validate_stage_a
+
+_IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints"})
+_CONFIG = "config.pbtxt"
+
+#: A version directory with this file in it was being deployed when the engine ended; it does not count.
+_PENDING = ".pyserve-pending"
+
+Signature = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSource:
+    """A model as it lies on disk: enough to load it."""
+
+    name: str
+    model_dir: str
+    config: ModelConfig
+    versions: tuple[int, ...]
+    signature: Signature
+
+
+def list_models(repositories: tuple[str, ...]) -> dict[str, list[str]]:
+    """Model directories by name; a name with several of them is ambiguous."""
+    found: dict[str, list[str]] = {}
+    for repository in repositories:
+        with contextlib.suppress(FileNotFoundError), os.scandir(repository) as entries:
+            for entry in entries:
+                if entry.is_dir() and not entry.name.startswith(".") and entry.name not in _IGNORED:
+                    found.setdefault(entry.name, []).append(entry.path)
+    return dict(sorted(found.items()))
+
+
+def list_versions(model_dir: str) -> list[int]:
+    """Version numbers, ascending; directories with other names are ignored."""
+    with os.scandir(model_dir) as entries:
+        return sorted(
+            int(entry.name)
+            for entry in entries
+            if entry.is_dir()
+            and entry.name.isascii()
+            and entry.name.isdecimal()
+            and str(int(entry.name)) == entry.name
+            and not os.path.exists(os.path.join(entry.path, _PENDING))
+        )
+
+
+def read_model(name: str, repositories: tuple[str, ...], *, config_name: str = "") -> ModelSource:
+    """Read a model from disk; raises `PyServeError` with the reason why it cannot be loaded."""
+    places = list_models(repositories).get(name, [])
+    if not places:
+        raise PyServeError(Code.INTERNAL, f"failed to poll model '{name}': model not found in any model repository.")
+    if len(places) > 1:
+        raise PyServeError(Code.INTERNAL, f"failed to poll model '{name}': not unique across all model repositories")
+    model_dir = os.path.abspath(places[0])
+    text, path = _read_config(model_dir, config_name)
+    present = list_versions(model_dir)
+    config = _parse(text, name, path, deduce_from=_first_version(model_dir, present))
+    return ModelSource(
+        name=name,
+        model_dir=model_dir,
+        config=config,
+        versions=config.version_policy.select(tuple(present)),
+        signature=sign(model_dir),
+    )
+
+
+def _first_version(model_dir: str, present: list[int]) -> str:
+    return os.path.join(model_dir, str(present[0])) if present else model_dir
+
+
+def _parse(text: str, name: str, path: str, *, deduce_from: str) -> ModelConfig:
+    """A checked configuration; the backend is deduced from the version directory when the text names none."""
+    deduced = "python" if os.path.isfile(os.path.join(deduce_from, "model.py")) else ""
+    config = parse_pbtxt(text, model_name=name, path=path, default_backend=deduced)
+    problems = validate_stage_a(config)
+    if problems:
+        raise PyServeError(Code.INVALID_ARG, join_problems(problems))
+    return config
+
+
+def _read_config(model_dir: str, config_name: str) -> tuple[str, str]:
+    paths = [os.path.join(model_dir, _CONFIG)]
+    if config_name:
+        paths.insert(0, os.path.join(model_dir, "configs", f"{config_name}.pbtxt"))
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            return Path(path).read_text(encoding="utf-8"), path
+    return "", paths[-1]
+
+
+def sign(model_dir: str) -> Signature:
+    """Names, sizes and times of all files, bytecode and checkpoints left out: equal means unchanged."""
+    rows = []
+    for folder, folders, files in os.walk(model_dir):
+        folders[:] = sorted(item for item in folders if item not in _IGNORED)
+        for file in sorted(files):
+            path = os.path.join(folder, file)
+            with contextlib.suppress(FileNotFoundError):
+                facts = os.stat(path)
+                rows.append((os.path.relpath(path, model_dir), facts.st_mtime_ns, facts.st_size))
+    return tuple(rows)
+
+
+class Deployment:
+    """A new version on its way into a repository: staged, then committed or taken back; a crash takes it back too."""
+
+    def __init__(self, repository: str, name: str, source: str, config: str | None) -> None:
+        check_model_name(name)
+        self.name = name
+        self.model_dir = os.path.join(os.path.abspath(repository), name)
+        self._source = source
+        self._config = config
+        self._new_model = not os.path.isdir(self.model_dir)
+        self.version = 0
+
+    def unchanged_version(self) -> int | None:
+        """The newest version, when it already says exactly this."""
+        if self._new_model:
+            return None
+        versions = list_versions(self.model_dir)
+        if not versions:
+            return None
+        text, _ = _read_config(self.model_dir, "")
+        path = os.path.join(self.model_dir, str(versions[-1]), "model.py")
+        with contextlib.suppress(FileNotFoundError, UnicodeDecodeError):
+            if Path(path).read_text(encoding="utf-8") == self._source and (self._config or "") == text:
+                return versions[-1]
+        return None
+
+    def stage(self) -> ModelSource:
+        """Write the new version; only this deployment sees it until `commit`."""
+        os.makedirs(self.model_dir, exist_ok=True)
+        self.version = max(list_versions(self.model_dir), default=0) + 1
+        folder = os.path.join(self.model_dir, str(self.version))
+        shutil.rmtree(folder, ignore_errors=True)  # what an engine that died left pending
+        os.makedirs(folder)
+        Path(folder, _PENDING).touch()
+        Path(folder, "model.py").write_text(self._source, encoding="utf-8")
+        path = os.path.join(self.model_dir, _CONFIG)
+        config = _parse(self._config or "", self.name, path, deduce_from=folder)
+        selected = config.version_policy.select((*list_versions(self.model_dir), self.version))
+        if self.version not in selected:
+            raise PyServeError(
+                Code.INVALID_ARG,
+                f"the version policy of model '{self.name}' does not select version {self.version}, "
+                "which this deploy would make",
+            )
+        return ModelSource(
+            name=self.name, model_dir=self.model_dir, config=config, versions=selected, signature=()
+        )
+
+    def commit(self) -> Signature:
+        """Make the new version the repository's; the configuration changes in one step."""
+        path = os.path.join(self.model_dir, _CONFIG)
+        if self._config is not None:
+            temporary = f"{path}.{secrets.token_hex(4)}"
+            Path(temporary).write_text(self._config, encoding="utf-8")
+            os.replace(temporary, path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        os.unlink(os.path.join(self.model_dir, str(self.version), _PENDING))
+        return sign(self.model_dir)
+
+    def roll_back(self) -> None:
+        """Leave the repository as it was."""
+        if self.version:
+            shutil.rmtree(os.path.join(self.model_dir, str(self.version)), ignore_errors=True)
+        if self._new_model:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.model_dir)
+
+
+def delete_model(repository: str, name: str) -> None:
+    """Remove a model's directory from a repository."""
+    check_model_name(name)
+    shutil.rmtree(os.path.join(os.path.abspath(repository), name), ignore_errors=True)

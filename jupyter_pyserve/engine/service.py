@@ -1,0 +1,328 @@
+"""The only door of the engine: everything that a transport may ask, in domain terms.
+
+Composes registry, zygote, logs and status. Knows no transport: values in, values out, domain errors raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.registry import DeployFailure, ModelEntry, Registry, parse_version
+from jupyter_pyserve.engine.repository import Deployment, delete_model, list_models
+from jupyter_pyserve.engine.servable import Servable, ServableContext, instance_row
+from jupyter_pyserve.engine.zygote import Zygote
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.config import check_model_name
+from jupyter_pyserve.model.lifecycle import VersionState
+from jupyter_pyserve.settings import ControlMode, EngineSettings
+
+_log = logging.getLogger(__name__)
+
+_STATE_FILE = "state.json"
+
+
+class Service:
+    """A running engine."""
+
+    def __init__(self, settings: EngineSettings, *, output: TextIO | None, runtime_dir: str | None = None) -> None:
+        self.settings = settings
+        self.logs = LogBook(output)
+        self.zygote = Zygote()
+        self.started_at = time.time()
+        self.accepting = False
+        self.version = _version()
+        self.urls: dict[str, str | None] = {"http_url": None, "grpc_url": None, "metrics_url": None}
+        self._state_file = Path(runtime_dir, _STATE_FILE) if runtime_dir is not None else None
+        context = ServableContext(zygote=self.zygote, logs=self.logs, settings=settings)
+        self.registry = Registry(context, self._changed)
+        self.lookup = self.registry.lookup
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start what stubs are made from and load what is to be loaded; raises when that is an error at start."""
+        await self.zygote.start()
+        names = await asyncio.to_thread(self._startup_models)
+        gate = asyncio.Semaphore(self.settings.load_thread_count)
+
+        async def load(name: str) -> bool:
+            async with gate:
+                try:
+                    await self.registry.load(name)
+                except PyServeError as error:
+                    _log.error("%s", error.message)
+                    return False
+                return True
+
+        loaded = await asyncio.gather(*(load(name) for name in names))
+        if not all(loaded):
+            if self.settings.exit_on_error:
+                raise PyServeError(Code.INTERNAL, "failed to load all models")
+            _log.error("Internal: failed to load all models")
+        self.accepting = True
+
+    def _startup_models(self) -> list[str]:
+        settings = self.settings
+        for repository in settings.model_repositories:
+            if not os.path.isdir(repository):
+                raise PyServeError(Code.INTERNAL, f"failed to stat file {repository}")
+        present = list(list_models(settings.model_repositories))
+        if settings.control_mode is not ControlMode.EXPLICIT:
+            return present
+        remembered = self._remembered()
+        wanted = set(settings.load_models) | set(remembered)
+        if "*" in wanted:
+            return present
+        return [name for name in wanted if name in present or name in settings.load_models]
+
+    def _remembered(self) -> list[str]:
+        if self._state_file is None:
+            return []
+        with contextlib.suppress(OSError, ValueError):
+            names = json.loads(self._state_file.read_text())["loaded"]
+            return [name for name in names if isinstance(name, str)]
+        return []
+
+    def _changed(self) -> None:
+        """Remember what is loaded, so that an engine that is started again after a crash loads it again."""
+        if self._state_file is None or not self.accepting:
+            return
+        loaded = [name for name, entry in self.registry.entries.items() if entry.servables()]
+        temporary = self._state_file.with_suffix(".new")
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps({"loaded": sorted(loaded)}))
+            temporary.replace(self._state_file)
+
+    async def close(self) -> None:
+        """Unload everything, then let the zygote go."""
+        self.accepting = False
+        await self.registry.close()
+        await self.zygote.close(5.0)
+
+    # -- health and metadata ------------------------------------------------------------------------------------------
+
+    def server_ready(self) -> bool:
+        """Strict readiness: every version that should be served can be."""
+        if not self.accepting:
+            return False
+        if not self.settings.strict_readiness:
+            return True
+        for entry in self.registry.entries.values():
+            for record in entry.versions.values():
+                if record.servable is not None:
+                    if not record.servable.ready:
+                        return False
+                elif record.state is not VersionState.UNAVAILABLE or record.reason != "unloaded":
+                    return False
+        return True
+
+    def model_ready(self, name: str, version: str = "") -> bool:
+        """Whether a request to this version would be executed now; raises NOT_FOUND for a model nobody ever loaded."""
+        entry = self.registry.entries.get(name)
+        if entry is None:
+            raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
+        try:
+            return self.lookup(name, version).ready
+        except PyServeError as error:
+            if version and parse_version(version) not in entry.versions:
+                raise
+            if error.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
+                return False
+            raise
+
+    def ready_versions(self, name: str, version: str = "") -> tuple[Servable, list[str]]:
+        """What metadata is made of: the version to describe, and the versions to list."""
+        servable = self.lookup(name, version)
+        if version:
+            return servable, [str(servable.version)]
+        return servable, [str(number) for number, _ in self.registry.entries[name].servables()]
+
+    def statistics(self, name: str = "", version: str = "") -> list[dict[str, Any]]:
+        """Entries of `model_stats`."""
+        servables = self.registry.all_servables()
+        if name:
+            servables = [item for item in servables if item.name == name]
+            if not servables:
+                raise PyServeError(Code.INVALID_ARG, f"requested model '{name}' is not available")
+        if version:
+            number = parse_version(version)
+            servables = [item for item in servables if item.version == number]
+            if not servables:
+                raise PyServeError(Code.INVALID_ARG, f"requested model version is not available for model '{name}'")
+        return [item.statistics.to_json_dict(name=item.name, version=str(item.version)) for item in servables]
+
+    # -- repository ---------------------------------------------------------------------------------------------------
+
+    def index(self) -> list[dict[str, str]]:
+        """Rows of the repository index."""
+        return self.registry.index()
+
+    async def load(self, name: str) -> None:
+        """Load or reload a model from its repository."""
+        self._require_explicit()
+        await self.registry.load(name)
+
+    async def unload(self, name: str) -> None:
+        """Unload a model; returns before its last requests are answered."""
+        self._require_explicit()
+        await self.registry.unload(name)
+
+    def _require_explicit(self) -> None:
+        if self.settings.control_mode is not ControlMode.EXPLICIT:
+            raise PyServeError(
+                Code.UNAVAILABLE, "explicit model load / unload is not allowed if polling is enabled"
+            )
+
+    # -- the notebook's side ------------------------------------------------------------------------------------------
+
+    async def deploy(
+        self, name: str, source: str, config: str | None, owner: str | None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Write and load a new version; yields progress events, then exactly one "ready" or "error" event."""
+        self._require_explicit()
+        check_model_name(name)
+        deployment = Deployment(self.settings.model_repositories[0], name, source, config)
+        events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+        def progress(stage: str, instance: str) -> None:
+            events.put_nowait({"event": "progress", "stage": stage, "instance": instance})
+
+        async def work() -> None:
+            started_s = time.monotonic()
+            try:
+                entry, unchanged = await self.registry.deploy(deployment, progress, owner)
+            except DeployFailure as failure:
+                events.put_nowait(
+                    {
+                        "event": "error",
+                        "code": failure.code.name,
+                        "message": failure.message,
+                        "exception": failure.exception,
+                        "frames": failure.frames,
+                        "model_file": os.path.join(deployment.model_dir, str(deployment.version), "model.py"),
+                    }
+                )
+            except PyServeError as error:
+                events.put_nowait(_error_event(error.code, error.message))
+            except Exception:
+                _log.exception("deploy of '%s' failed", name)
+                events.put_nowait(_error_event(Code.INTERNAL, "the deploy failed; the engine's log says why"))
+            else:
+                events.put_nowait(
+                    {
+                        "event": "ready",
+                        "unchanged": unchanged,
+                        "model": self.model_status(entry),
+                        "elapsed_ms": round((time.monotonic() - started_s) * 1000, 3),
+                    }
+                )
+
+        # Not cancelled when the listener goes away: a deploy ends in one of its two states, whoever watches.
+        task = asyncio.get_running_loop().create_task(work())
+        while True:
+            event = await events.get()
+            yield event
+            if event["event"] != "progress":
+                await task
+                return
+
+    async def undeploy(self, name: str, *, delete: bool) -> None:
+        """Unload a model and, if asked, remove its directory."""
+        self._require_explicit()
+        check_model_name(name)
+        if name not in self.registry.entries:
+            raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
+        await self.registry.unload(name)
+        if delete:
+            await asyncio.to_thread(delete_model, self.settings.model_repositories[0], name)
+            self.registry.entries.pop(name, None)
+
+    async def restart(self, name: str) -> None:
+        """Start the instances of a model anew, without a failed request."""
+        for _, servable in self._entry(name).servables():
+            await servable.restart()
+
+    def dump_stacks(self, name: str) -> None:
+        """Make every stub of a model write the stacks of its threads to its log."""
+        for _, servable in self._entry(name).servables():
+            for instance in servable.instances:
+                if instance.alive and instance.pid:
+                    os.kill(instance.pid, signal.SIGUSR2)
+
+    def _entry(self, name: str) -> ModelEntry:
+        entry = self.registry.entries.get(name)
+        if entry is None:
+            raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
+        return entry
+
+    def status(self) -> dict[str, Any]:
+        """The engine and all models, for showing."""
+        return {
+            "engine": {
+                "pid": os.getpid(),
+                "version": self.version,
+                "started_at": self.started_at,
+                "state": "READY" if self.accepting else "STARTING",
+                "repositories": [os.path.abspath(item) for item in self.settings.model_repositories],
+                **self.urls,
+            },
+            "models": [self.model_status(entry) for _, entry in sorted(self.registry.entries.items())],
+        }
+
+    def model_status(self, entry: ModelEntry) -> dict[str, Any]:
+        """One model, for showing."""
+        rows = [
+            {"version": str(version), "state": _state_of(record).value, "reason": _reason_of(record)}
+            for version, record in sorted(entry.versions.items())
+        ]
+        servables = entry.servables()
+        newest = servables[-1][1] if servables else None
+        return {
+            "name": entry.name,
+            "state": rows[-1]["state"] if rows else VersionState.UNAVAILABLE.value,
+            "reason": rows[-1]["reason"] if rows else "",
+            "versions": rows,
+            "instances": [instance_row(item, servable) for _, servable in servables for item in servable.instances],
+            "max_batch_size": newest.config.max_batch_size if newest is not None else 0,
+            "inputs": _tensors(newest, "inputs"),
+            "outputs": _tensors(newest, "outputs"),
+            "owner": entry.owner,
+        }
+
+
+def _state_of(record: Any) -> VersionState:
+    state: VersionState = record.state if record.servable is None else record.servable.state
+    return state
+
+
+def _reason_of(record: Any) -> str:
+    reason: str = record.reason if record.servable is None else record.servable.reason
+    return reason
+
+
+def _tensors(servable: Servable | None, which: str) -> list[dict[str, Any]]:
+    if servable is None:
+        return []
+    specs = getattr(servable.signature, which).values()
+    batch = [-1] if servable.signature.max_batch_size > 0 else []
+    return [{"name": item.name, "datatype": item.datatype, "shape": [*batch, *item.dims]} for item in specs]
+
+
+def _error_event(code: Code, message: str) -> dict[str, Any]:
+    return {"event": "error", "code": code.name, "message": message, "exception": None, "frames": []}
+
+
+def _version() -> str:
+    from jupyter_pyserve import __version__
+
+    return __version__

@@ -1,0 +1,172 @@
+"""The life cycles of a stub, a model version and a request: one enum of states, one of events and one table each.
+
+Owns which step is legal. Must not know who takes the step or why; an illegal one raises and names what was legal.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+
+class StubState(enum.Enum):
+    """Where one model instance's process is."""
+
+    SPAWNED = "SPAWNED"
+    ATTACHED = "ATTACHED"
+    LOADING = "LOADING"
+    READY = "READY"
+    BUSY = "BUSY"
+    DRAINING = "DRAINING"
+    CLOSED = "CLOSED"
+    FAILED = "FAILED"
+
+
+class StubEvent(enum.Enum):
+    """What can happen to a stub; `EOF` is the end of its channel, which is how death shows."""
+
+    HELLO = "hello"
+    LOAD = "load"
+    LOADED = "loaded"
+    DISPATCH = "dispatch"
+    IDLE = "idle"
+    DRAIN = "drain"
+    FAULT = "fault"
+    EOF = "eof"
+
+
+class VersionState(enum.Enum):
+    """State of a model version; the value is the text that the repository index shows."""
+
+    UNAVAILABLE = "UNAVAILABLE"
+    LOADING = "LOADING"
+    READY = "READY"
+    UNLOADING = "UNLOADING"
+
+
+class VersionEvent(enum.Enum):
+    """What can happen to a model version."""
+
+    LOAD = "load"
+    LOADED = "loaded"
+    FAIL = "fail"
+    UNLOAD = "unload"
+    UNLOADED = "unloaded"
+
+
+class RequestState(enum.Enum):
+    """Where one inference request is."""
+
+    ADMITTED = "ADMITTED"
+    QUEUED = "QUEUED"
+    DISPATCHED = "DISPATCHED"
+    STREAMING = "STREAMING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+class RequestEvent(enum.Enum):
+    """What can happen to a request; `RESCHEDULE` puts a dispatched one back into its queue."""
+
+    QUEUE = "queue"
+    DISPATCH = "dispatch"
+    RESCHEDULE = "reschedule"
+    RESPONSE = "response"
+    FINAL = "final"
+    FAIL = "fail"
+    CANCEL = "cancel"
+
+
+StateT = TypeVar("StateT", bound=enum.Enum)
+EventT = TypeVar("EventT", bound=enum.Enum)
+
+
+class IllegalTransition(Exception):
+    """A state was asked to take an event that its table does not list."""
+
+    def __init__(self, state: enum.Enum, event: enum.Enum, legal: tuple[enum.Enum, ...]) -> None:
+        names = ", ".join(sorted(e.name for e in legal)) or "nothing"
+        super().__init__(f"{type(state).__name__}.{state.name} does not take {event.name}; legal here: {names}")
+        self.state = state
+        self.event = event
+        self.legal = legal
+
+
+def advance(table: Mapping[tuple[StateT, EventT], StateT], state: StateT, event: EventT) -> StateT:
+    """The state that follows `state` on `event`; raises `IllegalTransition` when the table has none."""
+    following = table.get((state, event))
+    if following is None:
+        raise IllegalTransition(state, event, tuple(legal for known, legal in table if known is state))
+    return following
+
+
+_ALIVE = (StubState.SPAWNED, StubState.ATTACHED, StubState.LOADING, StubState.READY, StubState.BUSY)
+
+STUB: Final[Mapping[tuple[StubState, StubEvent], StubState]] = {
+    (StubState.SPAWNED, StubEvent.HELLO): StubState.ATTACHED,
+    (StubState.ATTACHED, StubEvent.LOAD): StubState.LOADING,
+    (StubState.LOADING, StubEvent.LOADED): StubState.READY,
+    (StubState.READY, StubEvent.DISPATCH): StubState.BUSY,
+    # A second batch may wait inside the stub, so that it never idles between two.
+    (StubState.BUSY, StubEvent.DISPATCH): StubState.BUSY,
+    (StubState.BUSY, StubEvent.IDLE): StubState.READY,
+    **{(state, StubEvent.DRAIN): StubState.DRAINING for state in _ALIVE},
+    (StubState.DRAINING, StubEvent.DRAIN): StubState.DRAINING,
+    (StubState.DRAINING, StubEvent.IDLE): StubState.DRAINING,
+    # The answer to a load that was overtaken by the wish to stop.
+    (StubState.DRAINING, StubEvent.LOADED): StubState.DRAINING,
+    (StubState.DRAINING, StubEvent.HELLO): StubState.DRAINING,
+    **{(state, StubEvent.FAULT): StubState.FAILED for state in (*_ALIVE, StubState.DRAINING)},
+    **{(state, StubEvent.EOF): StubState.FAILED for state in _ALIVE},
+    (StubState.DRAINING, StubEvent.EOF): StubState.CLOSED,
+    # A fault is often followed by the end of the channel, and the end may be seen by two readers.
+    (StubState.FAILED, StubEvent.EOF): StubState.FAILED,
+    (StubState.FAILED, StubEvent.FAULT): StubState.FAILED,
+    (StubState.FAILED, StubEvent.DRAIN): StubState.FAILED,
+    (StubState.CLOSED, StubEvent.EOF): StubState.CLOSED,
+    (StubState.CLOSED, StubEvent.DRAIN): StubState.CLOSED,
+}
+
+VERSION: Final[Mapping[tuple[VersionState, VersionEvent], VersionState]] = {
+    (VersionState.UNAVAILABLE, VersionEvent.LOAD): VersionState.LOADING,
+    (VersionState.LOADING, VersionEvent.LOADED): VersionState.READY,
+    (VersionState.LOADING, VersionEvent.FAIL): VersionState.UNAVAILABLE,
+    (VersionState.LOADING, VersionEvent.UNLOAD): VersionState.UNLOADING,
+    (VersionState.READY, VersionEvent.UNLOAD): VersionState.UNLOADING,
+    # Too many early deaths of its stubs.
+    (VersionState.READY, VersionEvent.FAIL): VersionState.UNAVAILABLE,
+    (VersionState.UNLOADING, VersionEvent.UNLOADED): VersionState.UNAVAILABLE,
+    # The load that an unload overtook may still end one way or the other.
+    (VersionState.UNLOADING, VersionEvent.LOADED): VersionState.UNLOADING,
+    (VersionState.UNLOADING, VersionEvent.FAIL): VersionState.UNLOADING,
+    # Unloading what is not loaded is not an error.
+    (VersionState.UNLOADING, VersionEvent.UNLOAD): VersionState.UNLOADING,
+    (VersionState.UNAVAILABLE, VersionEvent.UNLOAD): VersionState.UNAVAILABLE,
+}
+
+_WAITING = (RequestState.ADMITTED, RequestState.QUEUED)
+_RUNNING = (RequestState.DISPATCHED, RequestState.STREAMING)
+
+REQUEST: Final[Mapping[tuple[RequestState, RequestEvent], RequestState]] = {
+    (RequestState.ADMITTED, RequestEvent.QUEUE): RequestState.QUEUED,
+    (RequestState.ADMITTED, RequestEvent.DISPATCH): RequestState.DISPATCHED,
+    (RequestState.QUEUED, RequestEvent.DISPATCH): RequestState.DISPATCHED,
+    (RequestState.DISPATCHED, RequestEvent.RESCHEDULE): RequestState.QUEUED,
+    (RequestState.STREAMING, RequestEvent.RESCHEDULE): RequestState.QUEUED,
+    **{(state, RequestEvent.RESPONSE): RequestState.STREAMING for state in _RUNNING},
+    **{(state, RequestEvent.FINAL): RequestState.DONE for state in _RUNNING},
+    # A cached answer never leaves the queue's front door.
+    (RequestState.ADMITTED, RequestEvent.FINAL): RequestState.DONE,
+    **{(state, RequestEvent.FAIL): RequestState.FAILED for state in (*_WAITING, *_RUNNING)},
+    **{(state, RequestEvent.CANCEL): RequestState.CANCELLED for state in (*_WAITING, *_RUNNING)},
+    # A reply that crosses a cancellation is legal and is dropped.
+    **{
+        (RequestState.CANCELLED, event): RequestState.CANCELLED
+        for event in (RequestEvent.RESPONSE, RequestEvent.FINAL, RequestEvent.FAIL, RequestEvent.CANCEL)
+    },
+    # So is a cancellation that crosses the last reply.
+    (RequestState.DONE, RequestEvent.CANCEL): RequestState.DONE,
+    (RequestState.FAILED, RequestEvent.CANCEL): RequestState.FAILED,
+}

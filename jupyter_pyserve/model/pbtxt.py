@@ -1,0 +1,104 @@
+"""Reads a model configuration from protobuf text or from JSON into its value.
+
+Owns the grammars and what their errors say. Must not know where the text was, or whether its content makes sense.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.defaults import PYTHON_BACKEND, fill_defaults
+from jupyter_pyserve.model.messages import model_config_messages
+from jupyter_pyserve.model.render import is_map, is_repeated, to_tree
+from jupyter_pyserve.model.values import ModelConfig
+
+
+class MalformedConfigError(ValueError):
+    """A JSON tree that does not fit the schema; the text says where."""
+
+
+def parse_pbtxt(
+    text: str, *, model_name: str, path: str, default_backend: str = PYTHON_BACKEND, gpus: int = 0
+) -> ModelConfig:
+    """The configuration in a `config.pbtxt`; empty text is a configuration made of defaults."""
+    from google.protobuf import text_format
+
+    message = model_config_messages().ModelConfig()
+    try:
+        text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        raise PyServeError(Code.INTERNAL, f"failed to read text proto from {path}: {error}") from error
+    return _complete(message, model_name=model_name, default_backend=default_backend, gpus=gpus)
+
+
+def parse_json_config(
+    text: str, *, model_name: str, default_backend: str = PYTHON_BACKEND, gpus: int = 0
+) -> ModelConfig:
+    """The configuration in JSON, as a load request carries it."""
+    try:
+        tree = json.loads(text)
+        message = to_message(tree)
+    except (ValueError, RecursionError) as error:
+        raise PyServeError(Code.INVALID_ARG, f"Invalid config override: {error}") from error
+    return _complete(message, model_name=model_name, default_backend=default_backend, gpus=gpus)
+
+
+def to_message(tree: object) -> Any:
+    """A JSON tree as a message; raises `MalformedConfigError` for what the schema does not know."""
+    from google.protobuf import json_format
+
+    message = model_config_messages().ModelConfig()
+    if not isinstance(tree, dict):
+        raise MalformedConfigError("expected a JSON object")
+    try:
+        json_format.ParseDict(_canonical(message.DESCRIPTOR, tree), message)
+    except json_format.ParseError as error:
+        raise MalformedConfigError(str(error)) from error
+    return message
+
+
+def to_config(message: Any) -> ModelConfig:
+    """A complete message as a value."""
+    return ModelConfig.parse(to_tree(message))
+
+
+def _complete(message: Any, *, model_name: str, default_backend: str, gpus: int) -> ModelConfig:
+    fill_defaults(message, model_name=model_name, default_backend=default_backend, gpus=gpus)
+    if message.name != model_name:
+        raise PyServeError(
+            Code.INVALID_ARG,
+            f"unexpected directory name '{model_name}' for model '{message.name}', "
+            "directory name must equal model name",
+        )
+    return to_config(message)
+
+
+def _canonical(descriptor: Any, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree with enum names in capitals: JSON may spell them either way."""
+    return {key: _canonical_value(_field(descriptor, key), value) for key, value in tree.items()}
+
+
+def _field(descriptor: Any, key: str) -> Any:
+    return descriptor.fields_by_name.get(key) or descriptor.fields_by_camelcase_name.get(key)
+
+
+def _canonical_value(field: Any, value: Any) -> Any:
+    if field is None:
+        return value
+    if is_map(field):
+        inner = field.message_type.fields_by_name["value"]
+        return {k: _canonical_value(inner, v) for k, v in value.items()} if isinstance(value, dict) else value
+    if is_repeated(field) and isinstance(value, list):
+        return [_canonical_item(field, item) for item in value]
+    return _canonical_item(field, value)
+
+
+def _canonical_item(field: Any, value: Any) -> Any:
+    if field.enum_type is not None and isinstance(value, str):
+        return value.upper()
+    if field.message_type is not None and isinstance(value, dict):
+        return _canonical(field.message_type, value)
+    return value

@@ -1,0 +1,140 @@
+"""The counters behind a model version's statistics: plain integers that are added to once per request or execution.
+
+Owns what each event counts towards. Must not know how the instants were taken; durations come in as nanoseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ModelStatistics:
+    """Statistics of one model version, from load until unload."""
+
+    __slots__ = (
+        "_batches",
+        "cache_hit_count",
+        "cache_hit_ns",
+        "cache_miss_count",
+        "cache_miss_ns",
+        "compute_count",
+        "compute_infer_ns",
+        "compute_input_ns",
+        "compute_output_ns",
+        "execution_count",
+        "fail_count",
+        "fail_ns",
+        "inference_count",
+        "last_inference_ms",
+        "queue_count",
+        "queue_ns",
+        "success_count",
+        "success_ns",
+    )
+
+    def __init__(self) -> None:
+        self.inference_count = 0
+        self.execution_count = 0
+        self.last_inference_ms = 0
+        self.success_count = self.success_ns = 0
+        self.fail_count = self.fail_ns = 0
+        self.queue_count = self.queue_ns = 0
+        self.compute_count = 0
+        self.compute_input_ns = self.compute_infer_ns = self.compute_output_ns = 0
+        self.cache_hit_count = self.cache_hit_ns = 0
+        self.cache_miss_count = self.cache_miss_ns = 0
+        # execution batch size -> [executions, input_ns, infer_ns, output_ns]
+        self._batches: dict[int, list[int]] = {}
+
+    def record_execution(self, batch_size: int, input_ns: int, infer_ns: int, output_ns: int) -> None:
+        """One call of the model; `batch_size` is the sum over its requests, null requests included."""
+        self.execution_count += 1
+        row = self._batches.get(batch_size)
+        if row is None:
+            self._batches[batch_size] = [1, input_ns, infer_ns, output_ns]
+            return
+        row[0] += 1
+        row[1] += input_ns
+        row[2] += infer_ns
+        row[3] += output_ns
+
+    def record_success(
+        self,
+        batch_size: int,
+        total_ns: int,
+        queue_ns: int,
+        input_ns: int,
+        infer_ns: int,
+        output_ns: int,
+        wall_ms: int,
+    ) -> None:
+        """One request answered by the model; the compute durations are those of the whole batch it ran in."""
+        self.inference_count += batch_size
+        self.success_count += 1
+        self.success_ns += total_ns
+        self.queue_count += 1
+        self.queue_ns += queue_ns
+        self.compute_count += 1
+        self.compute_input_ns += input_ns
+        self.compute_infer_ns += infer_ns
+        self.compute_output_ns += output_ns
+        self.last_inference_ms = wall_ms
+
+    def record_failure(self, total_ns: int, wall_ms: int) -> None:
+        """One request that failed after it was queued; refusals at the door are counted nowhere."""
+        self.fail_count += 1
+        self.fail_ns += total_ns
+        self.last_inference_ms = wall_ms
+
+    def record_cache_hit(self, total_ns: int, queue_ns: int, lookup_ns: int, wall_ms: int) -> None:
+        """One request answered from the response cache."""
+        self.success_count += 1
+        self.success_ns += total_ns
+        self.queue_count += 1
+        self.queue_ns += queue_ns
+        self.cache_hit_count += 1
+        self.cache_hit_ns += lookup_ns
+        self.last_inference_ms = wall_ms
+
+    def record_cache_miss(self, duration_ns: int) -> None:
+        """The lookup and insertion time of a successful request that the cache did not know; beside its success."""
+        self.cache_miss_count += 1
+        self.cache_miss_ns += duration_ns
+
+    def to_json_dict(self, *, name: str, version: str) -> dict[str, Any]:
+        """This version's entry of `model_stats`, its keys in Triton's order."""
+        compute = self.compute_count
+        return {
+            "name": name,
+            "version": version,
+            "last_inference": self.last_inference_ms,
+            "inference_count": self.inference_count,
+            "execution_count": self.execution_count,
+            "inference_stats": {
+                "success": _duration(self.success_count, self.success_ns),
+                "fail": _duration(self.fail_count, self.fail_ns),
+                "queue": _duration(self.queue_count, self.queue_ns),
+                "compute_input": _duration(compute, self.compute_input_ns),
+                "compute_infer": _duration(compute, self.compute_infer_ns),
+                "compute_output": _duration(compute, self.compute_output_ns),
+                "cache_hit": _duration(self.cache_hit_count, self.cache_hit_ns),
+                "cache_miss": _duration(self.cache_miss_count, self.cache_miss_ns),
+            },
+            "response_stats": {},
+            "batch_stats": [_batch_row(size, self._batches[size]) for size in sorted(self._batches)],
+            "memory_usage": [],
+        }
+
+
+def _duration(count: int, ns: int) -> dict[str, int]:
+    return {"count": count, "ns": ns}
+
+
+def _batch_row(batch_size: int, row: list[int]) -> dict[str, Any]:
+    executions, input_ns, infer_ns, output_ns = row
+    return {
+        "batch_size": batch_size,
+        "compute_input": _duration(executions, input_ns),
+        "compute_infer": _duration(executions, infer_ns),
+        "compute_output": _duration(executions, output_ns),
+    }

@@ -1,0 +1,53 @@
+"""What a notebook user touches: calling models, deploying them from cells, and looking at them.
+
+Importing this starts nothing and connects to nothing; IPython is imported only by `%load_ext`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook.api import deploy, load, logs, models, restart, status, undeploy, unload
+from jupyter_pyserve.notebook.client import Client, asarray, connect, empty, model
+from jupyter_pyserve.notebook.failures import DeployError
+from jupyter_pyserve.notebook.remote_model import Model
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = [
+    "Client",
+    "Code",
+    "DeployError",
+    "Model",
+    "PyServeError",
+    "asarray",
+    "connect",
+    "deploy",
+    "empty",
+    "load",
+    "logs",
+    "model",
+    "models",
+    "restart",
+    "status",
+    "undeploy",
+    "unload",
+]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """`%load_ext jupyter_pyserve`."""
+    from jupyter_pyserve.notebook.magics import PyServeMagics
+
+    magics = PyServeMagics(shell)
+    shell.register_magics(magics)
+    for command in ("pyserve", "%pyserve", "%%pyserve"):
+        shell.set_hook("complete_command", magics.complete, str_key=command)  # type: ignore[no-untyped-call]
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """`%unload_ext jupyter_pyserve`."""
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("pyserve", None)

@@ -1,0 +1,172 @@
+"""Calling models from a notebook: `model("name")(INPUT0=x)["OUTPUT0"]`, over the lane where there is one, else HTTP.
+
+Owns which way a call takes and when a model's metadata is read again; knows no magics and draws nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Protocol
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook.address import Address, find_engine
+from jupyter_pyserve.notebook.arrays import Array, DTypeLike, dtype_of
+from jupyter_pyserve.notebook.connection import Connection
+from jupyter_pyserve.notebook.http_lane import HttpLane
+from jupyter_pyserve.notebook.remote_model import Model
+
+
+class InferenceLane(Protocol):
+    """The calls that the shared-memory lane and HTTP have in common."""
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Array]: ...
+
+    def infer_async(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> Awaitable[dict[str, Array]]: ...
+
+    def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array: ...
+
+    def asarray(self, a: Array) -> Array: ...
+
+    def close(self) -> None: ...
+
+
+class Client:
+    """One engine, as this process reaches it. Safe to use from several threads."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.connection = Connection(address)
+        self._lane: InferenceLane | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<pyserve client of {self.address}>"
+
+    def model(self, name: str, version: str | int | None = None) -> Model:
+        """A callable for one model; without a version, whatever version is newest at each call."""
+        return Model(self, name, "" if version is None else str(version))
+
+    @property
+    def lane(self) -> InferenceLane:
+        """The lane, opened at first use."""
+        with self._lock:
+            if self._lane is None:
+                self._lane = self._open_lane()
+            return self._lane
+
+    def empty(self, shape: int | Sequence[int], dtype: DTypeLike = "FP32") -> Array:
+        """An uninitialised array that travels to a model without a copy."""
+        return self.lane.empty(shape, dtype_of(dtype))
+
+    def asarray(self, a: object, dtype: DTypeLike | None = None) -> Array:
+        """`a` in memory from which it travels to a model without a copy: itself if it is there already."""
+        import numpy as np
+
+        return self.lane.asarray(np.asarray(a, None if dtype is None else dtype_of(dtype)))
+
+    def infer(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
+        lane = self.lane
+        try:
+            return lane.infer(model, inputs, **options)
+        except OSError as error:
+            raise self._lost(lane, error) from error
+
+    async def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
+        lane = self.lane
+        try:
+            return await lane.infer_async(model, inputs, **options)
+        except asyncio.CancelledError:
+            raise
+        except OSError as error:
+            raise self._lost(lane, error) from error
+
+    def close(self) -> None:
+        """Give everything back; a later call opens it anew."""
+        with self._lock:
+            lane, self._lane = self._lane, None
+        if lane is not None:
+            lane.close()
+        self.connection.close()
+
+    def _open_lane(self) -> InferenceLane:
+        path = self.address.lane_socket
+        if path is not None and path.exists():
+            # Absent platform support or a refused connection leaves HTTP on the same machine, which always works.
+            with contextlib.suppress(ImportError, OSError):
+                from jupyter_pyserve.transports.lane.client import Lane
+
+                lane: InferenceLane = Lane.connect(str(path))
+                return lane
+        return HttpLane(self.connection)
+
+    def _lost(self, lane: InferenceLane, error: OSError) -> PyServeError:
+        """The engine is gone: forget the lane, so that the next call opens one to its successor."""
+        with self._lock:
+            if self._lane is lane:
+                self._lane = None
+        with contextlib.suppress(OSError):
+            lane.close()
+        return PyServeError(Code.UNAVAILABLE, f"the engine went away during the request: {error}")
+
+
+_default: Client | None = None
+_default_pid = 0
+
+
+def connect(
+    url: str | None = None, token: str | None = None, runtime_dir: str | os.PathLike[str] | None = None
+) -> Client:
+    """Choose the engine that everything below talks to; without arguments, the one this kernel was started for."""
+    return _become_default(Client(find_engine(url=url, token=token, runtime_dir=runtime_dir)))
+
+
+def default_client() -> Client:
+    """The engine chosen by `connect`, or the environment's. A forked child gets a client, and sockets, of its own."""
+    if _default is not None and _default_pid == os.getpid():
+        return _default
+    return _become_default(Client(find_engine() if _default is None else _default.address))
+
+
+def _become_default(client: Client) -> Client:
+    global _default, _default_pid
+    _default, _default_pid = client, os.getpid()
+    return client
+
+
+def model(name: str, version: str | int | None = None) -> Model:
+    """`model("name")(INPUT0=x)["OUTPUT0"]`: a served model as a Python callable."""
+    return default_client().model(name, version)
+
+
+def empty(shape: int | Sequence[int], dtype: DTypeLike = "FP32") -> Array:
+    """An uninitialised array in memory shared with the engine: no copy is made when it is an input."""
+    return default_client().empty(shape, dtype)
+
+
+def asarray(a: object, dtype: DTypeLike | None = None) -> Array:
+    """`a` in memory shared with the engine: one copy now, none when it is an input."""
+    return default_client().asarray(a, dtype)

@@ -1,0 +1,253 @@
+"""What the notebook shows: a served model with its addresses, the list of models, logs, a deployment's progress.
+
+Every view renders itself as escaped HTML and as plain text. Values in, text out: nothing here asks an engine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from jupyter_pyserve.notebook.address import Address
+from jupyter_pyserve.notebook.markup import Markup, code_block, columns, element, table
+from jupyter_pyserve.notebook.payloads import (
+    DeployEvent,
+    EngineInfo,
+    EngineStatus,
+    InstanceInfo,
+    LogRecord,
+    ModelInfo,
+    TensorInfo,
+    VersionInfo,
+)
+from jupyter_pyserve.notebook.snippets import curl_line, tritonclient_snippet
+
+_GOOD = "color:var(--jp-success-color1,#2e7d32);font-weight:bold"
+_BAD = "color:var(--jp-error-color1,#c62828);font-weight:bold"
+_WAITING = "color:var(--jp-warn-color1,#b26a00);font-weight:bold"
+_INSTANCE_KEYS = ("name", "version", "pid", "state", "kind", "requests", "failures")
+_STAGES = {
+    "write": "writing the model repository",
+    "spawn": "starting a process",
+    "import": "importing model.py",
+    "auto_complete": "running auto_complete_config",
+    "initialize": "running initialize",
+    "swap": "switching requests to the new version",
+}
+
+
+class View:
+    """Something with an HTML and a plain-text rendering, for whichever front end asks."""
+
+    def html(self) -> Markup:
+        raise NotImplementedError
+
+    def plain(self) -> str:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self.plain()
+
+    def _repr_html_(self) -> str:
+        return str(self.html())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"text/plain": self.plain(), "text/html": str(self.html())}
+
+
+class ServedModel(View):
+    """A model in service: state, versions, processes, every address, and requests to paste."""
+
+    def __init__(self, info: ModelInfo, engine: EngineInfo, address: Address, *, note: str = "") -> None:
+        self.info = info
+        self.engine = engine
+        self.address = address
+        self.note = note
+
+    @property
+    def name(self) -> str:
+        return self.info["name"]
+
+    @property
+    def state(self) -> str:
+        return self.info.get("state", "")
+
+    @property
+    def versions(self) -> list[VersionInfo]:
+        return self.info.get("versions", [])
+
+    @property
+    def instances(self) -> list[InstanceInfo]:
+        return self.info.get("instances", [])
+
+    def addresses(self) -> list[tuple[str, str]]:
+        """How to reach it: label and address."""
+        path = f"/v2/models/{self.name}"
+        found = [("Jupyter", f"{self.address.url}{path}")] if self.address.url else []
+        if self.engine.get("http_url"):
+            found.append(("HTTP port", f"{self.engine['http_url']}{path}"))
+        if self.engine.get("grpc_url"):
+            found.append(("gRPC port", str(self.engine["grpc_url"])))
+        if self.address.http_socket is not None:
+            found += [("Unix socket", str(self.address.http_socket)), ("lane", str(self.address.lane_socket))]
+        return found
+
+    def curl(self) -> str:
+        socket_path = None if self.address.url else str(self.address.http_socket)
+        return curl_line(self.name, self.info.get("inputs", []), socket_path=socket_path)
+
+    def tritonclient(self) -> str | None:
+        if not self.address.url:
+            return None
+        inputs, outputs = self.info.get("inputs", []), self.info.get("outputs", [])
+        return tritonclient_snippet(self.name, inputs, outputs, secure=self.address.url.startswith("https:"))
+
+    def html(self) -> Markup:
+        parts = [
+            element("div", element("b", self.name), " ", _state(self.state, self.info.get("reason")), f" {self.note}"),
+            table(("version", "state", "reason"), _version_rows(self.versions)),
+            table(("instance", *_INSTANCE_KEYS[1:]), _instance_rows(self.instances)),
+            table(("side", "name", "datatype", "shape"), _tensor_rows(self.info)),
+            table(("address", ""), [(label, element("code", where)) for label, where in self.addresses()]),
+        ]
+        snippets = [("curl: in a terminal, or in a cell with ! before it", self.curl())]
+        client = self.tritonclient()
+        if client is not None:
+            snippets.append(("tritonclient", client))
+        parts += [_details(title, source) for title, source in snippets]
+        return element("div", *parts)
+
+    def plain(self) -> str:
+        reason = self.info.get("reason")
+        parts = [
+            f"{self.name}: {self.state}{f' ({reason})' if reason else ''}{f'  {self.note}' if self.note else ''}",
+            columns(("VERSION", "STATE", "REASON"), _version_rows(self.versions)),
+            columns(("INSTANCE", *map(str.upper, _INSTANCE_KEYS[1:])), _instance_rows(self.instances)),
+            columns(("SIDE", "NAME", "DATATYPE", "SHAPE"), _tensor_rows(self.info)),
+            columns(("ADDRESS", ""), self.addresses()),
+            self.curl(),
+        ]
+        return "\n\n".join(part for part in parts if part)
+
+
+class ModelList(View):
+    """All models, one line each; a sequence of names for whoever wants them."""
+
+    def __init__(self, status: EngineStatus) -> None:
+        self.status = status
+
+    def names(self) -> list[str]:
+        return [info["name"] for info in self.status["models"]]
+
+    def __len__(self) -> int:
+        return len(self.status["models"])
+
+    def __getitem__(self, index: int) -> ModelInfo:
+        return self.status["models"][index]
+
+    def html(self) -> Markup:
+        if not self.status["models"]:
+            return element("div", "no models yet")
+        rows = [(row[0], _state(str(row[1]), None), *row[2:]) for row in self._rows()]
+        return table(("model", "state", "versions", "processes", "requests", "failures"), rows)
+
+    def plain(self) -> str:
+        if not self.status["models"]:
+            return "no models yet"
+        return columns(("MODEL", "STATE", "VERSIONS", "PROCESSES", "REQUESTS", "FAILURES"), self._rows())
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return [
+            (
+                info["name"],
+                info.get("state", ""),
+                ", ".join(v["version"] for v in info.get("versions", []) if v.get("state") == "READY"),
+                len(info.get("instances", [])),
+                sum(i.get("requests", 0) for i in info.get("instances", [])),
+                sum(i.get("failures", 0) for i in info.get("instances", [])),
+            )
+            for info in self.status["models"]
+        ]
+
+
+class EngineView(ModelList):
+    """The engine and its models."""
+
+    def html(self) -> Markup:
+        return element("div", element("div", self._engine_line()), super().html())
+
+    def plain(self) -> str:
+        return f"{self._engine_line()}\n\n{super().plain()}"
+
+    def _engine_line(self) -> str:
+        engine = self.status["engine"]
+        ports = [str(engine[key]) for key in ("http_url", "grpc_url", "metrics_url") if engine.get(key)]
+        words = [
+            f"engine {engine.get('version', '')} is {engine.get('state', '')}, pid {engine.get('pid', '')}",
+            *ports,
+        ]
+        return ", ".join([*words, *engine.get("repositories", [])])
+
+
+class LogView(View):
+    """What models printed and logged, oldest first."""
+
+    def __init__(self, records: Sequence[LogRecord]) -> None:
+        self.records = list(records)
+
+    def html(self) -> Markup:
+        return element("pre", self.plain(), style="white-space:pre-wrap")
+
+    def plain(self) -> str:
+        return "\n".join(_log_line(record) for record in self.records) or "nothing was printed or logged"
+
+
+class Progress(View):
+    """How far a deployment is."""
+
+    def __init__(self, name: str, event: DeployEvent | None = None, *, note: str = "") -> None:
+        self.name = name
+        self.event = event
+        self.note = note
+
+    def html(self) -> Markup:
+        return element("div", element("b", self.name), " ", element("span", self._what(), style=_WAITING))
+
+    def plain(self) -> str:
+        return f"{self.name}: {self._what()}"
+
+    def _what(self) -> str:
+        if self.note:
+            return self.note
+        stage = "" if self.event is None else self.event.get("stage", "")
+        instance = None if self.event is None else self.event.get("instance")
+        return f"{_STAGES.get(stage, stage or 'sent to the engine')}{f' ({instance})' if instance else ''} ..."
+
+
+def _details(title: str, source: str) -> Markup:
+    return element("details", element("summary", title), code_block(source))
+
+
+def _state(state: str, reason: str | None) -> Markup:
+    style = _GOOD if state == "READY" else _WAITING if state in ("LOADING", "BUSY", "UNLOADING") else _BAD
+    return element("span", element("span", state, style=style), f" {reason}" if reason else None)
+
+
+def _version_rows(versions: Sequence[VersionInfo]) -> list[tuple[object, ...]]:
+    return [(v["version"], v.get("state"), v.get("reason")) for v in versions]
+
+
+def _instance_rows(instances: Sequence[InstanceInfo]) -> list[tuple[object, ...]]:
+    return [tuple(instance.get(key) for key in _INSTANCE_KEYS) for instance in instances]
+
+
+def _tensor_rows(info: ModelInfo) -> list[tuple[object, ...]]:
+    sides: list[tuple[str, list[TensorInfo]]] = [("input", info.get("inputs", [])), ("output", info.get("outputs", []))]
+    return [(side, t["name"], t["datatype"], t["shape"]) for side, tensors in sides for t in tensors]
+
+
+def _log_line(record: LogRecord) -> str:
+    clock = time.strftime("%H:%M:%S", time.localtime(record.get("time", 0.0)))
+    stream = record.get("stream", "")
+    kind = record.get("level", "") if stream == "log" else stream
+    return f"{clock}  {record.get('instance', '')}  {kind:<6}  {record.get('text', '').rstrip()}"

@@ -1,0 +1,67 @@
+"""Inference over HTTP with the same calls as a lane: for a kernel that is not on the engine's machine.
+
+Owns nothing but the translation; the bytes are `v2.client`'s, the connections `Connection`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from jupyter_pyserve.notebook.arrays import Array, DTypeLike
+from jupyter_pyserve.notebook.connection import Connection
+from jupyter_pyserve.v2.client import decode_infer_response, encode_infer_request
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+
+def model_path(name: str, version: str = "") -> str:
+    """The v2 path of a model, whatever characters its name has."""
+    path = f"/v2/models/{quote(name, safe='')}"
+    return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
+class HttpLane:
+    """What `transports.lane.client.Lane` offers, with a copy each way instead of shared memory."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Array]:
+        header, blobs = encode_infer_request(inputs, outputs, id=request_id, parameters=dict(parameters or {}))
+        reply = self._connection.request(
+            "POST",
+            model_path(model, version) + "/infer",
+            [header, *blobs],
+            {HEADER_LENGTH: str(len(header)), "Content-Type": "application/octet-stream"},
+            timeout_s=timeout_s,
+        ).checked()
+        length = reply.headers.get(HEADER_LENGTH)
+        answer: dict[str, Array] = decode_infer_response(reply.body, None if length is None else int(length))
+        return answer
+
+    def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> asyncio.Future[dict[str, Array]]:
+        return asyncio.ensure_future(asyncio.to_thread(self.infer, model, inputs, **options))
+
+    def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array:
+        return np.empty(shape, dtype)
+
+    def asarray(self, a: Array) -> Array:
+        return np.asarray(a)
+
+    def close(self) -> None:
+        self._connection.close()

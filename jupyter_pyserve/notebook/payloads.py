@@ -1,0 +1,108 @@
+"""The JSON of the engine's control API, as types: what status, logs and a deployment's progress look like.
+
+Types only: nothing here reads, checks or shows anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+
+class EngineInfo(TypedDict, total=False):
+    pid: int
+    version: str
+    started_at: float
+    state: str
+    repositories: list[str]
+    http_url: str | None
+    grpc_url: str | None
+    metrics_url: str | None
+
+
+class VersionInfo(TypedDict, total=False):
+    version: str
+    state: str
+    reason: str
+
+
+class InstanceInfo(TypedDict, total=False):
+    name: str
+    version: str
+    pid: int | None
+    state: str
+    kind: str
+    requests: int
+    failures: int
+    restarts: int
+    busy_since_s: float | None
+    current_request: str | None
+    rss_bytes: int | None
+    arena_bytes: int | None
+    last_error: str | None
+
+
+class TensorInfo(TypedDict):
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelInfo(TypedDict, total=False):
+    name: str
+    state: str
+    reason: str
+    versions: list[VersionInfo]
+    instances: list[InstanceInfo]
+    max_batch_size: int
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    owner: str | None
+
+
+class EngineStatus(TypedDict):
+    engine: EngineInfo
+    models: list[ModelInfo]
+
+
+class LogRecord(TypedDict, total=False):
+    time: float
+    instance: str
+    version: str
+    pid: int
+    stream: str
+    level: str
+    text: str
+
+
+class FrameInfo(TypedDict, total=False):
+    file: str
+    line: int
+    function: str
+    text: str | None
+
+
+class DeployEvent(TypedDict, total=False):
+    """One line of a deployment's progress; the last one is `ready` or `error`."""
+
+    event: Literal["progress", "ready", "error"]
+    stage: str
+    instance: str | None
+    unchanged: bool
+    model: ModelInfo
+    elapsed_ms: float
+    code: str
+    message: str
+    frames: list[FrameInfo]
+    exception: str | None
+    model_file: str
+
+
+class Origin(TypedDict, total=False):
+    """Where a deployed source comes from, for the engine to tell whoever looks."""
+
+    kernel_id: str | None
+    notebook: str | None
+    cell: str | None
+
+
+Json = dict[str, Any]

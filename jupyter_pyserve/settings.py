@@ -1,0 +1,52 @@
+"""The engine's settings: one frozen value, made once at the edge (command line or Jupyter traits) and read everywhere.
+
+Defaults are written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class ControlMode(enum.Enum):
+    """Who decides which models are loaded (Triton's --model-control-mode)."""
+
+    NONE = "none"
+    POLL = "poll"
+    EXPLICIT = "explicit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What the engine is told at start; sizes are bytes, times seconds."""
+
+    server_id: str = "triton"
+    model_repositories: tuple[str, ...] = ()
+    control_mode: ControlMode = ControlMode.NONE
+    load_models: tuple[str, ...] = ()
+    auto_complete: bool = True
+    exit_on_error: bool = True
+    exit_timeout_s: float = 30.0
+    strict_readiness: bool = True
+    model_config_name: str = ""
+    load_thread_count: int = 4
+    #: Upper limit of each arena: a model's requests, an instance's responses, a lane.
+    arena_limit_nbytes: int = 8 << 30
+    #: Limit of JSON bodies, of tensors given as JSON, and of raw requests.
+    http_max_input_nbytes: int = 64 << 20
+    log_verbose: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenSettings:
+    """Where the engine listens. A port of None is off, 0 is any free one; descriptors are listening sockets."""
+
+    http_address: str = "0.0.0.0"  # noqa: S104 - Triton's default for a server that was started by hand
+    http_port: int | None = 8000
+    reuse_http_port: bool = False
+    http_fd: int | None = None
+    lane_fd: int | None = None
+    runtime_dir: str | None = None
+    #: What the TCP ports ask for in `Authorization`; empty asks for nothing, as Triton.
+    token: str = ""

@@ -1,0 +1,107 @@
+"""The control API below `/api`, for the notebook, the panel and the command line; only on the engine's Unix socket.
+
+Not part of the v2 protocol: whoever may use it may run code, because deploying is running code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http.connection import Reply, Stream
+from jupyter_pyserve.v2 import metadata
+
+_MODEL = re.compile(r"models/([^/]+)/(deploy|undeploy|restart|stacks|logs)")
+
+Query = Mapping[str, list[str]]
+
+
+def _status(service: Service) -> Reply:
+    return _json(service.status())
+
+
+def _logs(service: Service, name: str | None, query: Query) -> Reply:
+    try:
+        count = int(query.get("tail", ["200"])[0])
+    except ValueError:
+        raise PyServeError(Code.INVALID_ARG, "'tail' must be a number") from None
+    records = service.logs.tail(name, count, query.get("instance", [""])[0])
+    return _json({"records": [record.to_json_dict() for record in records]})
+
+
+def _deploy(service: Service, name: str, body: Mapping[str, Any]) -> Stream:
+    source, config = body.get("source"), body.get("config")
+    if not isinstance(source, str) or not isinstance(config, str | None):
+        raise PyServeError(Code.INVALID_ARG, "a deploy needs the model's 'source' and may have its 'config', as text")
+    origin = body.get("origin")
+    owner = origin.get("notebook") if isinstance(origin, dict) else None
+    events = service.deploy(name, source, config, owner if isinstance(owner, str) else None)
+
+    async def lines() -> AsyncIterator[bytes]:
+        async for event in events:
+            yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
+
+    return Stream(lines(), b"application/x-ndjson")
+
+
+async def _undeploy(service: Service, name: str, body: Mapping[str, Any]) -> Reply:
+    await service.undeploy(name, delete=body.get("delete") is True)
+    return _json({})
+
+
+async def _restart(service: Service, name: str, body: Mapping[str, Any]) -> Reply:
+    await service.restart(name)
+    return _json({})
+
+
+def _stacks(service: Service, name: str, body: Mapping[str, Any]) -> Reply:
+    service.dump_stacks(name)
+    return _json({})
+
+
+_ACTIONS: Mapping[str, Callable[[Service, str, Mapping[str, Any]], Any]] = {
+    "deploy": _deploy,
+    "undeploy": _undeploy,
+    "restart": _restart,
+    "stacks": _stacks,
+}
+
+
+def call(service: Service, method: bytes, target: str, body: bytes) -> Any:
+    """Answer a request to `/api/<target>`."""
+    path, _, query_text = target.partition("?")
+    query = parse_qs(query_text)
+    if path == "status" and method == b"GET":
+        return _status(service)
+    if path == "logs" and method == b"GET":
+        return _logs(service, None, query)
+    found = _MODEL.fullmatch(path)
+    if found is None:
+        return Reply(404, metadata.error("Not Found"))
+    name, action = unquote(found.group(1)), found.group(2)
+    if action == "logs":
+        return _logs(service, name, query) if method == b"GET" else _wrong_method()
+    return _ACTIONS[action](service, name, _object(body)) if method == b"POST" else _wrong_method()
+
+
+def _wrong_method() -> Reply:
+    return Reply(405, metadata.error("Method Not Allowed"))
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        raise PyServeError(Code.INVALID_ARG, "the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise PyServeError(Code.INVALID_ARG, "the body is not a JSON object")
+    return value
+
+
+def _json(value: object) -> Reply:
+    return Reply(200, json.dumps(value, separators=(",", ":")).encode())

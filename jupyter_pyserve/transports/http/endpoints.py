@@ -1,0 +1,99 @@
+"""The endpoints of the v2 protocol other than inference: one short function each, from a request to the service's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http.connection import TEXT, Reply
+from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.repository import parse_index, parse_load, parse_unload
+from jupyter_pyserve.v2.routes import Endpoint, Route
+from jupyter_pyserve.v2.status import http_status
+
+Function = Callable[[Service, Route, bytes], Any]
+
+
+def _server_live(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, content_type=TEXT)
+
+
+def _server_ready(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200 if service.server_ready() else 400, content_type=TEXT)
+
+
+def _server_metadata(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, metadata.server_metadata(service.settings.server_id, service.version))
+
+
+def _model_ready(service: Service, route: Route, body: bytes) -> Reply:
+    try:
+        if service.model_ready(route.model, route.version):
+            return Reply(200, content_type=TEXT)
+    except PyServeError as error:
+        return Reply(http_status(error.code), metadata.error(error.message), TEXT)
+    return Reply(400, metadata.error("Model version not ready"), TEXT)
+
+
+def _model_metadata(service: Service, route: Route, body: bytes) -> Reply:
+    servable, versions = service.ready_versions(route.model, route.version)
+    platform = servable.config.platform or servable.config.backend
+    return Reply(200, metadata.model_metadata(servable.signature, versions=versions, platform=platform))
+
+
+def _model_config(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, metadata.model_config(service.lookup(route.model, route.version).config.to_json_dict()))
+
+
+def _model_statistics(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, metadata.statistics(service.statistics(route.model, route.version)))
+
+
+def _index(service: Service, route: Route, body: bytes) -> Reply:
+    ready = parse_index(body)
+    return Reply(200, metadata.index((metadata.IndexRow(**row) for row in service.index()), ready_only=ready))
+
+
+async def _load(service: Service, route: Route, body: bytes) -> Reply:
+    _require_no_repository(route)
+    request = parse_load(body)
+    if request.config is not None or request.files:
+        raise PyServeError(Code.UNSUPPORTED, "load parameters 'config' and 'file' are not supported by this server")
+    await service.load(route.model)
+    return Reply(200)
+
+
+async def _unload(service: Service, route: Route, body: bytes) -> Reply:
+    _require_no_repository(route)
+    parse_unload(body)
+    await service.unload(route.model)
+    return Reply(200)
+
+
+def _require_no_repository(route: Route) -> None:
+    if route.repository:
+        raise PyServeError(Code.UNSUPPORTED, "'repository_name' specification is not supported")
+
+
+ENDPOINTS: Mapping[Endpoint, Function] = {
+    Endpoint.SERVER_LIVE: _server_live,
+    Endpoint.SERVER_READY: _server_ready,
+    Endpoint.SERVER_METADATA: _server_metadata,
+    Endpoint.MODEL_READY: _model_ready,
+    Endpoint.MODEL_METADATA: _model_metadata,
+    Endpoint.MODEL_CONFIG: _model_config,
+    Endpoint.MODEL_STATISTICS: _model_statistics,
+    Endpoint.REPOSITORY_INDEX: _index,
+    Endpoint.REPOSITORY_LOAD: _load,
+    Endpoint.REPOSITORY_UNLOAD: _unload,
+}
+
+
+def call(service: Service, route: Route, body: bytes) -> Any:
+    """Answer a request; what this server does not have yet is refused as unsupported."""
+    function = ENDPOINTS.get(route.endpoint)
+    if function is None:
+        raise PyServeError(Code.UNSUPPORTED, f"{route.endpoint.value} is not supported by this server")
+    return function(service, route, body)

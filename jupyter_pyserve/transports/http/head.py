@@ -1,0 +1,158 @@
+"""Request heads: what a head says, parsed by httptools and remembered by its bytes, since clients repeat them.
+
+Pure: bytes in, a frozen value out. The grammar of HTTP/1.1 is httptools'; what a path means is `v2.routes`'.
+"""
+
+from __future__ import annotations
+
+import enum
+import hmac
+import ipaddress
+from dataclasses import dataclass
+
+import httptools
+
+from jupyter_pyserve.v2.routes import Route, RouteError, match
+
+_LIMIT = 1024
+_LARGEST = 4096
+
+
+class Access(enum.Enum):
+    """Whether the sender may do what it asks."""
+
+    GRANTED = "granted"
+    NO_TOKEN = "no_token"
+    FOREIGN_ORIGIN = "foreign_origin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A request head. `control` is the path below `/api` on listeners that have it, else None."""
+
+    method: bytes
+    target: bytes
+    route: Route | RouteError
+    control: str | None
+    access: Access
+    content_length: int
+    chunked: bool
+    keep_alive: bool
+    expects_continue: bool
+    inference_header: bytes | None
+    content_encoding: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Who may use a listener: holders of the token if there is one; `trusted` is a Unix socket of the same user."""
+
+    token: str = ""
+    trusted: bool = False
+    loopback: bool = False
+
+    def check(self, headers: dict[bytes, bytes]) -> Access:
+        """Tokens are compared in constant time; pages of other sites are kept out where no token does that."""
+        if self.trusted:
+            return Access.GRANTED
+        if self.token:
+            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+            known = scheme.lower() in (b"token", b"bearer")
+            granted = known and hmac.compare_digest(given.strip(), self.token.encode())
+            return Access.GRANTED if granted else Access.NO_TOKEN
+        host = headers.get(b"host", b"").decode("latin-1")
+        origin = headers.get(b"origin")
+        if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
+            return Access.FOREIGN_ORIGIN
+        if self.loopback and host and not _is_local(host):
+            return Access.FOREIGN_ORIGIN  # a name that resolves to us but is not ours: DNS rebinding
+        return Access.GRANTED
+
+
+def _is_local(host: str) -> bool:
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    name = name.strip("[]").lower()
+    if name in ("localhost", "") or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+class _Collector:
+    """Callbacks of httptools."""
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.setdefault(name.lower(), value.strip())
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+class HeadError(ValueError):
+    """Not a request head."""
+
+
+class HeadParser:
+    """Parses the heads of one listener."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._known: dict[bytes, Head] = {}
+
+    def parse(self, data: bytes) -> Head:
+        """The head in `data`, which ends with its blank line; raises `HeadError`."""
+        head = self._known.get(data)
+        if head is None:
+            head = self._parse(data)
+            if len(data) <= _LARGEST:
+                if len(self._known) >= _LIMIT:
+                    self._known.clear()
+                self._known[data] = head
+        return head
+
+    def _parse(self, data: bytes) -> Head:
+        collector = _Collector()
+        parser = httptools.HttpRequestParser(collector)
+        try:
+            parser.feed_data(data)
+            method = parser.get_method()
+            keep_alive = parser.should_keep_alive()
+        except httptools.HttpParserUpgrade:
+            method, keep_alive = parser.get_method(), False
+        except httptools.HttpParserError as error:
+            raise HeadError(str(error)) from error
+        if not collector.complete:
+            raise HeadError("the head is not complete")
+        return self._head(method, collector, keep_alive)
+
+    def _head(self, method: bytes, collector: _Collector, keep_alive: bool) -> Head:
+        headers = collector.headers
+        path = collector.target.partition(b"?")[0]
+        control = path[5:].decode("utf-8", "replace") if self._gate.trusted and path.startswith(b"/api/") else None
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or len(length) > 18:
+            raise HeadError("Content-Length is not a number")
+        return Head(
+            method=method,
+            target=collector.target,
+            route=match(method, path),
+            control=control,
+            access=self._gate.check(headers),
+            content_length=int(length),
+            chunked=headers.get(b"transfer-encoding", b"").lower().endswith(b"chunked"),
+            keep_alive=keep_alive,
+            expects_continue=headers.get(b"expect", b"").lower() == b"100-continue",
+            inference_header=headers.get(b"inference-header-content-length"),
+            content_encoding=headers.get(b"content-encoding", b"identity").lower(),
+        )

@@ -1,0 +1,145 @@
+"""From the bytes of an inference request to a job in the engine: where its body is put, and what is checked.
+
+Does not know sockets: the connection gives it memory to fill and bytes to read.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_pyserve.engine.job import Job, Sink
+from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http.plans import Plan, make_plan
+from jupyter_pyserve.v2.infer import InferRequest, check_bytes, element_count, parse_infer, raw_infer
+
+_ALIGNMENT = 64
+_MAX_PLANS = 1024
+
+
+@dataclass(slots=True)
+class Landing:
+    """Shared memory into which a body is received, so placed that its first tensor starts aligned."""
+
+    job: Job
+    servable: Servable
+    segment: int
+    offset: int
+    view: memoryview
+    header_nbytes: int
+
+
+def land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Landing:
+    """Reserve memory for a body of `nbytes` whose JSON part is `header_nbytes` long."""
+    pad = -header_nbytes % _ALIGNMENT
+    job, segment, offset = servable.new_job(nbytes + pad, sink)
+    start = offset + pad
+    return Landing(job, servable, segment, start, servable.arena.view(segment, start, nbytes), header_nbytes)
+
+
+def submit(landing: Landing, max_json_nbytes: int) -> None:
+    """Make the body that has landed a request and queue it; on `PyServeError` the job is still the caller's."""
+    job, servable, view = landing.job, landing.servable, landing.view
+    key = (bytes(view[: landing.header_nbytes]), view.nbytes)
+    plan: Plan | None = servable.plans.get(key)
+    if plan is None:
+        if landing.header_nbytes:
+            request = parse_infer(
+                key[0],
+                body_nbytes=view.nbytes,
+                header_nbytes=landing.header_nbytes,
+                model_name=servable.name,
+                max_json_bytes=max_json_nbytes,
+            )
+        else:
+            request = raw_infer(servable.signature, view.nbytes, max_raw_bytes=max_json_nbytes)
+        plan = _plan(request, servable, key)
+    if plan.strings:
+        _check_strings(plan, servable, view)
+    if plan.in_body:
+        segment, offset = landing.segment, landing.offset
+        job.descriptors = [(segment, offset + item.offset, item.nbytes, 0) for item in plan.request.inputs]
+    else:
+        landing.job = _gathered(plan, servable, view, job.sink)
+        job.unref()
+        job = landing.job
+    _enter(job, plan, servable)
+
+
+def submit_json(servable: Servable, body: bytes, max_json_nbytes: int, sink: Sink) -> Job:
+    """Queue a request that is all JSON."""
+    request = parse_infer(
+        body, body_nbytes=len(body), header_nbytes=None, model_name=servable.name, max_json_bytes=max_json_nbytes
+    )
+    plan = _plan(request, servable, None)
+    job = _gathered(plan, servable, memoryview(b""), sink)
+    try:
+        _enter(job, plan, servable)
+    except PyServeError:
+        job.unref()
+        raise
+    return job
+
+
+def _plan(request: InferRequest, servable: Servable, key: Any) -> Plan:
+    if any(item.region is not None for item in (*request.inputs, *request.outputs)):
+        raise PyServeError(
+            Code.UNSUPPORTED,
+            "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
+        )
+    if any(item.classification for item in request.outputs):
+        raise PyServeError(Code.UNSUPPORTED, "the classification extension is not supported by this server")
+    plan = make_plan(request, servable)
+    if key is not None and plan.cacheable:
+        if len(servable.plans) >= _MAX_PLANS:
+            servable.plans.clear()
+        servable.plans[key] = plan
+    return plan
+
+
+def _check_strings(plan: Plan, servable: Servable, view: memoryview) -> None:
+    for item in plan.request.inputs:
+        if item in plan.strings and not item.lead:
+            check_bytes(
+                view[item.offset : item.offset + item.nbytes],
+                element_count(item, servable.signature),
+                name=item.name,
+                model_name=servable.name,
+                request_id=plan.request.id,
+            )
+
+
+def _gathered(plan: Plan, servable: Servable, view: memoryview, sink: Sink) -> Job:
+    """A job whose inputs are copied together from wherever they came."""
+    inputs = plan.request.inputs
+    sizes = [-(-item.nbytes // _ALIGNMENT) * _ALIGNMENT for item in inputs]
+    job, segment, offset = servable.new_job(sum(sizes), sink)
+    descriptors = []
+    for item, size in zip(inputs, sizes):
+        target = servable.arena.view(segment, offset, item.nbytes)
+        if item.inline is not None:
+            target[:] = item.inline
+        else:
+            lead = len(item.lead)
+            target[:lead] = item.lead
+            target[lead:] = view[item.offset : item.offset + item.nbytes - lead]
+        descriptors.append((segment, offset, item.nbytes, 0))
+        offset += size
+    job.descriptors = descriptors
+    return job
+
+
+def _enter(job: Job, plan: Plan, servable: Servable) -> None:
+    request = plan.request
+    job.plan = plan
+    job.meta = plan.meta
+    job.layout = plan.layout
+    job.batch_size = plan.batch_size
+    job.shape_key = plan.shape_key
+    job.priority = request.priority
+    job.timeout_us = request.timeout_us
+    job.id = request.id
+    job.received_ns = time.monotonic_ns()
+    servable.submit(job)

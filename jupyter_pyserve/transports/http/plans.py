@@ -1,0 +1,137 @@
+"""Plans: what an inference header comes to for one model version, worked out once and reused by its bytes.
+
+A plan holds the validated request in the form that the stub takes, and the response heads that were made for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pyserve_stub.wire.datatypes import BYTES, CODES, NAMES
+from pyserve_stub.wire.frames import encode_meta
+from pyserve_stub.wire.layout import TensorMeta, encode_layout
+
+from jupyter_pyserve.model.signature import Signature
+from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputValue, batch_size, render_response, validate
+
+_MAX_HEADS = 64
+
+
+class Target(Protocol):
+    """The model version that a plan is for."""
+
+    name: str
+    version: int
+    signature: Signature
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """A validated request; `in_body` says that every input lies in the body as it came."""
+
+    request: InferRequest
+    meta: bytes
+    layout: bytes
+    in_body: bool
+    batch_size: int
+    shape_key: Any
+    strings: tuple[InputRef, ...]
+    binary: dict[str, bool]
+    binary_default: bool
+    model_name: str
+    version: str
+    cacheable: bool
+    heads: dict[bytes, bytes] = field(default_factory=dict)
+
+    def head(self, layout: bytes, tensors: Sequence[TensorMeta], views: Sequence[memoryview], parameters: bytes) -> bytes:
+        """Everything of a successful response that comes before its binary tensors."""
+        known = self.heads.get(layout)
+        if known is not None and not parameters:
+            return known
+        outputs = [
+            OutputValue(
+                name=name,
+                datatype=NAMES[code],
+                shape=shape,
+                data=view,
+                binary=self.binary.get(name, self.binary_default),
+            )
+            for (name, code, shape), view in zip(tensors, views)
+        ]
+        body, follows = render_response(
+            model_name=self.model_name,
+            version=self.version,
+            id=self.request.id,
+            outputs=outputs,
+            parameters=json.loads(parameters) if parameters else None,
+        )
+        if follows:
+            total = len(body) + sum(item.data.nbytes for item in outputs if item.binary and item.data is not None)
+            head = (
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n"
+                b"Inference-Header-Content-Length: %d\r\nContent-Length: %d\r\n\r\n%b" % (len(body), total, body)
+            )
+        else:
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+                len(body),
+                body,
+            )
+        if not parameters and all(item.binary and item.datatype != "BYTES" for item in outputs):
+            if len(self.heads) >= _MAX_HEADS:
+                self.heads.clear()
+            self.heads[layout] = head
+        return head
+
+    def binary_views(self, tensors: Sequence[TensorMeta], views: Sequence[memoryview]) -> list[memoryview]:
+        """The tensors that follow the JSON."""
+        if self.binary_default and not self.binary:
+            return [view for view in views if view.nbytes]
+        chosen = self.binary
+        return [
+            view
+            for meta, view in zip(tensors, views)
+            if view.nbytes and chosen.get(meta.name, self.binary_default)
+        ]
+
+
+def make_plan(request: InferRequest, target: Target) -> Plan:
+    """Validate a request against a model version; raises `PyServeError` with Triton's text."""
+    validate(request, target.signature)
+    fields: dict[str, Any] = {
+        "outputs": [item.name for item in request.outputs] or list(target.signature.outputs),
+    }
+    if request.id:
+        fields["id"] = request.id
+    if request.correlation_id:
+        fields["correlation_id"] = request.correlation_id
+    if request.flags:
+        fields["flags"] = request.flags
+    if request.timeout_us:
+        fields["timeout_us"] = request.timeout_us
+    if request.parameters:
+        fields["parameters"] = json.dumps(dict(request.parameters), separators=(",", ":"))
+    metas = [TensorMeta(item.name, CODES[item.datatype], item.shape) for item in request.inputs]
+    return Plan(
+        request=request,
+        meta=encode_meta(**fields),
+        layout=encode_layout(metas),
+        in_body=all(item.inline is None and item.region is None and not item.lead for item in request.inputs),
+        batch_size=batch_size(request, target.signature),
+        shape_key=_shape_key(request, target.signature),
+        strings=tuple(item for item in request.inputs if CODES[item.datatype] == BYTES and item.inline is None),
+        binary={item.name: item.binary for item in request.outputs},
+        binary_default=request.binary_data_output,
+        model_name=target.name,
+        version=str(target.version),
+        cacheable=all(item.inline is None for item in request.inputs),
+    )
+
+
+def _shape_key(request: InferRequest, signature: Signature) -> Any:
+    """Requests with equal keys may share a batch."""
+    skip = 1 if signature.max_batch_size > 0 else 0
+    shapes = {item.name: item.shape[skip:] for item in request.inputs}
+    return frozenset(shapes), tuple(shapes.get(name) for name in signature.batch_keys)

@@ -1,0 +1,83 @@
+"""Listening for HTTP: on TCP for clients, on the Unix socket for Jupyter and notebooks, with one gate each."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import Any
+
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http import control, endpoints
+from jupyter_pyserve.transports.http.connection import Connection
+from jupyter_pyserve.transports.http.head import Gate, Head, HeadParser
+from jupyter_pyserve.v2.routes import RouteError
+
+_BACKLOG = 1024
+
+
+class HttpServer:
+    """One listener and its connections."""
+
+    def __init__(self, service: Service, gate: Gate) -> None:
+        self.service = service
+        self.heads = HeadParser(gate)
+        self.connections: set[Connection] = set()
+        self.closing = False
+        self._server: asyncio.Server | None = None
+
+    def handle(self, head: Head, body: bytes) -> Any:
+        """Answer a request that is not an inference."""
+        if head.control is not None:
+            query = head.target.partition(b"?")[2].decode("latin-1")
+            return control.call(self.service, head.method, f"{head.control}?{query}", body)
+        assert not isinstance(head.route, RouteError)
+        return endpoints.call(self.service, head.route, body)
+
+    async def listen(self, sock: socket.socket) -> None:
+        """Accept connections of a listening socket."""
+        loop = asyncio.get_running_loop()
+        if sock.family == socket.AF_UNIX:
+            self._server = await loop.create_unix_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
+        else:
+            self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
+
+    async def close(self, timeout_s: float) -> None:
+        """Stop accepting, let what is being answered finish, and close."""
+        self.closing = True
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.shutdown()
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self.connections and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+
+
+def bind_tcp(address: str, port: int, *, reuse_port: bool) -> socket.socket:
+    """A socket bound to a TCP address; raises `PyServeError` with Triton's text when the port is taken."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.bind((address, port))
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise PyServeError(
+            Code.UNAVAILABLE,
+            f"failed to start HTTP service: Unavailable - Socket '{address}:{port}' already in use ",
+        ) from error
+    return sock
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"

@@ -1,0 +1,463 @@
+"""The lane as a notebook uses it: `infer` passes descriptors of shared memory, so the size of an array costs nothing.
+
+Arrays made by `empty` or `asarray` go without a copy, others with one; answers come as arrays over the memory in which the
+model's process put them. Several threads and one event loop may use a lane at the same time: whoever waits reads the
+socket for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.wire import frames
+from pyserve_stub.wire.datatypes import BYTES, NAMES
+from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
+from pyserve_stub.wire.layout import LayoutCache, TensorMeta, encode_layout
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.lane.memory import Array, LaneMemory, ResponseHold
+from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, to_bytes
+from jupyter_pyserve.v2.datatypes import TABLE
+
+#: Answers are given back with the next request, or at once when there are so many or so large ones.
+_GIVE_BACK_COUNT = 64
+_GIVE_BACK_NBYTES = 1 << 20
+_MAX_CACHED = 1024
+
+
+class _Pending:
+    """Something that was asked and not yet answered; `kept` are the inputs' owners, so that they outlive the request."""
+
+    __slots__ = ("answer", "done", "error", "future", "kept", "key", "loop")
+
+    def __init__(self, key: int, kept: Sequence[Any] = ()) -> None:
+        self.key = key
+        self.kept = kept
+        self.done = False
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self.future: asyncio.Future[Any] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def settle(self, answer: Any, error: BaseException | None) -> None:
+        """Answered, once."""
+        if self.done:
+            return
+        self.answer, self.error = answer, error
+        self.done = True
+        if self.future is not None and self.loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self.loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        assert self.future is not None
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.answer)
+
+    def result(self) -> Any:
+        """The answer, or the error raised."""
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+
+class Lane:
+    """One connection to an engine on this machine; `Lane.connect(path)` makes it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._pid = os.getpid()
+        self._lock = threading.RLock()
+        self._reader = threading.Lock()
+        self._handed = threading.Condition(threading.Lock())
+        self._memory = LaneMemory()
+        self._layouts = LayoutCache()
+        self._encoded: dict[tuple[TensorMeta, ...], bytes] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._lent: dict[int, Sequence[Any]] = {}
+        self._calls: dict[int, _Pending] = {}
+        self._next_key = 0
+        self._released: list[int] = []
+        self._released_nbytes = 0
+        self._watched: dict[asyncio.AbstractEventLoop, int] = {}
+        self._closed = False
+
+    @classmethod
+    def connect(cls, path: str) -> Lane:
+        """Connect to the engine that listens at `path`; waits while it starts. Raises OSError when there is none."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            sock.connect(path)
+            lane = cls(sock)
+            reply = lane._call("hello", magic=frames.MAGIC, version=frames.VERSION)
+        except BaseException:
+            sock.close()
+            raise
+        if not reply.get("ok"):
+            lane.close()
+            raise PyServeError(Code.UNSUPPORTED, str(reply.get("error")))
+        return lane
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+
+    def empty(self, shape: int | Sequence[int], dtype: Any) -> Array:
+        """An uninitialised array in the lane's memory."""
+        kind = np.dtype(dtype)
+        if kind.hasobject:
+            raise TypeError("objects cannot lie in shared memory; give strings and bytes as ordinary arrays")
+        dims = (shape,) if isinstance(shape, int) else tuple(int(size) for size in shape)
+        count = int(np.prod(dims, dtype=object)) if dims else 1
+        return np.ndarray(dims, kind, buffer=self._allocate(count * kind.itemsize))
+
+    def asarray(self, a: Array) -> Array:
+        """`a` itself if it lies in the lane's memory, else a copy that does; arrays of objects stay as they are."""
+        array = np.asarray(a)
+        if array.dtype.hasobject or array.dtype.kind in "SU" or self._memory.locate(array) is not None:
+            return array
+        copy = self.empty(array.shape, array.dtype.newbyteorder("="))
+        copy[...] = array
+        return copy
+
+    @property
+    def used_nbytes(self) -> int:
+        """Bytes of the lane's memory that live arrays and running requests hold."""
+        with self._lock:
+            return self._memory.used
+
+    def _allocate(self, nbytes: int) -> Any:
+        with self._lock:
+            lease = self._memory.allocate(nbytes)
+        while lease is None:
+            reply = self._call("grow", nbytes=nbytes)
+            if not reply.get("ok"):
+                raise MemoryError(f"{nbytes} bytes of lane memory: {reply.get('error')}")
+            with self._lock:
+                lease = self._memory.allocate(nbytes)
+        return lease
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Array]:
+        """Run a model; arrays by output name. Raises `PyServeError`; OSError when the engine is gone."""
+        pending = self._send(model, inputs, version, outputs, request_id, parameters)
+        try:
+            self._wait(pending, timeout_s)
+        except BaseException:
+            self._cancel(pending)
+            raise
+        answer: dict[str, Array] = pending.result()
+        return answer
+
+    def infer_async(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> asyncio.Future[dict[str, Array]]:
+        """`infer` as a future of the running loop; cancelling it cancels the request."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[dict[str, Array]] = loop.create_future()
+        pending = self._send(model, inputs, version, outputs, request_id, parameters, future)
+        self._watch(loop)
+        timer = loop.call_later(timeout_s, self._expire, pending) if timeout_s is not None else None
+
+        def finished(done: asyncio.Future[dict[str, Array]]) -> None:
+            self._unwatch(loop)
+            if timer is not None:
+                timer.cancel()
+            if done.cancelled():
+                self._cancel(pending)
+
+        future.add_done_callback(finished)
+        return future
+
+    def _send(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        version: str,
+        outputs: Sequence[str],
+        request_id: str,
+        parameters: Mapping[str, Any] | None,
+        future: asyncio.Future[Any] | None = None,
+    ) -> _Pending:
+        if os.getpid() != self._pid:
+            raise OSError("this lane belongs to the process that opened it; open another one after a fork")
+        fields: dict[str, Any] = {"model": model}
+        for name, value in (("version", version), ("outputs", list(outputs)), ("id", request_id)):
+            if value:
+                fields[name] = value
+        if parameters:
+            fields["parameters"] = dict(parameters)
+        metas, descriptors, kept = [], [], []
+        for name, value in inputs.items():
+            meta, descriptor, owner = self._place(name, value)
+            metas.append(meta)
+            descriptors.append(descriptor)
+            kept.append(owner)
+        with self._lock:
+            self._next_key += 1
+            pending = _Pending(self._next_key, kept)
+            if future is not None:
+                pending.future, pending.loop = future, future.get_loop()
+            self._pending[pending.key] = pending
+            self._lent[pending.key] = kept
+            released, self._released, self._released_nbytes = self._released, [], 0
+        meta_bytes = json.dumps(fields, separators=(",", ":")).encode()
+        frame = RequestFrame(pending.key, meta_bytes, self._layout(tuple(metas)), descriptors)
+        self._transmit(frames.encode_execute((frame,), released, frames.INFER))
+        return pending
+
+    def _place(self, name: str, value: Array) -> tuple[TensorMeta, Descriptor, Any]:
+        array = value if isinstance(value, np.ndarray) else np.asarray(value)
+        datatype = datatype_of(array)
+        if datatype.code == BYTES:
+            data = to_bytes(array, datatype)
+            lease = self._allocate(data.nbytes)
+            lease[:] = np.frombuffer(data, np.uint8)
+            found = self._memory.segments.find(lease)
+            assert found is not None
+            return (
+                TensorMeta(name, BYTES, array.shape),
+                Descriptor(found[0].id, found[1], data.nbytes, 0),
+                lease,
+            )
+        place = self._memory.locate(array) if array.dtype.isnative else None
+        if place is None:
+            if array.nbytes == 0:
+                return TensorMeta(name, datatype.code, array.shape), Descriptor(0, 0, 0, 0), array
+            array = self.asarray(np.array(array, order="C", copy=True) if holder_is_foreign(array) else array)
+            place = self._memory.locate(array)
+            assert place is not None
+        return TensorMeta(name, datatype.code, array.shape), Descriptor(*place, array.nbytes, 0), array
+
+    def _layout(self, metas: tuple[TensorMeta, ...]) -> bytes:
+        layout = self._encoded.get(metas)
+        if layout is None:
+            if len(self._encoded) >= _MAX_CACHED:
+                self._encoded.clear()
+            layout = self._encoded[metas] = encode_layout(metas)
+        return layout
+
+    def _cancel(self, pending: _Pending) -> None:
+        if self._pending.pop(pending.key, None) is not None:
+            with contextlib.suppress(OSError):
+                self._transmit(frames.encode_keys(frames.CANCEL, (pending.key,)))
+
+    def _expire(self, pending: _Pending) -> None:
+        self._cancel(pending)
+        pending.settle(None, TimeoutError("the model did not answer in time"))
+
+    def _call(self, op: str, **arguments: Any) -> dict[str, Any]:
+        with self._lock:
+            self._next_key += 1
+            pending = _Pending(self._next_key)
+            self._calls[pending.key] = pending
+        self._transmit(frames.encode_cold(frames.CALL, {"id": pending.key, "op": op, **arguments}))
+        self._wait(pending, None)
+        reply: dict[str, Any] = pending.result()
+        return reply
+
+    def _transmit(self, data: bytes) -> None:
+        if self._closed:
+            raise ConnectionError("the lane is closed")
+        send_packet(self._sock, data)
+
+    def _give_back(self, lease: int, nbytes: int) -> None:
+        """An answer's arrays are dead. Called by destructors, in any thread, so nothing here waits for a lock."""
+        self._released.append(lease)
+        self._released_nbytes += nbytes
+        if self._closed or os.getpid() != self._pid:
+            return
+        if self._released_nbytes >= _GIVE_BACK_NBYTES or len(self._released) >= _GIVE_BACK_COUNT:
+            released, self._released, self._released_nbytes = self._released, [], 0
+            with contextlib.suppress(OSError):
+                self._transmit(frames.encode_keys(frames.RELEASE, released))
+
+    # -- waiting ------------------------------------------------------------------------------------------------------
+
+    def _wait(self, pending: _Pending, timeout_s: float | None) -> None:
+        """Until `pending` is settled: by reading the socket, or by the thread that reads it already."""
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not pending.done:
+            if self._reader.acquire(blocking=False):
+                try:
+                    while not pending.done:
+                        self._read(_left(deadline_s))
+                finally:
+                    self._reader.release()
+                    with self._handed:
+                        self._handed.notify_all()
+            else:
+                with self._handed:
+                    self._handed.wait_for(lambda: pending.done or not self._reader.locked(), _left(deadline_s))
+                if deadline_s is not None and time.monotonic() >= deadline_s and not pending.done:
+                    raise TimeoutError("the model did not answer in time")
+
+    def _read(self, timeout_s: float | None, flags: int = 0) -> None:
+        self._sock.settimeout(timeout_s)
+        try:
+            data, fds = receive_packet(self._sock, flags)
+        except TimeoutError:
+            raise TimeoutError("the model did not answer in time") from None
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            data, fds = b"", []
+            self._fail(error)
+        if data:
+            self._on_frame(data, fds)
+        else:
+            self._fail(ConnectionError("the engine is gone"))
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        count = self._watched.get(loop, 0)
+        self._watched[loop] = count + 1
+        if count == 0:
+            loop.add_reader(self._sock.fileno(), self._on_readable)
+
+    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        count = self._watched.pop(loop, 1) - 1
+        if count:
+            self._watched[loop] = count
+        elif not self._closed:
+            loop.remove_reader(self._sock.fileno())
+
+    def _on_readable(self) -> None:
+        if not self._reader.acquire(blocking=False):
+            return  # a thread reads it, and will settle what it finds
+        try:
+            while not self._closed:
+                self._read(None, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        finally:
+            self._reader.release()
+            with self._handed:
+                self._handed.notify_all()
+
+    def _fail(self, error: OSError) -> None:
+        """The engine is gone: everything that is waited for ends with that."""
+        self.close()
+        waiting = [*self._pending.values(), *self._calls.values()]
+        self._pending.clear()
+        self._calls.clear()
+        for pending in waiting:
+            pending.settle(None, error)
+
+    def close(self) -> None:
+        """Close the connection; arrays stay readable as long as they live."""
+        if self._closed:
+            return
+        self._closed = True
+        for loop in list(self._watched):
+            with contextlib.suppress(RuntimeError):
+                loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+
+    # -- frames -------------------------------------------------------------------------------------------------------
+
+    def _on_frame(self, data: bytes, fds: list[int]) -> None:
+        kind = data[0]
+        if kind == frames.RESPONSES:
+            for response in frames.decode_responses(data)[0]:
+                self._on_response(response)
+        elif kind == frames.RELEASE:
+            for key in frames.decode_keys(data):
+                self._lent.pop(key, None)
+        elif kind == frames.NOTE:
+            note = frames.decode_cold(data)
+            for segment_id in note.get("dropped", ()):
+                self._memory.segments.drop(segment_id)
+            for item, fd in zip(note.get("segments", ()), fds):
+                self._memory.segments.add(item["id"], fd, item["nbytes"], item["writable"])
+        elif kind == frames.REPLY:
+            reply = frames.decode_cold(data)
+            with self._lock:
+                for item, fd in zip(reply.get("segments", ()), fds):
+                    self._memory.add_own(item["id"], fd, item["nbytes"])
+            call = self._calls.pop(reply["id"], None)
+            if call is not None:
+                call.settle(reply, None)
+
+    def _on_response(self, response: ResponseFrame) -> None:
+        kept = self._lent.get(response.key, ())
+        if response.flags & frames.INPUTS_RELEASED:
+            self._lent.pop(response.key, None)
+        pending = self._pending.pop(response.key, None)
+        hold = self._hold(response)
+        if pending is None:
+            return  # cancelled; the hold gives the memory back
+        if response.code:
+            code = Code(response.code - 1) if response.code <= len(Code) else Code.UNKNOWN
+            pending.settle(None, PyServeError(code, response.text.decode("utf-8", "replace")))
+            return
+        try:
+            pending.settle(self._arrays(response, hold, kept), None)
+        except (ValueError, TypeError, PyServeError) as error:
+            pending.settle(None, PyServeError(Code.INTERNAL, f"the answer cannot be read: {error}"))
+
+    def _hold(self, response: ResponseFrame) -> ResponseHold | None:
+        leased = [item for item in response.descriptors if item.lease]
+        if not leased:
+            return None
+        return ResponseHold(leased[0].lease, sum(item.nbytes for item in leased), self._give_back)
+
+    def _arrays(self, response: ResponseFrame, hold: ResponseHold | None, kept: Sequence[Any]) -> dict[str, Array]:
+        arrays = {}
+        for (name, code, shape), (segment, offset, nbytes, lease) in zip(
+            self._layouts.decode(response.layout), response.descriptors
+        ):
+            if nbytes == 0:
+                arrays[name] = from_bytes(memoryview(b""), TABLE[NAMES[code]], shape)
+                continue
+            memory = self._memory.segments.lend(segment, offset, nbytes, hold if lease else kept)
+            if code == BYTES:
+                arrays[name] = from_bytes(memoryview(memory), TABLE[NAMES[code]], shape)
+                continue
+            array: Array = np.ndarray(shape, _NUMPY[code], buffer=memory)
+            if not lease:
+                array.flags.writeable = False  # the memory is an input's: writing here would change the input
+            arrays[name] = array
+        return arrays
+
+
+_NUMPY = {row.code: np.dtype(row.numpy) for row in TABLE.values() if row.numpy}
+
+
+def holder_is_foreign(array: Array) -> bool:
+    """Whether an array must be put in order before it can be copied as bytes."""
+    return not array.flags.c_contiguous
+
+
+def _left(deadline_s: float | None) -> float | None:
+    return None if deadline_s is None else max(0.001, deadline_s - time.monotonic())

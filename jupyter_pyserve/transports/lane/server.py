@@ -1,0 +1,348 @@
+"""The engine's side of lanes: a Unix socket of sequenced packets, one connection a process, descriptors only.
+
+The lane's memory is made here and allocated by the client; what a client says about it is checked against the table here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pyserve_stub.wire import frames
+from pyserve_stub.wire.datatypes import BYTES, NAMES
+from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
+from pyserve_stub.wire.layout import LayoutCache, WireError
+
+from jupyter_pyserve.engine.arena import Segment, segment_size
+from jupyter_pyserve.engine.channel import Channel
+from jupyter_pyserve.engine.instance import Instance
+from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, batch_size, check_bytes, element_count, validate
+
+_log = logging.getLogger(__name__)
+
+_MAX_PLANS = 1024
+
+
+class LaneServer:
+    """Accepts lanes of the same user."""
+
+    def __init__(self, service: Service, sock: socket.socket) -> None:
+        self._service = service
+        self._sock = sock
+        self._lanes: set[LaneConnection] = set()
+        sock.setblocking(False)
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Stop accepting and let all clients go."""
+        asyncio.get_running_loop().remove_reader(self._sock.fileno())
+        self._sock.close()
+        for lane in list(self._lanes):
+            lane.close()
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._sock.accept()
+        except OSError:
+            return
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        if struct.unpack("3i", credentials)[1] != os.getuid():
+            sock.close()
+            return
+        self._lanes.add(LaneConnection(self._service, sock, self._lanes.discard))
+
+
+class LanePlan:
+    """A request's rare facts and layout, validated for one model version."""
+
+    __slots__ = ("batch_size", "layout", "meta", "request", "request_version", "servable", "shape_key", "strings")
+
+    def __init__(self, request: InferRequest, servable: Servable, layout: bytes) -> None:
+        validate(request, servable.signature)
+        if servable.signature.decoupled:
+            raise PyServeError(Code.UNSUPPORTED, "a lane doesn't support models with decoupled transaction policy")
+        self.request = request
+        self.request_version = ""
+        self.servable = servable
+        self.layout = layout
+        self.batch_size = batch_size(request, servable.signature)
+        skip = 1 if servable.signature.max_batch_size > 0 else 0
+        shapes = {item.name: item.shape[skip:] for item in request.inputs}
+        self.shape_key = frozenset(shapes), tuple(shapes.get(name) for name in servable.signature.batch_keys)
+        self.strings = tuple(index for index, item in enumerate(request.inputs) if item.datatype == NAMES[BYTES])
+        fields: dict[str, Any] = {"outputs": [item.name for item in request.outputs] or list(servable.signature.outputs)}
+        if request.id:
+            fields["id"] = request.id
+        if request.timeout_us:
+            fields["timeout_us"] = request.timeout_us
+        if request.correlation_id:
+            fields["correlation_id"] = request.correlation_id
+        if request.flags:
+            fields["flags"] = request.flags
+        if request.parameters:
+            fields["parameters"] = json.dumps(dict(request.parameters), separators=(",", ":"))
+        self.meta = frames.encode_meta(**fields)
+
+
+class LaneConnection:
+    """One client process; the memory and the sink of its jobs."""
+
+    def __init__(self, service: Service, sock: socket.socket, on_close: Any) -> None:
+        self._service = service
+        self._on_closed = on_close
+        self._limit = service.settings.arena_limit_nbytes
+        self._own: dict[int, Segment] = {}
+        self._sent: dict[int, Instance] = {}
+        self._layouts = LayoutCache()
+        self._plans: dict[tuple[bytes, bytes, tuple[int, ...]], LanePlan] = {}
+        self._jobs: dict[int, Job] = {}
+        self._keys: dict[int, int] = {}
+        self._leases: dict[int, tuple[Instance, Sequence[Descriptor]]] = {}
+        self._next_lease = itertools.count(1).__next__
+        self._answering = 0
+        self._freed = False
+        self._channel = Channel(sock, self._on_frame, self._on_close)
+
+    def close(self) -> None:
+        """Let the client go."""
+        self._channel.close()
+
+    # -- frames of the client -----------------------------------------------------------------------------------------
+
+    def _on_frame(self, data: bytes, fds: list[int]) -> None:
+        for fd in fds:
+            os.close(fd)
+        try:
+            kind = data[0]
+            if kind == frames.INFER:
+                batch, released = frames.decode_execute(data)
+                self._release(released)
+                for request in batch:
+                    self._infer(request)
+            elif kind == frames.RELEASE:
+                self._release(frames.decode_keys(data))
+            elif kind == frames.CANCEL:
+                for key in frames.decode_keys(data):
+                    self._cancel(key)
+            elif kind == frames.CALL:
+                self._on_call(frames.decode_cold(data))
+            else:
+                raise WireError(f"unknown frame {kind}")
+        except (WireError, KeyError, TypeError, ValueError) as error:
+            _log.warning("a lane is closed: it broke the protocol (%s)", error)
+            self._channel.close()
+
+    def _on_call(self, call: dict[str, Any]) -> None:
+        reply: dict[str, Any] = {"id": int(call["id"]), "ok": True}
+        fds: list[int] = []
+        if call["op"] == "hello":
+            if call.get("magic") != frames.MAGIC or call.get("version") != frames.VERSION:
+                reply = {**reply, "ok": False, "error": f"this engine speaks version {frames.VERSION} of the lane"}
+        elif call["op"] == "grow":
+            nbytes = int(call["nbytes"])
+            size = segment_size(nbytes + 64, sum(item.nbytes for item in self._own.values()), self._limit)
+            if size is None or nbytes < 0:
+                reply = {**reply, "ok": False, "error": f"a lane may have at most {self._limit} bytes"}
+            else:
+                segment = Segment(size, "pyserve-lane")
+                self._own[segment.id] = segment
+                reply["segments"] = [segment.announce(writable=True, arena="lane")]
+                fds = [segment.fd]
+        else:
+            raise WireError(f"unknown call {call['op']}")
+        self._channel.send(frames.encode_cold(frames.REPLY, reply), fds)
+
+    def _infer(self, request: RequestFrame) -> None:
+        key = request.key
+        try:
+            for segment, offset, nbytes, _ in request.descriptors:
+                own = self._own.get(segment)
+                if nbytes and (own is None or offset + nbytes > own.nbytes):
+                    raise WireError("a request points outside of its lane's memory")
+            plan = self._plan(request)
+            for index in plan.strings:
+                item = plan.request.inputs[index]
+                check_bytes(
+                    self.view(*request.descriptors[index][:3]),
+                    element_count(item, plan.servable.signature),
+                    name=item.name,
+                    model_name=plan.servable.name,
+                    request_id=plan.request.id,
+                )
+            self._submit(key, plan, request)
+        except PyServeError as error:
+            self._send(ResponseFrame(key, error.code + 1, _DONE, b"", error.message.encode(), ()))
+
+    def _submit(self, key: int, plan: LanePlan, request: RequestFrame) -> None:
+        servable = plan.servable
+        job = servable.foreign_job(self, key, self)
+        job.foreign = tuple(self._own.values())
+        job.meta = plan.meta
+        job.layout = plan.layout
+        job.descriptors = request.descriptors
+        job.batch_size = plan.batch_size
+        job.shape_key = plan.shape_key
+        job.priority = plan.request.priority
+        job.timeout_us = plan.request.timeout_us
+        job.id = plan.request.id
+        job.received_ns = time.monotonic_ns()
+        self._jobs[key] = job
+        self._keys[job.key] = key
+        try:
+            servable.submit(job)
+        except PyServeError:
+            del self._jobs[key], self._keys[job.key]
+            self._answering = key
+            job.unref()
+            self._answering = 0
+            raise
+
+    def _plan(self, request: RequestFrame) -> LanePlan:
+        sizes = tuple([item[2] for item in request.descriptors])
+        key = (request.meta, request.layout, sizes)
+        plan = self._plans.get(key)
+        if plan is not None:
+            servable = plan.servable
+            if self._service.registry.routes.get((servable.name, plan.request_version)) is servable:
+                return plan
+        fields = json.loads(request.meta)
+        version = str(fields.get("version", ""))
+        servable = self._service.lookup(str(fields["model"]), version)
+        plan = LanePlan(_request(fields, self._layouts.decode(request.layout), sizes), servable, request.layout)
+        plan.request_version = version
+        if len(self._plans) >= _MAX_PLANS:
+            self._plans.clear()
+        self._plans[key] = plan
+        return plan
+
+    def _cancel(self, key: int) -> None:
+        job = self._jobs.pop(key, None)
+        if job is not None:
+            del self._keys[job.key]
+            job.owner.cancel(job)
+
+    def _release(self, leases: Sequence[int]) -> None:
+        for lease in leases:
+            held = self._leases.pop(lease, None)
+            if held is not None:
+                held[0].release(held[1])
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def deliver(self, job: Job, response: Response) -> None:
+        """Pass an answer on: the same descriptors, under a lease that the client gives back."""
+        key = self._keys.pop(job.key, None)
+        if key is None:
+            response.release()
+            return
+        del self._jobs[key]
+        self._answering, self._freed = key, False
+        if response.code is not None:
+            code, text = response.code + 1, response.text.encode("utf-8", "replace")
+            response.release()
+            answer = ResponseFrame(key, code, self._flags(), b"", text, ())
+        else:
+            answer = self._success(key, job, response)
+        self._answering = 0
+        self._send(answer)
+
+    def _success(self, key: int, job: Job, response: Response) -> ResponseFrame:
+        instance = response.instance
+        assert instance is not None
+        lease = 0
+        descriptors = []
+        for segment, offset, nbytes, block in response.descriptors:
+            if block:
+                lease = lease or self._next_lease()
+                self._hand_over(instance, segment)
+                descriptors.append(Descriptor(segment, offset, nbytes, lease))
+            elif nbytes and not job.contains(segment, offset, nbytes):
+                response.release()
+                text = b"the stub answered with memory that is not its own"
+                return ResponseFrame(key, Code.INTERNAL + 1, self._flags(), b"", text, ())
+            else:
+                descriptors.append(Descriptor(segment, offset, nbytes, 0))
+        if lease:
+            self._leases[lease] = (instance, response.descriptors)
+        response.hand_over()
+        return ResponseFrame(key, 0, self._flags(), response.layout, response.parameters, descriptors)
+
+    def _flags(self) -> int:
+        return _DONE if self._freed else frames.FINAL
+
+    def _hand_over(self, instance: Instance, segment_id: int) -> None:
+        """Give the client a segment of the stub's, once, and take back those of stubs that have ended."""
+        if segment_id in self._sent:
+            return
+        ended = [known for known, owner in self._sent.items() if not owner.alive]
+        for known in ended:
+            del self._sent[known]
+        segment = instance.segments[segment_id]
+        self._sent[segment_id] = instance
+        note = {"segments": [segment.announce(writable=True)], "dropped": ended}
+        self._channel.send(frames.encode_cold(frames.NOTE, note), (segment.fd,))
+
+    def _send(self, response: ResponseFrame) -> None:
+        self._channel.send(frames.encode_responses((response,)))
+
+    # -- memory -------------------------------------------------------------------------------------------------------
+
+    def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
+        """The bytes of a range of the lane's memory."""
+        return self._own[segment].view[offset : offset + nbytes] if nbytes else memoryview(b"")
+
+    def free(self, block_id: int) -> None:
+        """Nothing reads a request's inputs any more: said with its answer if that is being made, else by itself."""
+        if block_id == self._answering:
+            self._freed = True
+        else:
+            self._channel.send(frames.encode_keys(frames.RELEASE, (block_id,)))
+
+    def _on_close(self) -> None:
+        for job in list(self._jobs.values()):
+            self._keys.pop(job.key, None)
+            job.owner.cancel(job)
+        self._jobs.clear()
+        for instance, descriptors in self._leases.values():
+            instance.release(descriptors)
+        self._leases.clear()
+        for servable in self._service.registry.all_servables():
+            servable.detach(list(self._own))
+        for segment in self._own.values():
+            segment.close()
+        self._on_closed(self)
+
+
+_DONE = frames.FINAL | frames.INPUTS_RELEASED
+
+
+def _request(fields: dict[str, Any], tensors: Sequence[Any], sizes: Sequence[int]) -> InferRequest:
+    if len(tensors) != len(sizes):
+        raise WireError("a request has more or fewer tensors than descriptors")
+    parameters = fields.get("parameters", {})
+    return InferRequest(
+        id=str(fields.get("id", "")),
+        inputs=tuple(
+            InputRef(name=item.name, datatype=NAMES[item.code], shape=item.shape, offset=0, nbytes=nbytes)
+            for item, nbytes in zip(tensors, sizes)
+        ),
+        outputs=tuple(OutputRef(name=str(name), binary=True) for name in fields.get("outputs", ())),
+        parameters=parameters if isinstance(parameters, dict) else {},
+        priority=int(fields.get("priority", 0)),
+        timeout_us=int(fields.get("timeout_us", 0)),
+        correlation_id=fields.get("correlation_id", 0),
+        flags=int(fields.get("flags", 0)),
+        binary_data_output=True,
+    )

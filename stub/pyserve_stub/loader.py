@@ -1,0 +1,84 @@
+"""Finding, importing and constructing a `TritonPythonModel`, and calling its life-cycle methods.
+
+Follows Triton: the module is imported as `<version>.<stem>` from the model's directory, so that relative and absolute
+sibling imports both work, and the class is looked up by name. Knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import sys
+from typing import Any, Dict, Optional
+
+import triton_python_backend_utils as pb_utils
+
+from .model_config import ModelConfig
+
+
+class LoadError(Exception):
+    """A failure whose text stands alone, without the name of an exception type before it."""
+
+
+class Loader:
+    """One model's module and instance."""
+
+    def __init__(self, model_dir: str, version: str, filename: str, model_name: str) -> None:
+        self.model_name = model_name
+        self.version_dir = os.path.join(model_dir, version)
+        self.model_file = os.path.join(self.version_dir, filename)
+        self._model_dir = model_dir
+        self._version = version
+        self._filename = filename
+        self._class: Any = None
+        self.model: Any = None
+
+    def import_class(self) -> None:
+        """Import the module; its class must be called `TritonPythonModel`."""
+        if not self._filename.endswith(".py"):
+            raise LoadError(f"Model name must end with '.py'. Model name is \"{self._filename}\".")
+        if not os.path.isfile(self.model_file):
+            raise LoadError(f"Python model file not found in '{self.model_file}'")
+        sys.path += [self.version_dir, self._model_dir]
+        sys.argv = [""]
+        # A file that is edited within the clock's resolution would be shadowed by its own stale bytecode.
+        writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+        try:
+            module = importlib.import_module(f"{self._version}.{self._filename[:-3]}")
+        finally:
+            sys.dont_write_bytecode = writes_bytecode
+        self._class = module.TritonPythonModel
+
+    def auto_complete(self, config_json: str) -> Optional[str]:
+        """What `auto_complete_config` makes of the configuration; None when the class has no such function."""
+        function = getattr(self._class, "auto_complete_config", None)
+        if function is None:
+            return None
+        returned = function(ModelConfig(config_json))
+        if not isinstance(returned, ModelConfig):
+            raise LoadError(
+                f"auto_complete_config function in model '{self.model_name}' must return a valid pb.ModelConfig object."
+            )
+        return returned.to_json()
+
+    def initialize(self, args: Dict[str, str]) -> None:
+        """Construct the model and call `initialize(args)` if it has one."""
+        self.model = self._class()
+        initialize = getattr(self.model, "initialize", None)
+        if initialize is not None:
+            result = initialize(args)
+            if asyncio.iscoroutine(result):  # never awaited on Triton either; closing it avoids a warning
+                result.close()
+
+    def finalize(self) -> None:
+        """Call `finalize()` if the model has one, and drop the model."""
+        model, self.model = self.model, None
+        finalize = getattr(model, "finalize", None)
+        if finalize is not None:
+            finalize()
+
+
+def set_model_dir(path: str) -> None:
+    """Make `pb_utils.get_model_dir()` answer `path`."""
+    pb_utils.get_model_dir = lambda: path

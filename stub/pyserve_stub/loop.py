@@ -1,0 +1,160 @@
+"""The stub's main loop: load the model when told, execute what arrives, finalise at the end or when the engine is gone."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import socket
+import sys
+import time
+from typing import Any, Dict, Optional
+
+from . import status as page_status
+from .executor import Executor
+from .faults import describe
+from .host import Host, set_host
+from .loader import Loader, LoadError, set_model_dir
+from .process import exit_when_peer_closes
+from .session import EngineGone, Session
+from .status import STATUS_NBYTES, Status, write_status
+from .wire import frames
+from .wire.layout import WireError
+
+#: How long a model may take to finalise after the engine is gone.
+_ORPHAN_GRACE_S = 5.0
+
+_LEVELS = ("INFO", "WARNING", "ERROR", "VERBOSE")
+
+
+class EngineHost(Host):
+    """Carries what a model asks of its server over the channel."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def log(self, level: int, filename: str, line: int, message: str) -> None:
+        """One log line, with the caller's file and line as Triton prints them."""
+        self._session.send(
+            frames.encode_cold(
+                frames.NOTE,
+                {"op": "log", "level": _LEVELS[level], "file": os.path.basename(filename), "line": line, "text": message},
+            )
+        )
+
+    def is_cancelled(self, request_key: Optional[int]) -> bool:
+        """Whether the client of a request has gone, as far as the engine has said so by now."""
+        self._session.poll()
+        return request_key in self._session.cancelled
+
+
+class Stub:
+    """One model instance: the channel, the status page and, once loaded, the model."""
+
+    def __init__(self, session: Session, page: mmap.mmap) -> None:
+        self._session = session
+        self._page = page
+        self._loader: Optional[Loader] = None
+        self._executor: Optional[Executor] = None
+        self._state = page_status.SPAWNED
+
+    def run(self) -> None:
+        """Serve until told to finalise, or until the engine is gone."""
+        self._session.send(
+            frames.encode_cold(frames.NOTE, {"op": "hello", "magic": frames.MAGIC, "version": frames.VERSION})
+        )
+        try:
+            while self._step():
+                pass
+        except EngineGone:
+            self._finalize()
+
+    def _step(self) -> bool:
+        data = self._session.receive()
+        if data[0] == frames.EXECUTE and self._executor is not None:
+            self._show(page_status.BUSY, int.from_bytes(data[8:16], "little"))
+            self._executor.run(data)
+            self._show(page_status.READY)
+            return True
+        if data[0] != frames.CALL:
+            raise WireError(f"unexpected frame {data[0]}")
+        call = frames.decode_cold(data)
+        reply = self._handle(call)
+        self._session.send(frames.encode_cold(frames.REPLY, {"id": call["id"], **reply}))
+        return bool(call["op"] != "finalize")
+
+    def _handle(self, call: Dict[str, Any]) -> Dict[str, Any]:
+        try:
+            if call["op"] == "load":
+                return {"ok": True, "config": self._load(call)}
+            if call["op"] == "initialize":
+                self._initialize(call)
+            elif call["op"] == "finalize":
+                self._finalize()
+            return {"ok": True}
+        except LoadError as error:
+            return {"ok": False, "text": str(error), "frames": [], "exception": None}
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes the load's answer
+            fault = describe(error)
+            return {
+                "ok": False,
+                "text": fault.text,
+                "exception": fault.exc_type,
+                "frames": [frame._asdict() for frame in fault.frames],
+            }
+
+    def _load(self, call: Dict[str, Any]) -> Optional[str]:
+        self._show(page_status.LOADING)
+        self._loader = Loader(call["model_dir"], call["version"], call["filename"], call["model_name"])
+        set_model_dir(self._loader.version_dir)
+        self._loader.import_class()
+        config = call.get("auto_complete")
+        return self._loader.auto_complete(config) if config is not None else None
+
+    def _initialize(self, call: Dict[str, Any]) -> None:
+        loader = self._loader
+        if loader is None:
+            raise LoadError("initialize before load")
+        executor = Executor(
+            self._session, loader.model_name, call["instance_name"], loader.model_file, call["decoupled"]
+        )
+        loader.initialize(call["args"])
+        executor.model = loader.model
+        self._executor = executor
+        self._show(page_status.READY)
+
+    def _finalize(self) -> None:
+        self._show(page_status.FINALIZING)
+        self._executor = None
+        if self._loader is not None and self._loader.model is not None:
+            try:
+                self._loader.finalize()
+            except Exception as error:  # noqa: BLE001 - logged and ignored, as on Triton
+                print(f"finalize failed: {describe(error).text}", file=sys.stderr)
+
+    def _show(self, state: int, request: int = 0) -> None:
+        executor = self._executor
+        write_status(
+            self._page,
+            Status(
+                state,
+                os.getpid(),
+                request,
+                time.monotonic_ns(),
+                executor.requests if executor is not None else 0,
+                executor.failures if executor is not None else 0,
+                self._session.arena_used,
+                self._session.arena_capacity,
+            ),
+        )
+
+
+def run_stub(channel_fd: int, status_fd: int) -> None:
+    """Run one stub over the descriptors that its parent handed to it."""
+    sock = socket.socket(fileno=channel_fd)
+    page = mmap.mmap(status_fd, STATUS_NBYTES)
+    os.close(status_fd)
+    session = Session(sock)
+    set_host(EngineHost(session))
+    exit_when_peer_closes(sock, _ORPHAN_GRACE_S)
+    Stub(session, page).run()

@@ -1,0 +1,105 @@
+"""Shared segments that were handed over as file descriptors, mapped, and lent out as arrays.
+
+Arrays over a segment are made here and nowhere else: every one of them keeps the mapping exported, so that a mapping can
+never be closed under an array that is still read (that would be a segmentation fault).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from bisect import bisect_right
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+
+class SegmentError(ValueError):
+    """A descriptor names memory that was not handed over."""
+
+
+class Lease(np.ndarray):  # type: ignore[type-arg]
+    """A stretch of a segment that keeps `hold` alive for as long as any array over it lives.
+
+    A subclass, because numpy shortens chains of bases among arrays of one type and would drop the lease.
+    """
+
+    __slots__ = ("hold",)
+    hold: Any
+
+
+class Segment:
+    """One mapped segment; `array` is all of it as bytes."""
+
+    __slots__ = ("address", "array", "id", "nbytes", "writable")
+
+    def __init__(self, segment_id: int, fd: int, nbytes: int, writable: bool) -> None:
+        if os.fstat(fd).st_size < nbytes:
+            raise SegmentError(f"segment {segment_id} is smaller than announced")
+        access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+        mapping = mmap.mmap(fd, nbytes, access=access)
+        self.id = segment_id
+        self.nbytes = nbytes
+        self.writable = writable
+        self.array: np.ndarray[Any, Any] = np.frombuffer(mapping, dtype=np.uint8)
+        self.address: int = self.array.__array_interface__["data"][0]
+
+
+class Segments:
+    """Every segment that this process mapped, by id and by address."""
+
+    __slots__ = ("_addresses", "_by_address", "_by_id")
+
+    def __init__(self) -> None:
+        self._by_id: Dict[int, Segment] = {}
+        self._addresses: List[int] = []
+        self._by_address: List[Segment] = []
+
+    def add(self, segment_id: int, fd: int, nbytes: int, writable: bool = True) -> Segment:
+        """Map `nbytes` of `fd`; the descriptor is closed, the mapping keeps the memory."""
+        try:
+            segment = Segment(segment_id, fd, nbytes, writable)
+        finally:
+            os.close(fd)
+        self._by_id[segment_id] = segment
+        self._by_address = sorted(self._by_id.values(), key=lambda item: item.address)
+        self._addresses = [item.address for item in self._by_address]
+        return segment
+
+    def drop(self, segment_id: int) -> None:
+        """Forget a segment; it is unmapped when the last array over it dies."""
+        segment = self._by_id.pop(segment_id, None)
+        if segment is not None:
+            index = self._by_address.index(segment)
+            del self._by_address[index], self._addresses[index]
+
+    def __contains__(self, segment_id: int) -> bool:
+        return segment_id in self._by_id
+
+    def get(self, segment_id: int) -> Segment:
+        """The segment of that id."""
+        try:
+            return self._by_id[segment_id]
+        except KeyError:
+            raise SegmentError(f"segment {segment_id} is not mapped") from None
+
+    def lend(self, segment_id: int, offset: int, nbytes: int, hold: object) -> Lease:
+        """A byte array over the range; `hold` lives for as long as it, or anything made from it, lives."""
+        segment = self.get(segment_id)
+        if offset + nbytes > segment.nbytes:
+            raise SegmentError(f"segment {segment_id} has {segment.nbytes} bytes")
+        lease = segment.array[offset : offset + nbytes].view(Lease)
+        lease.hold = hold
+        return lease
+
+    def find(self, array: np.ndarray[Any, Any]) -> Optional[Tuple[Segment, int]]:
+        """The segment and offset of a C-contiguous array that lies wholly inside a segment."""
+        if array.base is None or not array.flags.c_contiguous:
+            return None
+        address: int = array.__array_interface__["data"][0]
+        index = bisect_right(self._addresses, address) - 1
+        if index < 0:
+            return None
+        segment = self._by_address[index]
+        offset = address - segment.address
+        return (segment, offset) if offset + array.nbytes <= segment.nbytes else None

@@ -1,0 +1,229 @@
+"""The stub's end of its channel to the engine: frames in and out, descriptors received, the response arena.
+
+It owns the socket and the mapped memory; it does not know what a model is. Everything here may be called from any
+thread except `receive`, which belongs to the main thread.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import socket
+import struct
+import threading
+from array import array
+from typing import Any, Deque, Dict, Iterable, List, Sequence, Tuple
+
+from .memory import Segments
+from .wire import frames
+from .wire.allocator import Block, BlockAllocator
+
+_MAX_FDS = 4
+_ANCILLARY_NBYTES = socket.CMSG_SPACE(_MAX_FDS * struct.calcsize("i"))
+_PACKET_NBYTES = 2 * frames.MAX_FRAME
+#: The largest frame that is read from an anonymous file; nothing honest comes near.
+_MAX_SPILL_NBYTES = 64 * 1024 * 1024
+
+
+_KEPT = object()
+
+
+class EngineGone(Exception):
+    """The engine closed the channel, or died."""
+
+
+class ArenaFull(Exception):
+    """The engine gives this instance no more memory; the text says what was asked for."""
+
+
+def send_packet(sock: socket.socket, data: bytes, fds: Sequence[int] = ()) -> None:
+    """Send one frame as one packet, through an anonymous file when it is too large for one."""
+    if len(data) > frames.MAX_FRAME:
+        spill = os.memfd_create("pyserve-frame", os.MFD_CLOEXEC)
+        try:
+            with open(spill, "wb", closefd=False) as file:
+                file.write(data)
+            send_packet(sock, bytes((frames.SPILLED,)), (spill,))
+        finally:
+            os.close(spill)
+        return
+    if fds:
+        sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))])
+    else:
+        sock.send(data)
+
+
+def receive_packet(sock: socket.socket, flags: int = 0) -> Tuple[bytes, List[int]]:
+    """Receive one frame and the descriptors that came with it; empty at the end of the stream."""
+    data, ancillary, _, _ = sock.recvmsg(_PACKET_NBYTES, _ANCILLARY_NBYTES, flags | socket.MSG_CMSG_CLOEXEC)
+    if not ancillary:
+        return data, []
+    fds = array("i")
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+    if data[:1] == bytes((frames.SPILLED,)) and len(fds) == 1:
+        with open(fds[0], "rb") as file:
+            file.seek(0)
+            return file.read(_MAX_SPILL_NBYTES), []
+    return data, list(fds)
+
+
+class Hold:
+    """Keeps the inputs of one request; when the last array over them dies, the engine is told."""
+
+    __slots__ = ("_session", "key")
+
+    def __init__(self, session: "Session", key: int) -> None:
+        self._session = session
+        self.key = key
+        session.answering[key] = None
+
+    def __del__(self) -> None:
+        self._session.release_inputs(self.key)
+
+
+class Session:
+    """Frames, memory and calls over one channel."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._inbox: Deque[Tuple[bytes, List[int]]] = collections.deque()
+        self._call_ids = 0
+        self._lock = threading.Lock()
+        self._receiver = threading.get_ident()
+        self.segments = Segments()
+        self._allocator = BlockAllocator()
+        self.cancelled: Dict[int, None] = {}
+        #: Requests whose inputs are alive and whose answer is not sent: popping a key is what decides who reports it.
+        self.answering: Dict[int, object] = {}
+
+    @property
+    def sock(self) -> socket.socket:
+        """The channel's socket."""
+        return self._sock
+
+    @property
+    def arena_used(self) -> int:
+        """Bytes of responses that the engine has not released yet."""
+        return self._allocator.used
+
+    @property
+    def arena_capacity(self) -> int:
+        """Bytes of the response arena."""
+        return self._allocator.capacity
+
+    def send(self, data: bytes) -> None:
+        """Send one frame; atomic, so any thread may."""
+        try:
+            send_packet(self._sock, data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise EngineGone from error
+
+    def receive(self) -> bytes:
+        """The next frame that is not about memory or cancellation; waits."""
+        while True:
+            data, fds = self._inbox.popleft() if self._inbox else self._read(0)
+            if not self._absorb(data, fds):
+                return data
+
+    def poll(self) -> None:
+        """Take in what has arrived, without waiting: cancellations act at once, other frames wait their turn."""
+        while True:
+            try:
+                data, fds = self._read(socket.MSG_DONTWAIT)
+            except (BlockingIOError, EngineGone):
+                return
+            if not self._absorb(data, fds):
+                self._inbox.append((data, fds))
+
+    def call(self, op: str, **arguments: Any) -> Dict[str, Any]:
+        """Ask the engine and wait for its reply; only from the main thread."""
+        self._call_ids += 1
+        call_id = self._call_ids
+        self.send(frames.encode_cold(frames.CALL, {"id": call_id, "op": op, **arguments}))
+        waiting: List[Tuple[bytes, List[int]]] = []
+        try:
+            while True:
+                data, fds = self._read(0)
+                if data[0] == frames.REPLY:
+                    reply = frames.decode_cold(data)
+                    if reply.get("id") == call_id:
+                        self._map(reply.get("segments", ()), fds)
+                        return reply
+                elif not self._absorb(data, fds):
+                    waiting.append((data, fds))
+        finally:
+            self._inbox.extend(waiting)
+
+    def release_inputs(self, key: int) -> None:
+        """Nothing reads the inputs of a request any more: its answer will say so, or a frame of its own does."""
+        if self.answering.pop(key, _KEPT) is not _KEPT:
+            return
+        try:
+            self.send(frames.encode_keys(frames.RELEASE, (key,)))
+        except (EngineGone, OSError):
+            pass  # the engine is gone, and the memory with it
+
+    def inputs_released(self, key: int) -> bool:
+        """Whether they were released before the answer; if not, a frame of its own will say it later."""
+        return self.answering.pop(key, _KEPT) is _KEPT
+
+    def allocate(self, nbytes: int) -> Block:
+        """A block of the response arena, which the engine enlarges when it is full."""
+        with self._lock:
+            block = self._allocator.allocate(nbytes)
+            if block is None:
+                self._grow(nbytes)
+                block = self._allocator.allocate(nbytes)
+        if block is None:
+            raise ArenaFull(f"{nbytes} bytes")
+        return block
+
+    def free(self, leases: Iterable[int]) -> None:
+        """The engine has sent these responses; their blocks can be used again."""
+        with self._lock:
+            for lease in leases:
+                self._allocator.free(lease)
+
+    def map_segments(self, announced: Sequence[Dict[str, Any]], fds: Sequence[int]) -> None:
+        """Map what came with a frame; the response arena's segments are handed to the allocator."""
+        self._map(announced, fds)
+
+    def _grow(self, nbytes: int) -> None:
+        if threading.get_ident() != self._receiver:
+            raise ArenaFull(f"{nbytes} bytes from a thread while the arena is full")
+        reply = self.call("grow", nbytes=nbytes)
+        if not reply.get("ok"):
+            raise ArenaFull(str(reply.get("error", "")))
+
+    def _read(self, flags: int) -> Tuple[bytes, List[int]]:
+        try:
+            data, fds = receive_packet(self._sock, flags)
+        except ConnectionResetError as error:
+            raise EngineGone from error
+        if not data:
+            raise EngineGone
+        return data, fds
+
+    def _absorb(self, data: bytes, fds: List[int]) -> bool:
+        """Handle frames that concern memory and cancellation; False for all others."""
+        kind = data[0]
+        if kind == frames.RELEASE:
+            self.free(frames.decode_keys(data))
+        elif kind == frames.CANCEL:
+            self.cancelled.update(dict.fromkeys(frames.decode_keys(data)))
+        elif kind == frames.NOTE:
+            note = frames.decode_cold(data)
+            self._map(note.get("segments", ()), fds)
+            for segment_id in note.get("dropped", ()):
+                self.segments.drop(segment_id)
+        else:
+            return False
+        return True
+
+    def _map(self, announced: Sequence[Dict[str, Any]], fds: Sequence[int]) -> None:
+        for item, fd in zip(announced, fds):
+            self.segments.add(item["id"], fd, item["nbytes"], item["writable"])
+            if item.get("arena") == "responses":
+                self._allocator.add_segment(item["id"], item["nbytes"])

@@ -1,0 +1,41 @@
+"""The page on which a stub shows what it is doing: plain stores by the stub, plain loads by whoever looks.
+
+It is for showing only. Nothing is ever decided by it, so a torn read is a wrong number on a screen and no more.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from typing import NamedTuple, Union
+
+_PAGE = struct.Struct("<IIQQQQQQ")
+
+#: Bytes of the page that the engine makes for each stub.
+STATUS_NBYTES = 4096
+
+STATES = ("SPAWNED", "LOADING", "READY", "BUSY", "FINALIZING")
+SPAWNED, LOADING, READY, BUSY, FINALIZING = range(5)
+
+
+class Status(NamedTuple):
+    """What the page says; `since_ns` is on the monotonic clock that all processes of a machine share."""
+
+    state: int
+    pid: int
+    current_request: int
+    since_ns: int
+    requests: int
+    failures: int
+    arena_used: int
+    arena_capacity: int
+
+
+def write_status(page: mmap.mmap, status: Status) -> None:
+    """Store a whole status."""
+    _PAGE.pack_into(page, 0, *status)
+
+
+def read_status(page: Union[mmap.mmap, memoryview]) -> Status:
+    """Load a whole status."""
+    return Status(*_PAGE.unpack_from(page, 0))

@@ -1,0 +1,189 @@
+"""Frames: one packet of a sequenced-packet socket each, descriptors only.
+
+Hot frames (execute, responses, release, cancel, infer) are packed structs; cold ones (call, reply, note) are JSON.
+Every integer is little-endian. A frame larger than `MAX_FRAME` travels in an anonymous file whose descriptor comes with
+a SPILLED frame of one byte.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, cast
+
+from .layout import WireError
+
+MAGIC = "pyserve"
+VERSION = 1
+
+#: Comfortably below the smallest send buffer that Linux gives a Unix socket.
+MAX_FRAME = 64 * 1024
+
+SPILLED = 0
+EXECUTE = 1
+RESPONSES = 2
+RELEASE = 3
+CANCEL = 4
+INFER = 5
+CALL = 16
+REPLY = 17
+NOTE = 18
+
+#: Flags of a response: the last one of its request; nothing reads its inputs any more; the whole batch failed.
+FINAL = 1
+INPUTS_RELEASED = 2
+BATCH_FAILED = 4
+
+_HEAD = struct.Struct("<BBHI")
+_REQUEST = struct.Struct("<QIHH")
+_RESPONSE = struct.Struct("<QBBHII")
+_TIMES = struct.Struct("<QQ")
+_DESCRIPTOR = struct.Struct("<IQQQ")
+
+
+class Descriptor(NamedTuple):
+    """Where the bytes of one tensor are: `lease` names the block that its owner frees when told "released"."""
+
+    segment: int
+    offset: int
+    nbytes: int
+    lease: int
+
+
+class RequestFrame(NamedTuple):
+    """One request: `meta` is JSON (see `encode_meta`), `layout` as in `layout.py`, one descriptor a tensor."""
+
+    key: int
+    meta: bytes
+    layout: bytes
+    descriptors: Sequence[Descriptor]
+
+
+class ResponseFrame(NamedTuple):
+    """One response: `code` 0 is success, else 1 + the error's code and `text` is its message; else JSON parameters."""
+
+    key: int
+    code: int
+    flags: int
+    layout: bytes
+    text: bytes
+    descriptors: Sequence[Descriptor]
+
+
+def encode_meta(**fields: Any) -> bytes:
+    """The rare facts of a request as JSON; equal facts give equal bytes, so the peer can cache them."""
+    return json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
+
+
+def encode_cold(kind: int, message: Dict[str, Any]) -> bytes:
+    """A CALL, REPLY or NOTE frame."""
+    return bytes((kind,)) + json.dumps(message, separators=(",", ":")).encode()
+
+
+def decode_cold(data: bytes) -> Dict[str, Any]:
+    """The message of a cold frame."""
+    try:
+        message = json.loads(data[1:])
+    except ValueError as error:
+        raise WireError("a message is not JSON") from error
+    if not isinstance(message, dict):
+        raise WireError("a message is not an object")
+    return cast("Dict[str, Any]", message)
+
+
+def pack_descriptors(descriptors: Sequence[Descriptor]) -> bytes:
+    """Descriptors back to back."""
+    return b"".join([_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors])
+
+
+def _unpack_descriptors(data: bytes, offset: int, count: int) -> Tuple[List[Descriptor], int]:
+    end = offset + count * _DESCRIPTOR.size
+    if end > len(data):
+        raise WireError("a frame is cut short")
+    return [Descriptor(*item) for item in _DESCRIPTOR.iter_unpack(data[offset:end])], end
+
+
+def _slice(data: bytes, offset: int, nbytes: int) -> Tuple[bytes, int]:
+    end = offset + nbytes
+    if end > len(data):
+        raise WireError("a frame is cut short")
+    return data[offset:end], end
+
+
+def encode_execute(requests: Sequence[RequestFrame], released: Sequence[int] = (), kind: int = EXECUTE) -> bytes:
+    """A batch to execute in one call; `released` are leases of the receiver that the sender is done with."""
+    parts = [_HEAD.pack(kind, 0, len(requests), len(released))]
+    if released:
+        parts.append(struct.pack(f"<{len(released)}Q", *released))
+    for key, meta, layout, descriptors in requests:
+        parts.append(_REQUEST.pack(key, len(meta), len(layout), len(descriptors)))
+        parts.append(meta)
+        parts.append(layout)
+        for descriptor in descriptors:
+            parts.append(_DESCRIPTOR.pack(*descriptor))
+    return b"".join(parts)
+
+
+def decode_execute(data: bytes) -> Tuple[List[RequestFrame], Tuple[int, ...]]:
+    """Inverse of `encode_execute`."""
+    try:
+        _, _, count, released_count = _HEAD.unpack_from(data, 0)
+        offset = _HEAD.size
+        released: Tuple[int, ...] = ()
+        if released_count:
+            released = struct.unpack_from(f"<{released_count}Q", data, offset)
+            offset += 8 * released_count
+        requests = []
+        for _ in range(count):
+            key, meta_nbytes, layout_nbytes, tensors = _REQUEST.unpack_from(data, offset)
+            meta, offset = _slice(data, offset + _REQUEST.size, meta_nbytes)
+            layout, offset = _slice(data, offset, layout_nbytes)
+            descriptors, offset = _unpack_descriptors(data, offset, tensors)
+            requests.append(RequestFrame(key, meta, layout, descriptors))
+    except struct.error as error:
+        raise WireError("a frame is cut short") from error
+    return requests, released
+
+
+def encode_responses(responses: Sequence[ResponseFrame], input_ns: int = 0, infer_ns: int = 0) -> bytes:
+    """Answers of one batch, with the time its inputs took to unpack and the model to compute."""
+    parts = [_HEAD.pack(RESPONSES, 0, len(responses), 0), _TIMES.pack(input_ns, infer_ns)]
+    for key, code, flags, layout, text, descriptors in responses:
+        parts.append(_RESPONSE.pack(key, code, flags, len(descriptors), len(layout), len(text)))
+        parts.append(layout)
+        parts.append(text)
+        for descriptor in descriptors:
+            parts.append(_DESCRIPTOR.pack(*descriptor))
+    return b"".join(parts)
+
+
+def decode_responses(data: bytes) -> Tuple[List[ResponseFrame], int, int]:
+    """Inverse of `encode_responses`: the responses, input_ns, infer_ns."""
+    try:
+        _, _, count, _ = _HEAD.unpack_from(data, 0)
+        input_ns, infer_ns = _TIMES.unpack_from(data, _HEAD.size)
+        offset = _HEAD.size + _TIMES.size
+        responses = []
+        for _ in range(count):
+            key, code, flags, tensors, layout_nbytes, text_nbytes = _RESPONSE.unpack_from(data, offset)
+            layout, offset = _slice(data, offset + _RESPONSE.size, layout_nbytes)
+            text, offset = _slice(data, offset, text_nbytes)
+            descriptors, offset = _unpack_descriptors(data, offset, tensors)
+            responses.append(ResponseFrame(key, code, flags, layout, text, descriptors))
+    except struct.error as error:
+        raise WireError("a frame is cut short") from error
+    return responses, input_ns, infer_ns
+
+
+def encode_keys(kind: int, keys: Sequence[int]) -> bytes:
+    """A RELEASE (leases or request keys, by direction) or CANCEL (request keys) frame."""
+    return _HEAD.pack(kind, 0, 0, len(keys)) + struct.pack(f"<{len(keys)}Q", *keys)
+
+
+def decode_keys(data: bytes) -> Tuple[int, ...]:
+    """Inverse of `encode_keys`."""
+    try:
+        _, _, _, count = _HEAD.unpack_from(data, 0)
+        return struct.unpack_from(f"<{count}Q", data, _HEAD.size)
+    except struct.error as error:
+        raise WireError("a frame is cut short") from error

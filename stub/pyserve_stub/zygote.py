@@ -1,0 +1,144 @@
+"""The process from which stubs are forked: single-threaded, with Python, numpy and this package already imported.
+
+Forking it takes a millisecond or two where starting an interpreter with numpy takes two hundred. It never touches a GPU,
+never runs user code itself, reaps its children, and ends, with all of them, when the engine is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import warnings
+from typing import Any, Dict, List, Set
+
+import numpy  # noqa: F401 - imported once here, so that no stub has to
+import triton_python_backend_utils  # noqa: F401 - likewise
+
+from . import loop  # noqa: F401 - likewise
+from .process import die_with_parent, keep_freed_memory, set_output, set_signals, set_title
+from .session import receive_packet, send_packet
+from .wire import frames
+
+#: Room for titles: the kernel shows only what fits where the original command line was.
+TITLE_ROOM = "-" * 480
+
+#: How long stubs may take to finalise after the engine is gone, before they are killed.
+_ORPHAN_GRACE_S = 8.0
+
+
+class Zygote:
+    """Forks on demand; one packet in is one stub, one packet out is what became of it."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: Set[int] = set()
+        self._wakeup, writer = socket.socketpair()
+        self._wakeup.setblocking(False)
+        writer.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._writer = writer
+
+    def run(self) -> None:
+        """Serve until the engine closes the control channel."""
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        poller.register(self._wakeup, select.POLLIN)
+        while True:
+            ready = {fd for fd, _ in poller.poll()}
+            if self._wakeup.fileno() in ready:
+                self._wakeup.recv(4096)
+                self._reap()
+            if self._control.fileno() in ready:
+                data, fds = receive_packet(self._control)
+                if not data:
+                    return
+                self._spawn(frames.decode_cold(data), fds)
+
+    def _spawn(self, request: Dict[str, Any], fds: List[int]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # BLAS threads exist and handle the fork themselves
+            pid = os.fork()
+        if pid == 0:
+            self._become_stub(request, fds)
+        for fd in fds:
+            os.close(fd)
+        self._children.add(pid)
+        self._tell({"op": "spawned", "id": request["id"], "pid": pid})
+
+    def _become_stub(self, request: Dict[str, Any], fds: List[int]) -> None:
+        """In the child: never returns."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            die_with_parent()
+            for sock in (self._control, self._wakeup, self._writer):
+                sock.close()
+            channel, stdout, stderr, page = fds
+            set_output(stdout, stderr)
+            set_signals()
+            set_title(["pyserve_stub", *request["title"]])
+            keep_freed_memory()
+            gc.unfreeze()
+            loop.run_stub(channel, page)
+            status = 0
+        except BaseException:  # noqa: BLE001 - a forked child must end here, whatever happens
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        for pid in list(self._children):
+            try:
+                reaped, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                reaped, status = pid, 0
+            if reaped:
+                self._children.discard(pid)
+                self._tell({"op": "exited", "pid": pid, "status": status})
+
+    def _tell(self, message: Dict[str, Any]) -> None:
+        try:
+            send_packet(self._control, frames.encode_cold(frames.NOTE, message))
+        except OSError:
+            pass  # the engine is gone: the main loop sees the end of the channel next
+
+    def wait_for_children(self, grace_s: float) -> None:
+        """The engine is gone: stubs see that too and finalise; kill those that have not ended after `grace_s`."""
+        deadline = time.monotonic() + grace_s
+        while self._children and time.monotonic() < deadline:
+            select.select([self._wakeup], [], [], deadline - time.monotonic())
+            try:
+                self._wakeup.recv(4096)
+            except BlockingIOError:
+                pass
+            self._reap()
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+
+
+def main() -> None:
+    """`python -m pyserve_stub.zygote CONTROL_FD ROOM`: the second argument only makes room for titles."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    set_title(["pyserve_zygote"])
+    zygote = Zygote(control)
+    gc.collect()
+    gc.freeze()  # pages of long-lived objects stay shared with the stubs
+    send_packet(control, frames.encode_cold(frames.NOTE, {"op": "ready", "pid": os.getpid()}))
+    zygote.run()
+    zygote.wait_for_children(_ORPHAN_GRACE_S)
+
+
+if __name__ == "__main__":
+    main()

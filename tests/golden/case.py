@@ -1,0 +1,98 @@
+"""What a case is, and short ways to write one. A case is bytes with a name: it knows no server and no expectation."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Json = object
+Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`answers` is how many are read; `then` is sent on the same connection after them, for one more answer.
+
+    `settled` waits, before the request, until no model is loading or unloading.
+    """
+
+    name: str
+    request: bytes
+    answers: int = 1
+    then: bytes = b""
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Cases asked in order of one server, started with these options on the golden model repository."""
+
+    name: str
+    options: tuple[str, ...]
+    cases: tuple[Case, ...]
+
+
+def http(method: str, path: str, body: bytes = b"", headers: Headers | None = None, *, version: str = "1.1") -> bytes:
+    lines = [f"{method} {path} HTTP/{version}", "Host: localhost"]
+    given = dict(headers or {})
+    if body or method == "POST":
+        given.setdefault("Content-Length", str(len(body)))
+    lines += [f"{name}: {value}" for name, value in given.items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def raw(name: str, request: bytes, *, answers: int = 1, then: bytes = b"") -> Case:
+    return Case(name=name, request=request, answers=answers, then=then)
+
+
+def get(name: str, path: str, *, settled: bool = False) -> Case:
+    return Case(name=name, request=http("GET", path), settled=settled)
+
+
+def post(name: str, path: str, body: Json = b"", *, headers: Headers | None = None, settled: bool = False) -> Case:
+    return Case(name=name, request=http("POST", path, encoded(body), headers), settled=settled)
+
+
+def infer(name: str, model: str, body: Json, *, headers: Headers | None = None) -> Case:
+    """An inference request; text and bytes go as they are, anything else as JSON."""
+    return post(name, f"/v2/models/{model}/infer", body, headers=headers)
+
+
+def binary(name: str, model: str, header: Json, *blobs: bytes, header_length: str | None = None) -> Case:
+    """An inference request with the binary extension's header."""
+    json_part = encoded(header)
+    length = str(len(json_part)) if header_length is None else header_length
+    body = json_part + b"".join(blobs)
+    return infer(name, model, body, headers={"Inference-Header-Content-Length": length})
+
+
+def tensor(name: str, datatype: str, shape: Sequence[int], data: Json = None, **parameters: Json) -> dict[str, Json]:
+    value: dict[str, Json] = {"name": name, "datatype": datatype, "shape": list(shape)}
+    if parameters:
+        value["parameters"] = parameters
+    if data is not None:
+        value["data"] = data
+    return value
+
+
+def blob(name: str, datatype: str, shape: Sequence[int], nbytes: int) -> dict[str, Json]:
+    return tensor(name, datatype, shape, binary_data_size=nbytes)
+
+
+def strings(*items: bytes) -> bytes:
+    """BYTES elements in wire form."""
+    return b"".join(struct.pack("<I", len(item)) + item for item in items)
+
+
+def floats(*values: float) -> bytes:
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def encoded(body: Json) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode()
+    return json.dumps(body, separators=(",", ":")).encode()

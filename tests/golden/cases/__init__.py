@@ -1,0 +1,49 @@
+"""The table of cases, by chapter of the protocol; the order matters only where a chapter changes what is loaded."""
+
+from __future__ import annotations
+
+from tests.golden.case import Case, Scenario
+from tests.golden.cases import (
+    data_in_json,
+    datatypes,
+    health,
+    infer_binary,
+    infer_json,
+    infer_raw,
+    loading,
+    metadata,
+    model_errors,
+    model_outputs,
+    parameters,
+    repository,
+    statistics,
+    transport,
+    validation,
+)
+from tests.golden.repository import HEALTHY
+
+_EXPLICIT: tuple[Case, ...] = (
+    *health.CASES,
+    *transport.CASES,
+    *metadata.CASES,
+    *statistics.CASES,
+    *infer_json.CASES,
+    *data_in_json.CASES,
+    *datatypes.CASES,
+    *infer_binary.CASES,
+    *infer_raw.CASES,
+    *parameters.CASES,
+    *validation.CASES,
+    *model_outputs.CASES,
+    *model_errors.CASES,
+    *repository.CASES,
+    *loading.CASES,
+)
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        name="explicit",
+        options=("--model-control-mode=explicit", *(f"--load-model={name}" for name in HEALTHY)),
+        cases=_EXPLICIT,
+    ),
+)

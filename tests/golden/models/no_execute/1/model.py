@@ -1,0 +1,5 @@
+"""Loads, and cannot answer."""
+
+
+class TritonPythonModel:
+    pass

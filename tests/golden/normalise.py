@@ -1,0 +1,35 @@
+"""Takes out of an answer what differs between runs, interpreters and servers: paths, clocks, inner frames."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from tests.golden.exchange import Answer
+
+_PATTERNS = (
+    (re.compile(r'"last_inference":[1-9]\d*'), '"last_inference":"<time>"'),
+    (re.compile(r'"ns":[1-9]\d*'), '"ns":"<duration>"'),
+    (re.compile(r"\\n  <frozen importlib[^\\]*"), ""),
+    (re.compile(r"\\n  [^\\]*/(triton_python_backend_utils\.py)\(\d+\)"), r"\\n  <backend>/\1(<line>)"),
+    (re.compile(r"(searched: '[^']*' '[^']*') '[^']*'"), r"\1 '<backend>'"),
+)
+
+
+def normalised(answers: list[Answer], paths: Mapping[str, str]) -> list[Answer]:
+    """`paths` maps each path that may appear in a text to its placeholder."""
+    text = json.dumps(answers, ensure_ascii=False)
+    for path, placeholder in paths.items():
+        text = text.replace(path, placeholder)
+    return [_normalised(answer) for answer in cast(list[Answer], json.loads(text))]
+
+
+def _normalised(answer: Answer) -> Answer:
+    body = answer.get("body")
+    if not isinstance(body, str):
+        return answer
+    for pattern, replacement in _PATTERNS:
+        body = pattern.sub(replacement, body)
+    return {**answer, "body": body}

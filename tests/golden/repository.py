@@ -1,0 +1,37 @@
+"""Lays out the model repository that the cases are asked of: the models kept here, and broken ones from short texts."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.golden.broken import BROKEN_CODE, BROKEN_CONFIGS, UNVERSIONED
+
+MODELS = Path(__file__).parent / "models"
+
+HEALTHY = tuple(sorted(path.name for path in MODELS.iterdir() if path.is_dir()))
+
+_PLAIN_CONFIG = """backend: "python"
+input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+"""
+
+
+def lay_out(root: Path) -> Path:
+    """Fills an empty directory; gives it back resolved, as it will appear in error texts."""
+    shutil.copytree(MODELS, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    working_code = (MODELS / "identity" / "1" / "model.py").read_text()
+    for name, config in BROKEN_CONFIGS.items():
+        _write(root / name, config, working_code)
+    for name, code in BROKEN_CODE.items():
+        _write(root / name, _PLAIN_CONFIG, code)
+    for name in UNVERSIONED:
+        (root / name).mkdir()
+        (root / name / "config.pbtxt").write_text(_PLAIN_CONFIG)
+    return root.resolve()
+
+
+def _write(model: Path, config: str, code: str) -> None:
+    (model / "1").mkdir(parents=True)
+    (model / "config.pbtxt").write_text(config)
+    (model / "1" / "model.py").write_text(code)

@@ -1,0 +1,87 @@
+"""Both grammars and what they say about mistakes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("foo: 1", '1:1 : Message type "inference.ModelConfig" has no field named "foo".'),
+        ('name: "m"\nmax_batch_size: "x"', "2:17 : "),
+        ("dynamic_batching { } sequence_batching { }", "1:22 : "),
+        ('name: "a" name: "b"', "1:17 : "),
+        ("input { ", "1:7 : "),
+        ("max_batch_size: 99999999999", "1:17 : "),
+    ],
+)
+def test_a_mistake_in_the_text_is_located(text: str, detail: str) -> None:
+    with pytest.raises(PyServeError) as caught:
+        parse_pbtxt(text, model_name="m", path="/models/m/config.pbtxt")
+    assert caught.value.code is Code.INTERNAL
+    assert caught.value.message.startswith(f"failed to read text proto from /models/m/config.pbtxt: {detail}")
+
+
+def test_the_name_must_be_the_directorys() -> None:
+    with pytest.raises(PyServeError) as caught:
+        parse_pbtxt('name: "other"', model_name="m", path="p")
+    assert caught.value.code is Code.INVALID_ARG
+    assert caught.value.message == (
+        "unexpected directory name 'm' for model 'other', directory name must equal model name"
+    )
+
+
+def test_json_takes_enums_in_any_case_and_both_spellings_of_fields() -> None:
+    text = json.dumps(
+        {
+            "maxBatchSize": 4,
+            "input": [{"name": "I", "data_type": "type_fp32", "dims": ["-1", 2]}],
+            "instance_group": [{"kind": "kind_cpu"}],
+            "dynamic_batching": {"priority_queue_policy": {"1": {"timeout_action": "delay"}}},
+            "parameters": {"k": {"string_value": "type_v"}},
+        }
+    )
+    config = parse_json_config(text, model_name="m")
+    assert config.max_batch_size == 4
+    assert config.inputs[0].data_type == "TYPE_FP32"
+    assert config.inputs[0].dims == (-1, 2)
+    assert config.parameters == {"k": "type_v"}
+    assert config.dynamic_batching is not None
+    assert config.dynamic_batching.policy(1).timeout_action.value == "DELAY"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "3",
+        '{"nope": 1}',
+        '{"max_batch_size": "x"}',
+        '{"max_batch_size": 1.5}',
+        '{"input": 3}',
+        '{"input": {"name": "I"}}',
+        '{"parameters": [1]}',
+        '{"parameters": {"k": "v"}}',
+        '{"input": [{"data_type": "TYPE_NOPE"}]}',
+        '{"dynamic_batching": {}, "sequence_batching": {}}',
+        '{"a": ' + "[" * 100_000,
+    ],
+    ids=lambda text: text[:40],
+)
+def test_json_that_does_not_fit_is_refused(text: str) -> None:
+    with pytest.raises(PyServeError) as caught:
+        parse_json_config(text, model_name="m")
+    assert caught.value.code is Code.INVALID_ARG
+    assert caught.value.message.startswith("Invalid config override: ")
+
+
+def test_json_with_another_name_is_refused() -> None:
+    with pytest.raises(PyServeError, match="unexpected directory name 'm' for model 'n'"):
+        parse_json_config('{"name": "n"}', model_name="m")

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook.address import find_engine
+from jupyter_pyserve.notebook.arrays import Array, DTypeLike
+from jupyter_pyserve.notebook.client import Client, asarray, connect, default_client, empty, model
+from jupyter_pyserve.notebook.http_lane import HttpLane
+from tests.unit.notebook.fake_engine import FakeEngine
+
+
+class FakeLane:
+    """A lane that adds one and remembers what it was asked."""
+
+    opened: list[FakeLane]
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.calls: list[tuple[str, dict[str, Array], dict[str, Any]]] = []
+        self.failure: Exception | None = None
+        self.closed = False
+
+    @classmethod
+    def connect(cls, path: str) -> FakeLane:
+        cls.opened.append(cls(path))
+        return cls.opened[-1]
+
+    def infer(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
+        self.calls.append((model, dict(inputs), options))
+        if self.failure is not None:
+            raise self.failure
+        return {name.replace("IN", "OUT"): array + 1 for name, array in inputs.items()}
+
+    async def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
+        return self.infer(model, inputs, **options)
+
+    def empty(self, shape: int, dtype: DTypeLike) -> Array:
+        return np.zeros(shape, dtype)
+
+    def asarray(self, a: Array) -> Array:
+        return np.array(a)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def lanes(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> list[FakeLane]:
+    FakeLane.opened = []
+    (engine.directory / "lane.sock").touch()
+    lane_module = types.ModuleType("jupyter_pyserve.transports.lane.client")
+    monkeypatch.setattr(lane_module, "Lane", FakeLane, raising=False)
+    monkeypatch.setitem(sys.modules, "jupyter_pyserve.transports.lane.client", lane_module)
+    engine.answer("GET", "/v2/models/add_one", json=METADATA)
+    return FakeLane.opened
+
+
+METADATA = {"name": "add_one", "versions": ["1"], "inputs": [{"name": "IN", "datatype": "FP32", "shape": [-1]}]}
+
+
+def test_a_call_goes_over_the_lane(engine: FakeEngine, lanes: list[FakeLane]) -> None:
+    assert model("add_one")(IN=[1, 2])["OUT"].tolist() == [2.0, 3.0]
+    assert [lane.path for lane in lanes] == [str(engine.directory / "lane.sock")]
+    name, inputs, options = lanes[0].calls[0]
+    assert inputs["IN"].dtype == np.float32
+    assert (name, options["version"]) == ("add_one", "")
+
+
+def test_a_call_without_blocking(lanes: list[FakeLane]) -> None:
+    assert asyncio.run(model("add_one").infer_async(IN=1.0))["OUT"] == 2.0
+
+
+def test_memory_comes_from_the_lane(lanes: list[FakeLane]) -> None:
+    assert empty(3).dtype == np.float32
+    assert empty((2, 2), "INT8").dtype == np.int8
+    array = np.arange(3)
+    assert asarray(array) is not array
+    assert asarray([1, 2], "FP16").dtype == np.float16
+
+
+def test_a_lost_engine_is_a_clear_error_and_the_next_call_finds_its_successor(lanes: list[FakeLane]) -> None:
+    add_one = model("add_one")
+    add_one(IN=1)
+    lanes[0].failure = BrokenPipeError("gone")
+    with pytest.raises(PyServeError, match="the engine went away during the request: gone") as caught:
+        add_one(IN=1)
+    assert caught.value.code is Code.UNAVAILABLE
+    assert lanes[0].closed
+    assert add_one(IN=1)["OUT"] == 2.0
+    assert len(lanes) == 2
+    lanes[1].failure = ConnectionResetError("again")
+    with pytest.raises(PyServeError, match="went away"):
+        asyncio.run(add_one.infer_async(IN=1))
+
+
+def test_without_a_lane_it_is_http(engine: FakeEngine) -> None:
+    assert isinstance(default_client().lane, HttpLane)
+    assert isinstance(Client(find_engine(url="http://localhost:1/pyserve")).lane, HttpLane)
+
+
+def test_a_platform_without_lanes_uses_http(
+    engine: FakeEngine, lanes: list[FakeLane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jupyter_pyserve.transports.lane.client", None)
+    assert isinstance(default_client().lane, HttpLane)
+
+
+def test_the_default_is_kept_and_can_be_chosen(engine: FakeEngine) -> None:
+    assert default_client() is default_client()
+    chosen = connect(runtime_dir=engine.directory, token="t")
+    assert default_client() is chosen
+    assert str(engine.directory) in repr(chosen)
+
+
+def test_a_forked_child_gets_a_client_of_its_own(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = connect(runtime_dir=engine.directory)
+    parent_pid = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: parent_pid + 1)
+    child = default_client()
+    assert child is not parent
+    assert child.address == parent.address
+
+
+def test_closing_gives_the_lane_back(lanes: list[FakeLane]) -> None:
+    client = default_client()
+    client.model("add_one")(IN=1)
+    client.close()
+    assert lanes[0].closed
+    client.close()

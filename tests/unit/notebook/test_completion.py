@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from jupyter_pyserve.notebook.completion import complete
+
+NAMES = {"deploy": ["mine"], "model": ["mine"], "status": ["mine", "served"]}
+
+
+def _complete(text: str, symbol: str | None = None) -> list[str]:
+    last = text.split()[-1] if text.strip() and not text[-1].isspace() else ""
+    return complete(text, last if symbol is None else symbol, lambda command: NAMES.get(command, []))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%pyserve ", ["deploy", "help", "list", "load", "logs", "restart", "status", "undeploy", "unload"]),
+        ("pyserve lo", ["load", "logs"]),
+        ("%%pyserve ", ["config", "model"]),
+        ("%%pyserve m", ["model"]),
+        ("%pyserve deploy ", ["mine"]),
+        ("%pyserve status s", ["served"]),
+        ("%pyserve undeploy x --d", ["--delete"]),
+        ("%pyserve logs x -", ["--help", "--instance", "--lines", "-h", "-n"]),
+        ("%pyserve logs x -n ", []),
+        ("%pyserve nonsense ", []),
+        ("%pyserve list ", ["--help", "-h"]),
+        ("%%pyserve model --max-batch-size 8 ", ["mine"]),
+        ("%%pyserve model --decoupled ", ["mine"]),
+        ("%%pyserve model x --max", ["--max-batch-size", "--max-queue-delay-us"]),
+        ("%%pyserve model x --kind ", ["CPU", "GPU"]),
+        ("other ", []),
+        ("", []),
+    ],
+)
+def test_what_may_stand_at_the_cursor(text: str, expected: list[str]) -> None:
+    assert _complete(text) == expected
+
+
+def test_datatypes_inside_a_tensor() -> None:
+    assert _complete("%%pyserve model x --input INPUT0:FP", "FP") == ["FP16:", "FP32:", "FP64:"]
+    assert _complete("%%pyserve model x --input INP", "INP") == []

@@ -1,0 +1,132 @@
+"""Path mapping and actions: what passes, what cannot escape, and what a request needs."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from jupyter_pyserve.transports.jupyter.paths import ROUTES, action, engine_path, engine_query, is_activity
+
+BASE = "/a%40b/"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("/a%40b/pyserve/v2", "/v2"),
+        ("/a%40b/pyserve/v2/", "/v2/"),
+        ("/a%40b/pyserve/v2/models/m%2Fx/infer", "/v2/models/m%2Fx/infer"),
+        ("/a%40b/pyserve/v2/models/%3Cscript%3E", "/v2/models/%3Cscript%3E"),
+        ("/a%40b/pyserve/v2//health", "/v2//health"),
+        ("/a%40b/pyserve/api/status", "/api/status"),
+        ("/a%40b/pyserve/v2/models/a...b", "/v2/models/a...b"),
+    ],
+)
+def test_the_raw_path_is_passed_on(raw: str, expected: str) -> None:
+    assert engine_path(raw, BASE) == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "/a%40b/pyserve/v2/../api/status",
+        "/a%40b/pyserve/v2/%2e%2E/api/status",
+        "/a%40b/pyserve/v2/.%2e/api/status",
+        "/a%40b/pyserve/v2/./x",
+        "/a%40b/pyserve/v2/..",
+        "/a%40b/pyserve/v2\\..\\api",
+        "/a%40b/pyserve/v2 HTTP/1.1",
+        "/a%40b/pyserve/v2/\r\nX: y",
+        "/a%40b/pyserve/v2/\x00",
+        "/a%40b/pyserve/v2/caf\xe9",
+        "/a%40b/pyserve/v22",
+        "/a%40b/pyserve/v2.",
+        "/a%40b/pyserve//v2",
+        "/a%40b/pyserve/",
+        "/a%40b/pyserve",
+        "/a@b/pyserve/v2",
+        "/pyserve/v2",
+        "/v2",
+        "",
+    ],
+)
+def test_nothing_else_reaches_the_engine(raw: str) -> None:
+    assert engine_path(raw, BASE) is None
+
+
+def test_the_root_is_a_base_url_too() -> None:
+    assert engine_path("/pyserve/v2", "/") == "/v2"
+
+
+@pytest.mark.parametrize(
+    ("path", "matched"),
+    [("/pyserve/v2", True), ("/pyserve/v2/x/y", True), ("/pyserve/api/x", True), ("/pyserve/v22", False)],
+)
+def test_routes(path: str, matched: bool) -> None:
+    assert any(re.fullmatch(route, path) for route in ROUTES) is matched
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("", ""),
+        ("tail=200&instance=m_0", "?tail=200&instance=m_0"),
+        ("tail=1&token=secret", "?tail=1"),
+        ("token=secret", ""),
+        ("%74oken=secret&tail=1", "?tail=1"),
+        ("_xsrf=secret", ""),
+        ("no_track_activity=1&a=b", "?a=b"),
+        ("tokens=3", "?tokens=3"),
+        ("a=\r\nX: y", ""),
+    ],
+)
+def test_queries_lose_what_authenticates(raw: str, expected: str) -> None:
+    assert engine_query(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/v2/models/m", "read"),
+        ("HEAD", "/api/status", "read"),
+        ("OPTIONS", "/v2", "read"),
+        ("GET", "/api/models/m/logs", "read"),
+        ("POST", "/v2/models/m/infer", "write"),
+        ("POST", "/v2/models/m/versions/1/infer", "write"),
+        ("POST", "/v2/models/m/generate", "write"),
+        ("POST", "/v2/models/m/versions/1/generate_stream", "write"),
+        ("POST", "/v2/repository/index", "write"),
+        ("POST", "/v2/repository/r/index", "write"),
+        ("POST", "/v2/systemsharedmemory/region/r/register", "write"),
+        ("POST", "/v2/cudasharedmemory/unregister", "write"),
+        ("POST", "/v2/logging", "write"),
+        ("POST", "/v2/models/m/trace/setting", "write"),
+        ("POST", "/v2/repository/models/m/load", "execute"),
+        ("POST", "/v2/repository/r/models/m/load", "execute"),
+        ("POST", "/v2/repository/models/m/unload", "execute"),
+        ("POST", "/api/models/m/deploy", "execute"),
+        ("POST", "/api/models/m/undeploy", "execute"),
+        ("POST", "/api/models/m/restart", "execute"),
+        # What nobody has thought of yet.
+        ("POST", "/api/anything", "execute"),
+        ("POST", "/v2/repository/models/index/load", "execute"),
+        ("POST", "/v2/models/m/infer/", "execute"),
+        ("POST", "/v2/models/a/b/infer", "execute"),
+        ("PUT", "/v2/models/m/infer", "execute"),
+        ("PATCH", "/v2", "execute"),
+        ("DELETE", "/v2/models/m", "execute"),
+    ],
+)
+def test_actions(method: str, path: str, expected: str) -> None:
+    assert action(method, path) == expected
+
+
+def test_polling_is_no_activity() -> None:
+    assert [is_activity(method) for method in ("GET", "HEAD", "OPTIONS", "POST", "DELETE")] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
