@@ -51,6 +51,8 @@ def engine(ours: Pyserve, *, repository: Path, runtime: Path) -> Iterator[Engine
             f"--runtime-dir={runtime}",
             f"--model-repository={repository}",
             "--model-control-mode=explicit",
+            "--http-port=0",
+            "--http-address=127.0.0.1",
             f"--http-fd={listening.fileno()}",
             f"--lane-fd={lane.fileno()}",
         ]

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 from benchmarks import machine, report, triton
@@ -28,16 +29,18 @@ DEFAULT_VENV = Path(__file__).parents[1] / "build" / "triton"
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     samples = Samples()
+    failed: list[str] = []
     with tempfile.TemporaryDirectory(prefix="pyserve-bench-") as scratch:
         bench = _bench(options, Path(scratch))
-        try:
-            for name in options.cases or CASES:
-                print(f"{name} ...", file=sys.stderr, flush=True)
+        for name in options.cases or CASES:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            try:
                 for server, sample in CASES[name](bench):
                     samples.add(server, sample)
-        except BaseException:
-            _show_logs(Path(scratch))
-            raise
+            except Exception:  # noqa: BLE001 - one case that fails must not cost the others' figures
+                failed.append(name)
+                traceback.print_exc()
+                _show_logs(Path(scratch))
     command = shlex.join(["python", "-m", "benchmarks", *arguments])
     print(report.table(samples.rows()))
     if options.json is not None:
@@ -46,7 +49,8 @@ def main(arguments: list[str]) -> int:
         report.append(
             samples, machine.describe(), command, datetime.datetime.now(datetime.timezone.utc).date().isoformat()
         )
-    return 0
+    print("".join(f"{name} failed\n" for name in failed), end="", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:

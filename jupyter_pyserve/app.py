@@ -1,12 +1,14 @@
-"""Composition: an engine with its listeners, from settings to a clean end. The one place where layers are put together."""
+"""Composition: an engine with its listeners, from settings to a clean end; the one place that knows all layers."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -32,13 +34,12 @@ class Engine:
         self._settings = settings
         self._listen = listen
         self._announce = announce
-        self.service = Service(
-            settings, output=sys.stderr if announce else sys.stdout, runtime_dir=listen.runtime_dir
-        )
+        self.service = Service(settings, output=sys.stderr if announce else sys.stdout, runtime_dir=listen.runtime_dir)
         self._servers: list[HttpServer] = []
         self._lanes: LaneServer | None = None
         self._stop = asyncio.Event()
         self._signal = 0
+        self._orphaned = False
 
     async def run(self) -> int:
         """Serve until told to stop; the exit status."""
@@ -53,11 +54,18 @@ class Engine:
             print(f"error: creating server: {error.code.name.capitalize()} - {error.message}", file=sys.stderr)
             await self._close()
             return 1
+        # What start-up made lives for good: don't walk it again, and collect less often than requests' garbage wants.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 50, 50)
         self._say_ready()
         await self._stop.wait()
         if self._signal:
             print(f"Signal ({self._signal}) received.", file=sys.stderr, flush=True)
-        return await self._close()
+        status = await self._close()
+        if self._orphaned and self._listen.runtime_dir is not None:
+            shutil.rmtree(self._listen.runtime_dir, ignore_errors=True)  # its owner cannot do it any more
+        return status
 
     async def _start(self) -> None:
         listen = self._listen
@@ -96,6 +104,7 @@ class Engine:
             with contextlib.suppress(BlockingIOError):
                 if not os.read(0, 4096):
                     asyncio.get_running_loop().remove_reader(0)
+                    self._orphaned = True
                     self._stop.set()
 
         os.set_blocking(0, False)

@@ -1,6 +1,6 @@
-"""The `pyserve` command: `pyserve serve` takes Triton's options, `pyserve engine` is what the Jupyter extension starts.
+"""The `pyserve` command: `serve` takes Triton's options, `engine` is what the Jupyter extension starts.
 
-Parses words into settings and nothing else. Options whose feature this server does not have are accepted, and it says so.
+Parses words into settings and nothing else. Options for what this server does not have are accepted, and it says so.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("serve", help="serve a model repository", allow_abbrev=False)
     _add_model_options(serve)
-    _add_http_options(serve)
+    _add_http_options(serve, ListenSettings().http_port)
     _add_options_without_effect(serve)
     engine = commands.add_parser("engine", help="serve for a Jupyter server that started this process")
     _add_model_options(engine)
-    _add_http_options(engine)
+    _add_http_options(engine, 0)
     engine.add_argument("--runtime-dir", required=True)
     engine.add_argument("--http-fd", type=int, required=True)
     engine.add_argument("--lane-fd", type=int, required=True)
@@ -93,12 +93,12 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
 
 
-def _add_http_options(parser: argparse.ArgumentParser) -> None:
+def _add_http_options(parser: argparse.ArgumentParser, port: int | None) -> None:
     listen, engine = ListenSettings(), EngineSettings()
     add = parser.add_argument
     add("--allow-http", type=parse_bool, default=True, metavar="BOOL")
     add("--http-address", default=listen.http_address)
-    add("--http-port", type=int, default=listen.http_port)
+    add("--http-port", type=int, default=port)
     add("--reuse-http-port", type=parse_bool, default=False, metavar="BOOL")
     add("--http-max-input-size", type=int, default=engine.http_max_input_nbytes)
 

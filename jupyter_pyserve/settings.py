@@ -42,7 +42,7 @@ class EngineSettings:
 class ListenSettings:
     """Where the engine listens. A port of None is off, 0 is any free one; descriptors are listening sockets."""
 
-    http_address: str = "0.0.0.0"  # noqa: S104 - Triton's default for a server that was started by hand
+    http_address: str = "127.0.0.1"
     http_port: int | None = 8000
     reuse_http_port: bool = False
     http_fd: int | None = None

@@ -1,7 +1,7 @@
 """Shared memory that the engine makes: anonymous, sealed against shrinking, handed over as file descriptors.
 
-One process allocates in an arena; here that is the engine. Arenas in which a stub or a kernel allocates are made here too
-(`make_segment`), but their book-keeping is the other side's.
+One process allocates in an arena; in an `Arena` that is the engine. The segments in which a stub or a kernel allocates
+are made here too, but their book-keeping is the other side's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ids = itertools.count(1)
 class Segment:
     """One piece of shared memory; `view` is all of it, in this process."""
 
-    __slots__ = ("fd", "id", "nbytes", "view", "_mapping")
+    __slots__ = ("_mapping", "fd", "id", "nbytes", "view")
 
     def __init__(self, nbytes: int, name: str) -> None:
         self.id = next(_ids)

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import mmap
 import os
 import signal
 import socket
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
-from pyserve_stub import status as status_page
+from pyserve_stub.status import Status
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
 from jupyter_pyserve.engine.arena import Segment, segment_size
 from jupyter_pyserve.engine.channel import Channel
-from jupyter_pyserve.engine.job import Job, Response
-from jupyter_pyserve.engine.logs import LogBook, LogRecord, PipeReader
+from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
+from jupyter_pyserve.engine.logs import LogBook, LogRecord
+from jupyter_pyserve.engine.process import StubProcess
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import InstanceSpec
@@ -35,24 +35,9 @@ from jupyter_pyserve.model.lifecycle import STUB, StubEvent, StubState, advance
 _RELEASE_DELAY_S = 0.02
 _RELEASE_AT_ONCE_NBYTES = 1 << 20
 _HELLO_TIMEOUT_S = 30.0
-
-
-class Executed(Protocol):
-    """What an instance tells its owner."""
-
-    def answered(self, instance: Instance, batch: list[Job], responses: list[Response], times: BatchTimes) -> None:
-        """A batch is answered: one response for each of its requests, in their order."""
-
-    def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
-        """The process is gone; `waiting` batches had not been started."""
-
-
-class BatchTimes(NamedTuple):
-    """How long the stub took to unpack the inputs and the model to compute, and whether `execute` as a whole failed."""
-
-    input_ns: int
-    infer_ns: int
-    failed: bool
+#: How long a process may take to end by itself after it has finalised, and the kernel to end it after a kill.
+_EXIT_S = 1.0
+_KILLED_S = 5.0
 
 
 class StubDied(Exception):
@@ -73,11 +58,18 @@ class Instance:
     """A stub and everything the engine knows of it."""
 
     def __init__(
-        self, spec: InstanceSpec, owner: Executed, zygote: Zygote, logs: LogBook, *, model: str, version: int, limit: int
+        self,
+        spec: InstanceSpec,
+        owner: Executed,
+        zygote: Zygote,
+        logs: LogBook,
+        *,
+        model: str,
+        version: int,
+        limit: int,
     ) -> None:
         self.spec = spec
         self.name = spec.name
-        self.pid = 0
         self.state = StubState.SPAWNED
         self.segments: dict[int, Segment] = {}
         self.in_flight: deque[list[Job]] = deque()
@@ -85,21 +77,19 @@ class Instance:
         self.failures = 0
         self.executing_since_ns = 0
         self.average_ns = 1_000_000.0
-        self.exit_status: int | None = None
         self._owner = owner
-        self._zygote = zygote
+        self._process = StubProcess(zygote, self._printed)
         self._logs = logs
         self._model = model
         self._version = version
         self._limit = limit
         self._channel: Channel | None = None
-        self._page: mmap.mmap | None = None
-        self._pipes: list[PipeReader] = []
         self._calls: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._call_id = 0
         self._hello: asyncio.Future[None] | None = None
-        self._exited = asyncio.get_running_loop().create_future()
+        self._idle: asyncio.Future[None] | None = None
         self._kept: dict[int, Job] = {}
+        self._late: dict[int, Job] = {}
         self._attached: set[int] = set()
         self._released: list[int] = []
         self._released_nbytes = 0
@@ -116,37 +106,29 @@ class Instance:
         """Bytes of shared memory that this instance answers in."""
         return sum(segment.nbytes for segment in self.segments.values())
 
-    def status(self) -> status_page.Status | None:
+    @property
+    def pid(self) -> int:
+        """The process id; 0 before there is one."""
+        return self._process.pid
+
+    def status(self) -> Status | None:
         """What the stub says it is doing; for showing only."""
-        return status_page.read_status(self._page) if self._page is not None else None
+        return self._process.status()
 
     # -- life cycle ---------------------------------------------------------------------------------------------------
 
     async def start(self, model_file: str) -> None:
         """Start the process and wait for its first frame."""
-        loop = asyncio.get_running_loop()
-        self._hello = loop.create_future()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        page = os.memfd_create("pyserve-status", os.MFD_CLOEXEC)
-        os.ftruncate(page, status_page.STATUS_NBYTES)
-        out, out_end = os.pipe2(os.O_CLOEXEC)
-        err, err_end = os.pipe2(os.O_CLOEXEC)
-        with theirs:
-            try:
-                self._page = mmap.mmap(page, status_page.STATUS_NBYTES, access=mmap.ACCESS_READ)
-                self._channel = Channel(ours, self._on_frame, self._on_close)
-                self._pipes = [PipeReader(out, self._printed("stdout")), PipeReader(err, self._printed("stderr"))]
-                self.pid = await self._zygote.spawn(
-                    (model_file, self.name), [theirs.fileno(), out_end, err_end, page], self._on_exit
-                )
-            finally:
-                for fd in (page, out_end, err_end):
-                    os.close(fd)
+        self._hello = asyncio.get_running_loop().create_future()
+        await self._process.start((model_file, self.name), self._open_channel)
         try:
             await asyncio.wait_for(asyncio.shield(self._hello), _HELLO_TIMEOUT_S)
         except asyncio.TimeoutError:
             self.kill()
             raise StubDied from None
+
+    def _open_channel(self, sock: socket.socket) -> None:
+        self._channel = Channel(sock, self._on_frame, self._on_close)
 
     async def load(self, arguments: dict[str, Any]) -> str | None:
         """Import the model; the configuration that its auto-completion returned, if it ran."""
@@ -164,28 +146,24 @@ class Instance:
     async def stop(self, timeout_s: float) -> None:
         """Finalise and end the process; it is killed when that takes longer than `timeout_s`."""
         if self.alive:
-            ready = self.state in (StubState.READY, StubState.BUSY)
+            loaded = self.state in (StubState.READY, StubState.BUSY)
             self._advance(StubEvent.DRAIN)
-            if ready:
+            if loaded:
                 with contextlib.suppress(StubDied, StubFault, asyncio.TimeoutError):
                     await asyncio.wait_for(self._call("finalize"), timeout_s)
-            else:
-                self.kill()
-            try:
-                await asyncio.wait_for(asyncio.shield(self._exited), 1.0 if self.pid else 0.0)
-            except asyncio.TimeoutError:
+            if not loaded or not await self._process.wait(_EXIT_S):
                 self.kill()
         if self._channel is not None:
             self._channel.close()
-        if self.pid and not self._exited.done():
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._exited), 5.0)
+        await self._process.wait(_KILLED_S)
 
     def kill(self) -> None:
         """End the process at once; its death is then noticed like any other."""
-        if self.pid and not self._exited.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        self._process.kill()
+
+    def dump_stacks(self) -> None:
+        """Make the process write the stacks of its threads to its log, whatever it is doing."""
+        self._process.signal(signal.SIGUSR2)
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -223,6 +201,12 @@ class Instance:
         assert self._channel is not None
         self._channel.send(frames.encode_execute(requests, released))
 
+    async def idle(self) -> None:
+        """Wait until everything that the stub was given is answered."""
+        if self.in_flight:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
     def cancel(self, job: Job) -> None:
         """Tell the stub that nobody waits for this request any more."""
         if self._channel is not None:
@@ -256,31 +240,41 @@ class Instance:
         for fd in fds:  # stubs have nothing to hand over
             os.close(fd)
         try:
-            kind = data[0]
-            if kind == frames.RESPONSES:
+            if data[0] == frames.RESPONSES:
                 self._on_responses(data)
-            elif kind == frames.RELEASE:
-                for key in frames.decode_keys(data):
-                    job = self._kept.pop(key, None)
-                    if job is not None:
-                        job.unref()
-            elif kind == frames.NOTE:
-                self._on_note(frames.decode_cold(data))
-            elif kind == frames.REPLY:
-                reply = frames.decode_cold(data)
-                future = self._calls.pop(reply.get("id", 0), None)
-                if future is not None and not future.done():
-                    future.set_result(reply)
-            elif kind == frames.CALL:
-                self._on_call(frames.decode_cold(data))
+            elif data[0] == frames.RELEASE:
+                self._on_release(frames.decode_keys(data))
             else:
-                raise WireError(f"unknown frame {kind}")
+                self._on_cold(data[0], frames.decode_cold(data))
         except (WireError, KeyError, TypeError) as error:
             self._record("log", "ERROR", f"stopped: it broke the protocol ({error})")
             self.kill()
 
+    def _on_release(self, keys: Sequence[int]) -> None:
+        for key in keys:
+            job = self._kept.pop(key, None)
+            if job is not None:
+                job.unref()
+
+    def _on_cold(self, kind: int, message: dict[str, Any]) -> None:
+        if kind == frames.NOTE:
+            self._on_note(message)
+        elif kind == frames.CALL:
+            self._on_call(message)
+        elif kind == frames.REPLY:
+            future = self._calls.pop(message.get("id", 0), None)
+            if future is not None and not future.done():
+                future.set_result(message)
+        else:
+            raise WireError(f"unknown frame {kind}")
+
     def _on_responses(self, data: bytes) -> None:
         responses, input_ns, infer_ns = frames.decode_responses(data)
+        late = self._late.pop(responses[0].key, None) if responses else None
+        if late is not None:
+            times = BatchTimes(0, 0, failed=False)
+            self._owner.answered(self, [late], [self._response(late, responses[0])], times)
+            return
         if not self.in_flight:
             raise WireError("an answer to nothing")
         batch = self.in_flight[0]
@@ -292,15 +286,26 @@ class Instance:
         self.average_ns += 0.1 * (infer_ns - self.average_ns)
         if self.in_flight:
             self.executing_since_ns = time.monotonic_ns()
-        elif self.state is StubState.BUSY:
+        else:
             self._advance(StubEvent.IDLE)
+            self._no_longer_busy()
         for job, item in zip(batch, responses):
             if item.flags & frames.INPUTS_RELEASED:
                 job.refs -= 1  # never the last: the answer holds one
             else:
                 self._kept[job.key] = job
+            if item.flags & frames.DEFERRED:
+                self._late[job.key] = job
+        if self._late:
+            deferred = [bool(item.flags & frames.DEFERRED) for item in responses]
+            batch = [job for job, later in zip(batch, deferred) if not later]
+            answers = [answer for answer, later in zip(answers, deferred) if not later]
         failed = bool(responses[0].flags & frames.BATCH_FAILED)
         self._owner.answered(self, batch, answers, BatchTimes(input_ns, infer_ns, failed))
+
+    def _no_longer_busy(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def _response(self, job: Job, item: ResponseFrame) -> Response:
         if item.code:
@@ -363,15 +368,9 @@ class Instance:
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    def _on_exit(self, status: int) -> None:
-        self.exit_status = status
-        if not self._exited.done():
-            self._exited.set_result(None)
-
     def _on_close(self) -> None:
         self._advance(StubEvent.EOF)
-        for pipe in self._pipes:
-            pipe.close()
+        self._process.close_pipes()
         if self._release_timer is not None:
             self._release_timer.cancel()
             self._release_timer = None
@@ -384,19 +383,20 @@ class Instance:
                 future.set_exception(StubDied())
                 future.exception()  # whoever waits gets it; if nobody does, that is no error
         batches, self.in_flight = list(self.in_flight), deque()
+        self._no_longer_busy()
         for job in (*self._kept.values(), *(job for batch in batches for job in batch)):
             job.unref()
         self._kept.clear()
-        self._owner.died(self, batches[0] if batches else [], batches[1:])
+        late, self._late = [*self._late.values()], {}
+        self._owner.died(self, late + (batches[0] if batches else []), batches[1:])
         for segment in self.segments.values():
             segment.close()
 
     def _advance(self, event: StubEvent) -> None:
         self.state = advance(STUB, self.state, event)
 
-    def _printed(self, stream: str) -> Any:
-        level = "INFO" if stream == "stdout" else "ERROR"
-        return lambda text: self._record(stream, level, text)
+    def _printed(self, stream: str, line: str) -> None:
+        self._record(stream, "INFO" if stream == "stdout" else "ERROR", line)
 
     def _record(self, stream: str, level: str, text: str, *, file: str = "", line: int = 0) -> None:
         self._logs.add(

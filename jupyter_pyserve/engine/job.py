@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyserve_stub.wire.frames import Descriptor
 from pyserve_stub.wire.layout import TensorMeta, WireError
@@ -172,3 +172,21 @@ class Response:
     def hand_over(self) -> None:
         """The tensors are somebody else's to release (`instance.release`); only the request is done with here."""
         self._job.unref()
+
+
+class Executed(Protocol):
+    """What an instance tells its owner."""
+
+    def answered(self, instance: Instance, batch: list[Job], responses: list[Response], times: BatchTimes) -> None:
+        """A batch is answered: one response for each of its requests, in their order."""
+
+    def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
+        """The process is gone; `waiting` batches had not been started."""
+
+
+class BatchTimes(NamedTuple):
+    """How long the stub took to unpack the inputs and the model to compute, and whether `execute` as a whole failed."""
+
+    input_ns: int
+    infer_ns: int
+    failed: bool

@@ -126,17 +126,12 @@ class PipeReader:
 class TritonFormatter(logging.Formatter):
     """Triton's default log line: `I1122 11:18:56.242545 4711 file.py:8] "text"`."""
 
-    _LETTERS = {"DEBUG": "I", "INFO": "I", "WARNING": "W", "ERROR": "E", "CRITICAL": "F"}
-
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.localtime(record.created)
+        moment = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
         microseconds = int(record.created % 1 * 1_000_000)
+        letter = "I" if record.levelno <= logging.INFO else record.levelname[0]
+        file = getattr(record, "model_file", record.filename)
+        line = getattr(record, "model_line", record.lineno)
         text = record.getMessage().replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-        line = (
-            f"{self._LETTERS.get(record.levelname, 'I')}{time.strftime('%m%d %H:%M:%S', moment)}.{microseconds:06d} "
-            f'{os.getpid()} {getattr(record, "model_file", record.filename)}:{getattr(record, "model_line", record.lineno)}] '
-            f'"{text}"'
-        )
-        if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
-        return line
+        shown = f'{letter}{moment}.{microseconds:06d} {os.getpid()} {file}:{line}] "{text}"'
+        return f"{shown}\n{self.formatException(record.exc_info)}" if record.exc_info else shown

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.repository import Deployment, ModelSource, Signature, list_models, read_model
-from jupyter_pyserve.engine.servable import LoadFailure, Progress, Servable, ServableContext
+from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.lifecycle import VersionState
 
@@ -123,7 +124,9 @@ class Registry:
             )
         except PyServeError as error:
             _log.error("%s", error.message)
-            raise PyServeError(Code.INTERNAL, f"failed to load '{name}', failed to poll from model repository") from error
+            raise PyServeError(
+                Code.INTERNAL, f"failed to load '{name}', failed to poll from model repository"
+            ) from error
         entry = self._entry(name)
         async with entry.lock:
             if source.signature == entry.signature and entry.servables():
@@ -136,9 +139,7 @@ class Registry:
             entry.signature = source.signature
             self._swap(entry, servables)
 
-    async def deploy(
-        self, deployment: Deployment, progress: Progress, owner: str | None
-    ) -> tuple[ModelEntry, bool]:
+    async def deploy(self, deployment: Deployment, progress: Progress, owner: str | None) -> tuple[ModelEntry, bool]:
         """Make and load a new version; whether it was already so. On failure nothing has changed anywhere."""
         entry = self._entry(deployment.name)
         async with entry.lock:
@@ -214,9 +215,7 @@ class Registry:
         results = await asyncio.gather(
             *(servable.start(progress) for servable in servables.values()), return_exceptions=True
         )
-        failures = {
-            version: result for version, result in zip(servables, results) if isinstance(result, BaseException)
-        }
+        failures = {version: result for version, result in zip(servables, results) if isinstance(result, BaseException)}
         if not failures:
             return servables
         await asyncio.gather(*(item.stop(1.0) for version, item in servables.items() if version not in failures))

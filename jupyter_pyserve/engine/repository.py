@@ -161,9 +161,7 @@ class Deployment:
                 f"the version policy of model '{self.name}' does not select version {self.version}, "
                 "which this deploy would make",
             )
-        return ModelSource(
-            name=self.name, model_dir=self.model_dir, config=config, versions=selected, signature=()
-        )
+        return ModelSource(name=self.name, model_dir=self.model_dir, config=config, versions=selected, signature=())
 
     def commit(self) -> Signature:
         """Make the new version the repository's; the configuration changes in one step."""

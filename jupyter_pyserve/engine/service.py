@@ -10,20 +10,22 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from jupyter_pyserve.engine.launcher import ServableContext
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.registry import DeployFailure, ModelEntry, Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, delete_model, list_models
-from jupyter_pyserve.engine.servable import Servable, ServableContext, instance_row
+from jupyter_pyserve.engine.rows import instance_row
+from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import check_model_name
 from jupyter_pyserve.model.lifecycle import VersionState
+from jupyter_pyserve.model.messages import model_config_messages
 from jupyter_pyserve.settings import ControlMode, EngineSettings
 
 _log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class Service:
 
     async def start(self) -> None:
         """Start what stubs are made from and load what is to be loaded; raises when that is an error at start."""
-        await self.zygote.start()
+        await asyncio.gather(self.zygote.start(), asyncio.to_thread(model_config_messages))
         names = await asyncio.to_thread(self._startup_models)
         gate = asyncio.Semaphore(self.settings.load_thread_count)
 
@@ -170,6 +172,7 @@ class Service:
     async def load(self, name: str) -> None:
         """Load or reload a model from its repository."""
         self._require_explicit()
+        check_model_name(name)
         await self.registry.load(name)
 
     async def unload(self, name: str) -> None:
@@ -179,9 +182,7 @@ class Service:
 
     def _require_explicit(self) -> None:
         if self.settings.control_mode is not ControlMode.EXPLICIT:
-            raise PyServeError(
-                Code.UNAVAILABLE, "explicit model load / unload is not allowed if polling is enabled"
-            )
+            raise PyServeError(Code.UNAVAILABLE, "explicit model load / unload is not allowed if polling is enabled")
 
     # -- the notebook's side ------------------------------------------------------------------------------------------
 
@@ -214,7 +215,7 @@ class Service:
                 )
             except PyServeError as error:
                 events.put_nowait(_error_event(error.code, error.message))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the top of a task: whoever watches must get an end
                 _log.exception("deploy of '%s' failed", name)
                 events.put_nowait(_error_event(Code.INTERNAL, "the deploy failed; the engine's log says why"))
             else:
@@ -256,8 +257,7 @@ class Service:
         """Make every stub of a model write the stacks of its threads to its log."""
         for _, servable in self._entry(name).servables():
             for instance in servable.instances:
-                if instance.alive and instance.pid:
-                    os.kill(instance.pid, signal.SIGUSR2)
+                instance.dump_stacks()
 
     def _entry(self, name: str) -> ModelEntry:
         entry = self.registry.entries.get(name)

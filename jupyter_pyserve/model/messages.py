@@ -27,10 +27,6 @@ def model_config_messages() -> Any:
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named '{_MODULE}'", name=_MODULE)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[_MODULE] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[_MODULE]
-        raise
-    return module
+    spec.loader.exec_module(module)
+    # Only now, so that no other thread sees half a module; registering the same messages twice is harmless.
+    return sys.modules.setdefault(_MODULE, module)

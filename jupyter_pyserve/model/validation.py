@@ -29,10 +29,13 @@ def validate_stage_a(config: ModelConfig) -> list[str]:
     ]
 
 
-def validate_stage_b(config: ModelConfig, *, gpus: int = 0) -> list[str]:
-    """What is wrong with tensors, instances and warm-up; to be asked after auto-completion."""
+def validate_stage_b(config: ModelConfig, *, gpus: int = 0, searched: Sequence[str] = ()) -> list[str]:
+    """What is wrong with tensors, instances and warm-up; to be asked after auto-completion.
+
+    `searched` are the directories where a runtime would have been looked for.
+    """
     return [
-        *_backend_problems(config),
+        *_backend_problems(config, searched),
         *tensor_problems(config),
         *(problem for group in config.instance_groups for problem in _group_problems(config, group, gpus)),
         *(problem for warmup in config.warmups for problem in _warmup_problems(config, warmup)),
@@ -71,11 +74,12 @@ def _batch_size_problems(config: ModelConfig) -> Iterator[str]:
         yield f"'max_batch_size' must be non-negative value for {config.name}"
 
 
-def _backend_problems(config: ModelConfig) -> Iterator[str]:
+def _backend_problems(config: ModelConfig, searched: Sequence[str]) -> Iterator[str]:
     if config.platform == ENSEMBLE_PLATFORM:
         return
     if config.runtime and not config.runtime.endswith(".py"):
-        yield f"unable to find backend library '{config.runtime}' for model '{config.name}', searched: "
+        places = "".join(f"'{place}' " for place in searched)
+        yield f"unable to find backend library '{config.runtime}' for model '{config.name}', searched: {places}"
     elif config.backend != PYTHON_BACKEND:
         yield (
             f"unable to find backend library for backend '{config.backend}', "

@@ -91,18 +91,26 @@ class Client:
     def infer(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
         lane = self.lane
         try:
-            return lane.infer(model, inputs, **options)
+            try:
+                return lane.infer(model, inputs, **options)
+            except BrokenPipeError as error:  # it went away before this request left: its successor may have it
+                self._forget(lane)
+                lane = self._successor(error)
+                return lane.infer(model, inputs, **options)
         except OSError as error:
-            raise self._lost(lane, error) from error
+            raise self._failure(lane, model, error) from error
 
     async def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
         lane = self.lane
         try:
-            return await lane.infer_async(model, inputs, **options)
-        except asyncio.CancelledError:
-            raise
+            try:
+                return await lane.infer_async(model, inputs, **options)
+            except BrokenPipeError as error:
+                self._forget(lane)
+                lane = await asyncio.to_thread(self._successor, error)
+                return await lane.infer_async(model, inputs, **options)
         except OSError as error:
-            raise self._lost(lane, error) from error
+            raise self._failure(lane, model, error) from error
 
     def close(self) -> None:
         """Give everything back; a later call opens it anew."""
@@ -123,14 +131,26 @@ class Client:
                 return lane
         return HttpLane(self.connection)
 
-    def _lost(self, lane: InferenceLane, error: OSError) -> PyServeError:
-        """The engine is gone: forget the lane, so that the next call opens one to its successor."""
+    def _successor(self, error: OSError) -> InferenceLane:
+        """The lane to the engine that was started since; the error again if there is none to be had."""
+        lane = self.lane
+        if isinstance(lane, HttpLane):
+            raise error
+        return lane
+
+    def _failure(self, lane: InferenceLane, model: str, error: OSError) -> PyServeError:
+        """A lane that timed out is still good; one that broke is forgotten, so that the next call opens another."""
+        if isinstance(error, TimeoutError):
+            return PyServeError(Code.UNAVAILABLE, f"model '{model}' did not answer in time")
+        self._forget(lane)
+        return PyServeError(Code.UNAVAILABLE, f"the engine went away during the request: {error}")
+
+    def _forget(self, lane: InferenceLane) -> None:
         with self._lock:
             if self._lane is lane:
                 self._lane = None
         with contextlib.suppress(OSError):
             lane.close()
-        return PyServeError(Code.UNAVAILABLE, f"the engine went away during the request: {error}")
 
 
 _default: Client | None = None

@@ -61,7 +61,7 @@ class Deployment:
         return thread
 
     def abandon(self) -> None:
-        """Stop listening now and let the engine know."""
+        """Stop listening now; what has begun, the engine ends by itself, in one state or the other."""
         self._stream.close()
         self._thread.join(timeout=1.0)
 

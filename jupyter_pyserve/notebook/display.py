@@ -173,6 +173,11 @@ class ModelList(View):
 class EngineView(ModelList):
     """The engine and its models."""
 
+    @property
+    def http_url(self) -> str | None:
+        """The engine's own HTTP port, which asks for the same token as the Jupyter server's address."""
+        return self.status["engine"].get("http_url")
+
     def html(self) -> Markup:
         return element("div", element("div", self._engine_line()), super().html())
 

@@ -46,13 +46,14 @@ def error_of_event(model: str, source: ModelSource, event: DeployEvent) -> Deplo
     exception = event.get("exception")
     if lines and exception:
         lines.insert(0, f"{exception} in model '{model}' (what served before still does)")
-    return DeployError(_code(event.get("code", "")), concise(message) if lines else message.strip(), lines, model=model)
+    return DeployError(
+        _code(event.get("code", "")), concise(message) if lines else _trimmed(message), lines, model=model
+    )
 
 
 def concise(message: str) -> str:
     """Triton's text without its traceback block: the lines above it say the same with the source beside them."""
-    head, found, _ = message.partition("\n\nAt:\n")
-    return head.strip() if found else message.strip().rstrip(";").strip()
+    return _trimmed(message.partition("\n\nAt:\n")[0])
 
 
 def render_frames(source: ModelSource, frames: Sequence[FrameInfo], model_file: str) -> list[str]:
@@ -103,6 +104,10 @@ def _library_lines(frames: Sequence[FrameInfo]) -> list[str]:
         if frame.get("text"):
             lines.append(f"      {(frame.get('text') or '').strip()}")
     return lines
+
+
+def _trimmed(message: str) -> str:
+    return message.strip().rstrip(";").rstrip()
 
 
 def _code(name: str) -> Code:

@@ -116,7 +116,8 @@ class PyServeMagics(Magics):
         except KeyboardInterrupt:
             screen.show(Progress(name, note="interrupted"))
             raise DeployError(
-                Code.CANCELLED, f"interrupted: nobody waits for model '{name}' now; %pyserve status {name} tells more"
+                Code.CANCELLED,
+                f"interrupted: what has begun for '{name}' ends by itself; %pyserve status {name} tells how",
             ) from None
         except PyServeError:
             screen.show(Progress(name, note="not deployed"))

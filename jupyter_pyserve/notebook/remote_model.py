@@ -33,6 +33,21 @@ class Model:
 
     def __call__(self, *args: object, **inputs: object) -> dict[str, Array]:
         """Run it once. Inputs by name; a model with a single input also takes it by position."""
+        __tracebackhide__ = True
+        try:
+            return self._infer(args, inputs)
+        except PyServeError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, without the way it came
+
+    async def infer_async(self, *args: object, **inputs: object) -> dict[str, Array]:
+        """The same, without holding the event loop while the model works."""
+        __tracebackhide__ = True
+        try:
+            return await self._infer_async(args, inputs)
+        except PyServeError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, without the way it came
+
+    def _infer(self, args: Sequence[object], inputs: Mapping[str, object]) -> dict[str, Array]:
         datatypes = self._known_datatypes()
         try:
             return self._client.infer(self.name, self._arrays(args, inputs, datatypes), **self._request())
@@ -42,8 +57,7 @@ class Model:
                 raise
         return self._client.infer(self.name, self._arrays(args, inputs, renewed), **self._request())
 
-    async def infer_async(self, *args: object, **inputs: object) -> dict[str, Array]:
-        """The same, without holding the event loop while the model works."""
+    async def _infer_async(self, args: Sequence[object], inputs: Mapping[str, object]) -> dict[str, Array]:
         datatypes = self._datatypes
         if datatypes is None:
             datatypes = await asyncio.to_thread(self._known_datatypes)

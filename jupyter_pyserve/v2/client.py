@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.v2 import arrays, jsonout
+from jupyter_pyserve.v2 import arrays, jsonout, members
 from jupyter_pyserve.v2.arrays import Array
-from jupyter_pyserve.v2.datatypes import lookup
+from jupyter_pyserve.v2.datatypes import Datatype, lookup
 from jupyter_pyserve.v2.messages import FLAG_SEQUENCE_END, FLAG_SEQUENCE_START, ParameterValue
 
 
@@ -83,24 +83,31 @@ def _outputs(body: memoryview, header_nbytes: int | None) -> list[tuple[str, Arr
         _malformed(f"it has {body.nbytes} bytes, fewer than its header of {at}")
     decoded: list[tuple[str, Array | None]] = []
     for output in _entries(bytes(body[:at])):
-        try:
-            name, datatype, shape = output["name"], lookup(output["datatype"]), tuple(output["shape"])
-            size = output.get("parameters", {}).get("binary_data_size")
-        except (KeyError, TypeError, AttributeError):
-            _malformed("an output lacks a name, datatype or shape")
-        if datatype is None or not all(type(dim) is int and dim >= 0 for dim in shape):
-            _malformed("an output has no valid datatype and shape")
+        name, datatype, shape = _described(output)
+        size = members.object_or_empty(output.get("parameters")).get("binary_data_size")
         if type(size) is int:
             if not 0 <= size <= body.nbytes - at:
                 _malformed(f"output '{name}' is incomplete")
             decoded.append((name, arrays.from_bytes(body[at : at + size], datatype, shape)))
             at += size
         elif "data" in output:
-            decoded.append((name, arrays.from_values(output["data"], datatype, shape)))
+            decoded.append((name, arrays.from_values(members.array(output, "data"), datatype, shape)))
         else:
             # It lies in a region of shared memory, which is the caller's.
             decoded.append((name, None))
     return decoded
+
+
+def _described(output: dict[str, Any]) -> tuple[str, Datatype, tuple[int, ...]]:
+    try:
+        name = members.string(output, "name")
+        datatype = lookup(members.string(output, "datatype"))
+        shape = members.dimensions(output)
+    except PyServeError as error:
+        _malformed(f"an output is not described: {error}")
+    if datatype is None:
+        _malformed(f"output '{name}' has an unknown datatype")
+    return name, datatype, shape
 
 
 def _entries(header: bytes) -> list[dict[str, Any]]:

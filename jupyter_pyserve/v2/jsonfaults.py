@@ -35,9 +35,8 @@ class JsonSyntaxError(PyServeError):
         self.offset = offset
 
 
-def explain(text: str, error: json.JSONDecodeError) -> tuple[str, int]:
-    """RapidJSON's reason and offset for what the standard library found, or one of the two marks above."""
-    reason, at = error.msg, error.pos
+def explain(text: str, reason: str, at: int) -> tuple[str, int]:
+    """RapidJSON's reason and offset for those of the standard library, or one of the two marks above."""
     start = _skip_space(text, 0)
     if text[start : start + 1] in ("", "\0"):
         return "The document is empty.", start
@@ -114,11 +113,12 @@ def _explain_string(text: str, reason: str, at: int) -> tuple[str, int]:
 
 def _inside_object(prefix: str) -> bool:
     """Whether the innermost open bracket of a valid beginning is an object's: a colon is what it would miss next."""
+    reason = ""
     try:
         json.loads(prefix + ',"" ""')
     except json.JSONDecodeError as error:
-        return error.msg.startswith("Expecting ':'")
-    return False
+        reason = error.msg
+    return reason.startswith("Expecting ':'")
 
 
 def _shared(text: str, literal: str) -> int:

@@ -148,8 +148,7 @@ def _json_data(given: Members, datatype: Datatype, shape: tuple[int, ...], name:
     try:
         packed, infinite = tensors.from_json(datatype, data, count)
     except tensors.NumberOverflowError:
-        rapidjson.check_numbers(reading.header)
-        raise
+        rapidjson.too_big(reading.header)
     if infinite:
         rapidjson.check_numbers(reading.header)
     return packed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 
@@ -44,8 +44,11 @@ def loads(raw: bytes) -> object:
     raw = raw.removeprefix(_BOM)
     try:
         value = _DECODER.decode(raw.decode("utf-8", "surrogateescape"))
+    except json.JSONDecodeError as error:
+        return _recover(raw, error)
     except ValueError:
-        return _recover(raw)
+        # An integer with more digits than Python converts.
+        too_big(raw)
     if b"\\ud" in raw or b"\\uD" in raw:
         check_surrogates(raw.decode("latin-1"), len(raw))
     return value
@@ -83,6 +86,12 @@ def check_numbers(raw: bytes) -> None:
             raise JsonSyntaxError(_TOO_BIG, found.start())
 
 
+def too_big(raw: bytes) -> NoReturn:
+    """For a number that could not be converted at all."""
+    check_numbers(raw)
+    raise JsonSyntaxError(_TOO_BIG, 0)
+
+
 def _first_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -104,11 +113,12 @@ def _depth_of(structure: bytes) -> int:
     return int(np.cumsum(steps, dtype=np.int32).max(initial=0))
 
 
-def _recover(raw: bytes) -> object:
+def _recover(raw: bytes, error: json.JSONDecodeError) -> object:
     """Second look at a text that the standard parser refused: what RapidJSON accepts passes, the rest is explained."""
+    at = len(encode(error.doc[: error.pos]))
     # One character per byte, so that positions are offsets.
     text = raw.decode("latin-1")
-    reason, at = _reason(text)
+    reason, at = explain(text, error.msg, at)
     if reason == TRAILING_NUL:
         return loads(raw[:at])
     if reason == RARE_LITERAL:
@@ -118,17 +128,6 @@ def _recover(raw: bytes) -> object:
     # An escape at fault may itself be half a pair; elsewhere only what came before counts.
     check_surrogates(text, at + 6 if reason in STRING_REASONS else at)
     raise JsonSyntaxError(reason, at)
-
-
-def _reason(text: str) -> tuple[str, int]:
-    try:
-        _DECODER.decode(text)
-    except json.JSONDecodeError as error:
-        return explain(text, error)
-    except ValueError:
-        # An integer with more digits than Python converts.
-        check_numbers(text.encode("latin-1"))
-    return _TOO_BIG, 0
 
 
 def _respelled(text: str) -> object:

@@ -109,7 +109,7 @@ def integer(low: int, high: int) -> Callable[[Any], int]:
 
     def convert(value: Any) -> int:
         try:
-            number = operator.index(value)
+            number = int(operator.index(value))
         except TypeError:
             raise MismatchError from None
         if not low <= number <= high:

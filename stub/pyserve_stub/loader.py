@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import os
 import sys
-from typing import Any, Dict, Optional
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
@@ -50,7 +50,7 @@ class Loader:
             sys.dont_write_bytecode = writes_bytecode
         self._class = module.TritonPythonModel
 
-    def auto_complete(self, config_json: str) -> Optional[str]:
+    def auto_complete(self, config_json: str) -> str | None:
         """What `auto_complete_config` makes of the configuration; None when the class has no such function."""
         function = getattr(self._class, "auto_complete_config", None)
         if function is None:
@@ -62,7 +62,7 @@ class Loader:
             )
         return returned.to_json()
 
-    def initialize(self, args: Dict[str, str]) -> None:
+    def initialize(self, args: dict[str, str]) -> None:
         """Construct the model and call `initialize(args)` if it has one."""
         self.model = self._class()
         initialize = getattr(self.model, "initialize", None)

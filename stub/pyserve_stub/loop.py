@@ -1,4 +1,4 @@
-"""The stub's main loop: load the model when told, execute what arrives, finalise at the end or when the engine is gone."""
+"""The stub's main loop: load the model when told, execute what arrives, finalise when told or when orphaned."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import os
 import socket
 import sys
 import time
-from typing import Any, Dict, Optional
+from typing import Any
 
 from . import status as page_status
 from .executor import Executor
 from .faults import describe
 from .host import Host, set_host
 from .loader import Loader, LoadError, set_model_dir
+from .messages import InferenceResponse
+from .outbox import Outbox
 from .process import exit_when_peer_closes
 from .session import EngineGone, Session
 from .status import STATUS_NBYTES, Status, write_status
@@ -32,30 +34,48 @@ class EngineHost(Host):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self.outbox: Outbox | None = None
 
     def log(self, level: int, filename: str, line: int, message: str) -> None:
         """One log line, with the caller's file and line as Triton prints them."""
         self._session.send(
             frames.encode_cold(
                 frames.NOTE,
-                {"op": "log", "level": _LEVELS[level], "file": os.path.basename(filename), "line": line, "text": message},
+                {
+                    "op": "log",
+                    "level": _LEVELS[level],
+                    "file": os.path.basename(filename),
+                    "line": line,
+                    "text": message,
+                },
             )
         )
 
-    def is_cancelled(self, request_key: Optional[int]) -> bool:
+    def is_cancelled(self, request_key: int | None) -> bool:
         """Whether the client of a request has gone, as far as the engine has said so by now."""
         self._session.poll()
         return request_key in self._session.cancelled
+
+    def send_response(self, request_key: int, response: InferenceResponse | None, flags: int) -> None:
+        """A response sender's `send`."""
+        if self.outbox is not None:
+            self.outbox.send(request_key, response, flags)
+
+    def sender_dropped(self, request_key: int) -> None:
+        """A response sender died that never said FINAL."""
+        if self.outbox is not None:
+            self.outbox.fail(request_key, "the model dropped the response sender of this request without FINAL")
 
 
 class Stub:
     """One model instance: the channel, the status page and, once loaded, the model."""
 
-    def __init__(self, session: Session, page: mmap.mmap) -> None:
+    def __init__(self, session: Session, host: EngineHost, page: mmap.mmap) -> None:
         self._session = session
+        self._host = host
         self._page = page
-        self._loader: Optional[Loader] = None
-        self._executor: Optional[Executor] = None
+        self._loader: Loader | None = None
+        self._executor: Executor | None = None
         self._state = page_status.SPAWNED
 
     def run(self) -> None:
@@ -83,7 +103,7 @@ class Stub:
         self._session.send(frames.encode_cold(frames.REPLY, {"id": call["id"], **reply}))
         return bool(call["op"] != "finalize")
 
-    def _handle(self, call: Dict[str, Any]) -> Dict[str, Any]:
+    def _handle(self, call: dict[str, Any]) -> dict[str, Any]:
         try:
             if call["op"] == "load":
                 return {"ok": True, "config": self._load(call)}
@@ -103,7 +123,7 @@ class Stub:
                 "frames": [frame._asdict() for frame in fault.frames],
             }
 
-    def _load(self, call: Dict[str, Any]) -> Optional[str]:
+    def _load(self, call: dict[str, Any]) -> str | None:
         self._show(page_status.LOADING)
         self._loader = Loader(call["model_dir"], call["version"], call["filename"], call["model_name"])
         set_model_dir(self._loader.version_dir)
@@ -111,13 +131,15 @@ class Stub:
         config = call.get("auto_complete")
         return self._loader.auto_complete(config) if config is not None else None
 
-    def _initialize(self, call: Dict[str, Any]) -> None:
+    def _initialize(self, call: dict[str, Any]) -> None:
         loader = self._loader
         if loader is None:
             raise LoadError("initialize before load")
         executor = Executor(
             self._session, loader.model_name, call["instance_name"], loader.model_file, call["decoupled"]
         )
+        self._host.instance_name = call["instance_name"]
+        self._host.outbox = executor.outbox
         loader.initialize(call["args"])
         executor.model = loader.model
         self._executor = executor
@@ -130,7 +152,7 @@ class Stub:
             try:
                 self._loader.finalize()
             except Exception as error:  # noqa: BLE001 - logged and ignored, as on Triton
-                print(f"finalize failed: {describe(error).text}", file=sys.stderr)
+                print(f"finalize failed: {describe(error).text}", file=sys.stderr)  # noqa: T201
 
     def _show(self, state: int, request: int = 0) -> None:
         executor = self._executor
@@ -155,6 +177,7 @@ def run_stub(channel_fd: int, status_fd: int) -> None:
     page = mmap.mmap(status_fd, STATUS_NBYTES)
     os.close(status_fd)
     session = Session(sock)
-    set_host(EngineHost(session))
+    host = EngineHost(session)
+    set_host(host)
     exit_when_peer_closes(sock, _ORPHAN_GRACE_S)
-    Stub(session, page).run()
+    Stub(session, host, page).run()

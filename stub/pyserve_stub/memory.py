@@ -1,7 +1,7 @@
 """Shared segments that were handed over as file descriptors, mapped, and lent out as arrays.
 
-Arrays over a segment are made here and nowhere else: every one of them keeps the mapping exported, so that a mapping can
-never be closed under an array that is still read (that would be a segmentation fault).
+Arrays over a segment are made here and nowhere else: every one of them keeps the mapping exported, so that a mapping
+can never be closed under an array that is still read (that would be a segmentation fault).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 from bisect import bisect_right
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,17 @@ class SegmentError(ValueError):
     """A descriptor names memory that was not handed over."""
 
 
-class Lease(np.ndarray):  # type: ignore[type-arg]
+class _Mapped(np.ndarray):
+    """All of a segment. Of a type of its own, so that numpy does not shorten chains of bases past a lease to it."""
+
+    __slots__ = ()
+
+
+class Lease(np.ndarray):
     """A stretch of a segment that keeps `hold` alive for as long as any array over it lives.
 
-    A subclass, because numpy shortens chains of bases among arrays of one type and would drop the lease.
+    numpy shortens chains of bases wherever the next base has the type of the new array, so neither this nor what it is
+    made from may be a plain array.
     """
 
     __slots__ = ("hold",)
@@ -41,7 +48,7 @@ class Segment:
         self.id = segment_id
         self.nbytes = nbytes
         self.writable = writable
-        self.array: np.ndarray[Any, Any] = np.frombuffer(mapping, dtype=np.uint8)
+        self.array: np.ndarray[Any, Any] = np.frombuffer(mapping, dtype=np.uint8).view(_Mapped)
         self.address: int = self.array.__array_interface__["data"][0]
 
 
@@ -51,9 +58,9 @@ class Segments:
     __slots__ = ("_addresses", "_by_address", "_by_id")
 
     def __init__(self) -> None:
-        self._by_id: Dict[int, Segment] = {}
-        self._addresses: List[int] = []
-        self._by_address: List[Segment] = []
+        self._by_id: dict[int, Segment] = {}
+        self._addresses: list[int] = []
+        self._by_address: list[Segment] = []
 
     def add(self, segment_id: int, fd: int, nbytes: int, writable: bool = True) -> Segment:
         """Map `nbytes` of `fd`; the descriptor is closed, the mapping keeps the memory."""
@@ -92,7 +99,7 @@ class Segments:
         lease.hold = hold
         return lease
 
-    def find(self, array: np.ndarray[Any, Any]) -> Optional[Tuple[Segment, int]]:
+    def find(self, array: np.ndarray[Any, Any]) -> tuple[Segment, int] | None:
         """The segment and offset of a C-contiguous array that lies wholly inside a segment."""
         if array.base is None or not array.flags.c_contiguous:
             return None

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyserve_stub import arguments
 from pyserve_stub.arguments import Parameter, Signature
-from pyserve_stub.host import get_host
+from pyserve_stub.host import Host, get_host
 from pyserve_stub.services import failing_to
 from pyserve_stub.vocabulary import (
     CAST_FAILED,
@@ -45,14 +45,17 @@ _INCREMENT, _SET, _OBSERVE = (
 class Metric(Unconstructible):
     """One series of a family."""
 
-    __slots__ = ("_handle",)
+    __slots__ = ("_handle", "_host")
     __module__ = NATIVE_MODULE
 
     _handle: int
+    #: Whose handle it is: the process may get another host.
+    _host: Host
 
     @classmethod
-    def _of(cls, handle: int) -> Metric:
+    def _of(cls, host: Host, handle: int) -> Metric:
         metric = cls.__new__(cls)
+        metric._host = host
         metric._handle = handle
         return metric
 
@@ -60,29 +63,29 @@ class Metric(Unconstructible):
         """`increment(value)`: of counters and gauges."""
         (value,) = _INCREMENT.bind(args, kwargs, (self,))
         with failing_to("Failed to increment metric value"):
-            get_host().metric(self._handle, "increment", value)
+            self._host.metric(self._handle, "increment", value)
 
     def set(self, *args: Any, **kwargs: Any) -> None:
         """`set(value)`: of gauges."""
         (value,) = _SET.bind(args, kwargs, (self,))
         with failing_to("Failed to set metric value"):
-            get_host().metric(self._handle, "set", value)
+            self._host.metric(self._handle, "set", value)
 
     def observe(self, *args: Any, **kwargs: Any) -> None:
         """`observe(value)`: of histograms."""
         (value,) = _OBSERVE.bind(args, kwargs, (self,))
         with failing_to("Failed to observe metric value"):
-            get_host().metric(self._handle, "observe", value)
+            self._host.metric(self._handle, "observe", value)
 
     def value(self) -> float:
         """The value of a counter or gauge."""
         with failing_to("Failed to get metric value"):
-            return get_host().metric(self._handle, "value", 0.0)
+            return self._host.metric(self._handle, "value", 0.0)
 
     def __del__(self) -> None:
         handle = getattr(self, "_handle", None)
         if handle is not None:
-            get_host().close_metric(handle)
+            self._host.close_metric(handle)
 
 
 _MetricClass = Metric  # for annotations in MetricFamily, where Metric is a method
@@ -91,7 +94,7 @@ _MetricClass = Metric  # for annotations in MetricFamily, where Metric is a meth
 class MetricFamily(NativeObject):
     """`MetricFamily(name, description, kind)`: it must live for as long as its metrics are used."""
 
-    __slots__ = ("_handle", "_kind")
+    __slots__ = ("_handle", "_host", "_kind")
     __module__ = NATIVE_MODULE
 
     COUNTER = MetricKind.COUNTER
@@ -99,12 +102,14 @@ class MetricFamily(NativeObject):
     HISTOGRAM = MetricKind.HISTOGRAM
 
     _handle: int
+    _host: Host
     _kind: MetricKind
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         name, description, self._kind = _FAMILY_INIT.bind(args, kwargs)
+        self._host = get_host()
         with failing_to("Error when creating MetricFamily"):
-            self._handle = get_host().open_metric_family(name, description, int(self._kind))
+            self._handle = self._host.open_metric_family(name, description, int(self._kind))
 
     def Metric(self, *args: Any, **kwargs: Any) -> _MetricClass:  # noqa: N802 - the name that models call
         """`Metric(labels=None, buckets=None)`: the series of those labels; a histogram's needs buckets."""
@@ -113,7 +118,7 @@ class MetricFamily(NativeObject):
             raise TritonModelException("Failed to create metric. Labels must be a dictionary.")
         bounds = self._buckets(buckets)
         with failing_to("Error when creating Metric"):
-            return _MetricClass._of(get_host().open_metric(self._handle, labels or {}, bounds))
+            return _MetricClass._of(self._host, self._host.open_metric(self._handle, labels or {}, bounds))
 
     def _buckets(self, buckets: Any) -> list[float] | None:
         if buckets is not None and not isinstance(buckets, list):
@@ -132,4 +137,4 @@ class MetricFamily(NativeObject):
     def __del__(self) -> None:
         handle = getattr(self, "_handle", None)
         if handle is not None:
-            get_host().close_metric_family(handle)
+            self._host.close_metric_family(handle)

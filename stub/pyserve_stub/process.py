@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-from typing import List
 
 _PR_SET_NAME = 15
 _PR_SET_PDEATHSIG = 1
@@ -25,7 +24,7 @@ def die_with_parent() -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def set_title(words: List[str]) -> None:
+def set_title(words: list[str]) -> None:
     """Make process listings show `words`, as far as the room of the original command line goes."""
     title = b"\0".join(word.encode("utf-8", "surrogateescape") for word in words)
     try:
@@ -50,7 +49,6 @@ def set_output(stdout_fd: int, stderr_fd: int) -> None:
     os.close(null)
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
 
 
 def set_signals() -> None:
@@ -65,8 +63,8 @@ def set_signals() -> None:
 def keep_freed_memory() -> None:
     """Let the C library reuse large arrays instead of returning each to the kernel.
 
-    An array above the default threshold is mapped afresh each time, and touching its pages for the first time costs more
-    than computing on them: a 64 MiB result took 30 ms longer.
+    An array above the default threshold is mapped afresh each time, and touching its pages for the first time costs
+    more than computing on them: a 64 MiB result took 30 ms longer.
     """
     try:
         libc = ctypes.CDLL(None)

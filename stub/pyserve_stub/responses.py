@@ -89,11 +89,16 @@ class InferenceResponse(NativeObject):
     _parameters: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        outputs, error, parameters = _RESPONSE_INIT.bind(args, kwargs)
+        if len(args) == 1 and not kwargs and type(args[0]) is list and all(type(item) is Tensor for item in args[0]):
+            # What nearly every response is made of.
+            self._outputs = args[0].copy()
+            self._error = None
+            self._parameters = "{}"
+            return
+        outputs, self._error, parameters = _RESPONSE_INIT.bind(args, kwargs)
         if None in outputs:
             raise TritonModelException("Output tensor for inference response should not be empty.")
         self._outputs = list(outputs)
-        self._error = error
         self._parameters = parameters_json(parameters)
 
     @classmethod

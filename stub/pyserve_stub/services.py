@@ -5,9 +5,8 @@ Checks arguments and words the errors; the host does the rest.
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from typing import Any, Iterator
+from typing import Any
 
 from pyserve_stub import arguments
 from pyserve_stub.arguments import Parameter, Signature
@@ -86,13 +85,23 @@ _IS_MODEL_READY = Signature(
 )
 
 
-@contextlib.contextmanager
-def failing_to(purpose: str) -> Iterator[None]:
-    """Says before the text of a failure what could not be done."""
-    try:
-        yield
-    except TritonModelException as error:
-        raise TritonModelException(f"{purpose}: {error}") from None
+class failing_to:  # noqa: N801 - used like a function
+    """Says before the text of a failure what could not be done.
+
+    A class, because contextlib's frames would show in tracebacks.
+    """
+
+    __slots__ = ("_purpose",)
+
+    def __init__(self, purpose: str) -> None:
+        self._purpose = purpose
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, TritonModelException):
+            raise TritonModelException(f"{self._purpose}: {error}") from None
 
 
 def _files(name: str, files: Any) -> dict[str, bytes] | None:

@@ -12,13 +12,14 @@ import socket
 import struct
 import threading
 from array import array
-from typing import Any, Deque, Dict, Iterable, List, Sequence, Tuple
+from typing import Any, Iterable, Sequence
 
 from .memory import Segments
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
 
 _MAX_FDS = 4
+_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)  # a plain number: the enum's `|` costs more than the system call's set-up
 _ANCILLARY_NBYTES = socket.CMSG_SPACE(_MAX_FDS * struct.calcsize("i"))
 _PACKET_NBYTES = 2 * frames.MAX_FRAME
 #: The largest frame that is read from an anonymous file; nothing honest comes near.
@@ -53,9 +54,9 @@ def send_packet(sock: socket.socket, data: bytes, fds: Sequence[int] = ()) -> No
         sock.send(data)
 
 
-def receive_packet(sock: socket.socket, flags: int = 0) -> Tuple[bytes, List[int]]:
+def receive_packet(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
     """Receive one frame and the descriptors that came with it; empty at the end of the stream."""
-    data, ancillary, _, _ = sock.recvmsg(_PACKET_NBYTES, _ANCILLARY_NBYTES, flags | socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, _, _ = sock.recvmsg(_PACKET_NBYTES, _ANCILLARY_NBYTES, flags | _CLOEXEC)
     if not ancillary:
         return data, []
     fds = array("i")
@@ -74,7 +75,7 @@ class Hold:
 
     __slots__ = ("_session", "key")
 
-    def __init__(self, session: "Session", key: int) -> None:
+    def __init__(self, session: Session, key: int) -> None:
         self._session = session
         self.key = key
         session.answering[key] = None
@@ -88,15 +89,15 @@ class Session:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._inbox: Deque[Tuple[bytes, List[int]]] = collections.deque()
+        self._inbox: collections.deque[tuple[bytes, list[int]]] = collections.deque()
         self._call_ids = 0
         self._lock = threading.Lock()
         self._receiver = threading.get_ident()
         self.segments = Segments()
         self._allocator = BlockAllocator()
-        self.cancelled: Dict[int, None] = {}
+        self.cancelled: dict[int, None] = {}
         #: Requests whose inputs are alive and whose answer is not sent: popping a key is what decides who reports it.
-        self.answering: Dict[int, object] = {}
+        self.answering: dict[int, object] = {}
 
     @property
     def sock(self) -> socket.socket:
@@ -137,12 +138,12 @@ class Session:
             if not self._absorb(data, fds):
                 self._inbox.append((data, fds))
 
-    def call(self, op: str, **arguments: Any) -> Dict[str, Any]:
+    def call(self, op: str, **arguments: Any) -> dict[str, Any]:
         """Ask the engine and wait for its reply; only from the main thread."""
         self._call_ids += 1
         call_id = self._call_ids
         self.send(frames.encode_cold(frames.CALL, {"id": call_id, "op": op, **arguments}))
-        waiting: List[Tuple[bytes, List[int]]] = []
+        waiting: list[tuple[bytes, list[int]]] = []
         try:
             while True:
                 data, fds = self._read(0)
@@ -186,7 +187,7 @@ class Session:
             for lease in leases:
                 self._allocator.free(lease)
 
-    def map_segments(self, announced: Sequence[Dict[str, Any]], fds: Sequence[int]) -> None:
+    def map_segments(self, announced: Sequence[dict[str, Any]], fds: Sequence[int]) -> None:
         """Map what came with a frame; the response arena's segments are handed to the allocator."""
         self._map(announced, fds)
 
@@ -197,7 +198,7 @@ class Session:
         if not reply.get("ok"):
             raise ArenaFull(str(reply.get("error", "")))
 
-    def _read(self, flags: int) -> Tuple[bytes, List[int]]:
+    def _read(self, flags: int) -> tuple[bytes, list[int]]:
         try:
             data, fds = receive_packet(self._sock, flags)
         except ConnectionResetError as error:
@@ -206,7 +207,7 @@ class Session:
             raise EngineGone
         return data, fds
 
-    def _absorb(self, data: bytes, fds: List[int]) -> bool:
+    def _absorb(self, data: bytes, fds: list[int]) -> bool:
         """Handle frames that concern memory and cancellation; False for all others."""
         kind = data[0]
         if kind == frames.RELEASE:
@@ -222,7 +223,7 @@ class Session:
             return False
         return True
 
-    def _map(self, announced: Sequence[Dict[str, Any]], fds: Sequence[int]) -> None:
+    def _map(self, announced: Sequence[dict[str, Any]], fds: Sequence[int]) -> None:
         for item, fd in zip(announced, fds):
             self.segments.add(item["id"], fd, item["nbytes"], item["writable"])
             if item.get("arena") == "responses":

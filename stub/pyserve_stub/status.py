@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 _PAGE = struct.Struct("<IIQQQQQQ")
 
@@ -36,6 +36,6 @@ def write_status(page: mmap.mmap, status: Status) -> None:
     _PAGE.pack_into(page, 0, *status)
 
 
-def read_status(page: Union[mmap.mmap, memoryview]) -> Status:
+def read_status(page: mmap.mmap | memoryview) -> Status:
     """Load a whole status."""
     return Status(*_PAGE.unpack_from(page, 0))

@@ -60,7 +60,9 @@ class Tensor(NativeObject):
     _device: tuple[int, int]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        name, array = _INIT.bind(args, kwargs)
+        if kwargs or len(args) != 2 or type(args[0]) is not str or type(args[1]) is not np.ndarray:
+            args = _INIT.bind(args, kwargs)  # seldom, and slow
+        name, array = args
         if not name:
             raise TritonModelException(_EMPTY_NAME)
         if isinstance(array, np.ma.MaskedArray):
@@ -139,7 +141,7 @@ class Tensor(NativeObject):
             array = array.copy()
         elif not self._writable:
             array.flags.writeable = False
-        return array.reshape(self._shape)
+        return array if len(self._shape) == 1 else array.reshape(self._shape)
 
     def _host_memory(self) -> Array | bytes:
         """The elements in wire form; of a tensor made from an array, its memory."""

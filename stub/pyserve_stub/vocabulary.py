@@ -24,7 +24,7 @@ RELEASE_ALL = 1
 RELEASE_RESCHEDULE = 2
 
 
-class TritonModelException(Exception):  # noqa: N818 - the name that models catch
+class TritonModelException(Exception):
     """Raised by everything native that fails."""
 
     __module__ = NATIVE_MODULE

@@ -1,7 +1,7 @@
 """The process from which stubs are forked: single-threaded, with Python, numpy and this package already imported.
 
-Forking it takes a millisecond or two where starting an interpreter with numpy takes two hundred. It never touches a GPU,
-never runs user code itself, reaps its children, and ends, with all of them, when the engine is gone.
+Forking it takes a millisecond or two where starting an interpreter with numpy takes two hundred. It never touches a
+GPU, never runs user code itself, reaps its children, and ends, with all of them, when the engine is gone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import socket
 import sys
 import time
 import warnings
-from typing import Any, Dict, List, Set
+from typing import Any
 
 import numpy  # noqa: F401 - imported once here, so that no stub has to
 import triton_python_backend_utils  # noqa: F401 - likewise
 
-from . import loop  # noqa: F401 - likewise
+from . import loop
 from .process import die_with_parent, keep_freed_memory, set_output, set_signals, set_title
 from .session import receive_packet, send_packet
 from .wire import frames
@@ -36,7 +36,7 @@ class Zygote:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._children: Set[int] = set()
+        self._children: set[int] = set()
         self._wakeup, writer = socket.socketpair()
         self._wakeup.setblocking(False)
         writer.setblocking(False)
@@ -60,7 +60,7 @@ class Zygote:
                     return
                 self._spawn(frames.decode_cold(data), fds)
 
-    def _spawn(self, request: Dict[str, Any], fds: List[int]) -> None:
+    def _spawn(self, request: dict[str, Any], fds: list[int]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # BLAS threads exist and handle the fork themselves
             pid = os.fork()
@@ -71,7 +71,7 @@ class Zygote:
         self._children.add(pid)
         self._tell({"op": "spawned", "id": request["id"], "pid": pid})
 
-    def _become_stub(self, request: Dict[str, Any], fds: List[int]) -> None:
+    def _become_stub(self, request: dict[str, Any], fds: list[int]) -> None:
         """In the child: never returns."""
         status = 1
         try:
@@ -106,7 +106,7 @@ class Zygote:
                 self._children.discard(pid)
                 self._tell({"op": "exited", "pid": pid, "status": status})
 
-    def _tell(self, message: Dict[str, Any]) -> None:
+    def _tell(self, message: dict[str, Any]) -> None:
         try:
             send_packet(self._control, frames.encode_cold(frames.NOTE, message))
         except OSError:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.golden.cases import SCENARIOS
 from tests.golden.differences import DIFFERENCES
-from tests.golden.record import Recording, observe, recorded
+from tests.golden.record import Recording, expected, observe, recorded
 
 TEMPLATE = (
     f"{sys.executable} -m jupyter_pyserve serve --model-repository={{repository}}"
@@ -20,6 +20,7 @@ TEMPLATE = (
 NAMES = [(scenario.name, case.name) for scenario in SCENARIOS for case in scenario.cases]
 
 GOLDEN = recorded()
+EXPECTED = expected()
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 
 @pytest.mark.parametrize(("scenario", "name"), NAMES, ids=[f"{scenario}-{name}" for scenario, name in NAMES])
 def test_answers_as_triton_does(observed: Recording, scenario: str, name: str) -> None:
-    golden = GOLDEN[scenario][name]
-    expected = DIFFERENCES[name].expected(golden) if name in DIFFERENCES else golden
-    assert observed[scenario][name] == expected
+    assert observed[scenario][name] == EXPECTED[scenario][name]
 
 
 def test_every_name_is_used_once() -> None:

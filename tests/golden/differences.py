@@ -3,45 +3,120 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from jupyter_pyserve import __version__
 from tests.golden.exchange import Answer
 
-NEWER = "as Triton does since"
-EXACT = "Triton 2.51 is wrong here, and nothing can rely on it"
-ORDER = "Triton goes through a hash table; we go through the config, so that the text is the same every time"
-SAFE = "what Triton does here could be used to do harm"
+NEWER = "newer Tritons answer like this"
+NUMBERS = "the same number: Triton neither reads nor writes all of them exactly"
+VERSION = "the version is our own"
+FRAMING = "a server answers with its own version of HTTP, and every answer says where it ends"
+LISTED = "a model without a version to load stays in the index, where its owner looks for it"
+NO_LIBRARIES = "there is no directory of backend libraries to search"
 
-_REASONS = {400: "Bad Request", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
+_REASONS = {400: "Bad Request", 404: "Not Found"}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`changes` are what the case's last answer has instead of Triton's."""
+    """Makes our answer from Triton's; only the last of several answers differs."""
 
     why: str
-    changes: dict[str, Any]
+    ours: Callable[[Answer], Answer]
 
     def expected(self, triton: list[Answer]) -> list[Answer]:
-        return [*triton[:-1], {**triton[-1], **self.changes}]
+        return [*triton[:-1], self.ours(triton[-1])]
 
 
 def _error(why: str, status: int, text: str, content_type: str = "application/json") -> Difference:
-    headers = {"content-type": content_type, "content-length": "<right>"}
     body = json.dumps({"error": text}, ensure_ascii=False, separators=(",", ":"))
-    return Difference(why, {"status": status, "reason": _REASONS[status], "headers": headers, "body": body})
+    headers = {"content-type": content_type, "content-length": "<right>"}
+    answer: Answer = {"status": status, "reason": _REASONS[status], "headers": headers, "body": body}
+    return Difference(why, lambda _: answer)
+
+
+def _text(why: str, triton: str, ours: str) -> Difference:
+    return Difference(why, lambda answer: {**answer, "body": answer["body"].replace(triton, ours)})
+
+
+def _http_1_1(difference: Difference | None = None) -> Difference:
+    """`difference` is what else there is."""
+
+    def ours(answer: Answer) -> Answer:
+        changed = {**(difference.ours(answer) if difference else answer)}
+        del changed["version"]
+        return {**changed, "headers": {"connection": "close", **changed["headers"], "content-length": "<right>"}}
+
+    return Difference(FRAMING, ours)
+
+
+def _index() -> Difference:
+    def ours(answer: Answer) -> Answer:
+        kept = [{"name": name} for name in ("config_latest_none", "config_no_version_chosen", "no_version")]
+        rows = sorted([*json.loads(answer["body"]), *kept], key=lambda row: (row["name"], int(row.get("version", 0))))
+        body = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+        return {**answer, "body": body.replace(_SEARCHED, "")}
+
+    return Difference(f"{LISTED}; {NO_LIBRARIES}", ours)
+
+
+_SEARCHED = " '<backend>'"
+_VERSION = _text(VERSION, '"version":"2.51.0"', f'"version":"{__version__}"')
+
+
+def _unparsable_length(text: str) -> Difference:
+    return _error(NEWER, 400, f"Unable to parse Inference-Header-Content-Length, got: {text}", "text/plain")
+
+
+def _unknown(model: str) -> Difference:
+    return _error(NEWER, 404, f"Request for unknown model: {model} is not found", "text/plain")
 
 
 DIFFERENCES: dict[str, Difference] = {
-    "model_ready_unknown": _error(
-        NEWER, 404, "Request for unknown model: 'nobody' is not found", content_type="text/plain"
-    ),
+    "server_metadata": _VERSION,
+    "server_metadata_with_query": _VERSION,
+    "keep_alive": _VERSION,
+    "http_1_0": _http_1_1(),
+    "http_1_0_keep_alive": _http_1_1(_VERSION),
+    "model_ready_unknown": _unknown("'nobody'"),
+    "model_ready_never_loaded": _unknown("'code_raises'"),
+    "model_ready_unknown_version": _unknown("'identity' version 9"),
     "index_ready_text": _error(NEWER, 400, "Invalid value for 'ready': expected a boolean"),
-    "header_length_text": _error(
-        NEWER, 400, "Unable to parse Inference-Header-Content-Length, got: abc", content_type="text/plain"
-    ),
+    "header_length_text": _unparsable_length("abc"),
+    "header_length_empty": _unparsable_length(""),
+    "header_length_trailing_text": _unparsable_length("98x"),
     "validation_same_output_twice": _error(
         NEWER, 400, "[request id: <id_unknown>] output 'OUTPUT0' already exists in request"
     ),
+    "json_shape_huge": _error(
+        NEWER,
+        400,
+        "[request id: <id_unknown>] invalid shape for input 'INPUT0': shape [1,9223372036854775808]"
+        " contains one or more invalid dimensions",
+    ),
+    "validation_shape_beyond_int64": _error(
+        NEWER,
+        400,
+        "[request id: <id_unknown>] invalid shape for input 'INPUT0': shape [9223372036854775808]"
+        " contains one or more invalid dimensions",
+    ),
+    "validation_element_overflow": _error(
+        NEWER,
+        400,
+        "[request id: <id_unknown>] invalid shape for input 'INPUT0': shape [1,4294967296,4294967296]"
+        " causes total element count to exceed maximum size of 9223372036854775807",
+    ),
+    "load_name_dots": _error(
+        NEWER, 400, "invalid model name '..', model name must not contain path traversal characters"
+    ),
+    "load_config_unknown_runtime": _text(NO_LIBRARIES, _SEARCHED, ""),
+    "broken_index": _index(),
+    "broken_unload_index": _index(),
+    "data_fp32": _text(NUMBERS, "-0.0024999999441206457", "-0.0024999999441206455"),
+    "data_fp64": _text(NUMBERS, "18446744073709553000.0", "18446744073709552000.0"),
+    "data_fp64_long": _text(NUMBERS, "0.30000000000000007", "0.30000000000000004"),
+    "output_hard_floats": _text(NUMBERS, "3.4028234663852887e38", "3.4028234663852886e38"),
+    "output_hard_doubles": _text(NUMBERS, "12345678901234568000.0", "12345678901234567000.0"),
 }

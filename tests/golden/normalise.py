@@ -11,9 +11,9 @@ from tests.golden.exchange import Answer
 
 _PATTERNS = (
     (re.compile(r'"last_inference":[1-9]\d*'), '"last_inference":"<time>"'),
-    (re.compile(r'"ns":[1-9]\d*'), '"ns":"<duration>"'),
+    (re.compile(r'("count":[1-9]\d*),"ns":\d+'), r'\1,"ns":"<duration>"'),
     (re.compile(r"\\n  <frozen importlib[^\\]*"), ""),
-    (re.compile(r"\\n  [^\\]*/(triton_python_backend_utils\.py)\(\d+\)"), r"\\n  <backend>/\1(<line>)"),
+    (re.compile(r"\\n  [^\\]*/triton_python_backend_utils\.py\([^)]*\): \w+"), ""),
     (re.compile(r"(searched: '[^']*' '[^']*') '[^']*'"), r"\1 '<backend>'"),
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 from tests.golden.cases import SCENARIOS
+from tests.golden.differences import DIFFERENCES
 from tests.golden.play import Answers, play
 from tests.golden.repository import lay_out
 
@@ -22,6 +23,17 @@ Recording = dict[str, Answers]
 def recorded() -> Recording:
     """What the real Triton answered, by scenario and case."""
     return cast(Recording, json.loads(GOLDEN.read_text()))
+
+
+def expected() -> Recording:
+    """What we are to answer: the same, but for the differences that are meant."""
+    return {
+        scenario: {
+            name: DIFFERENCES[name].expected(answers) if name in DIFFERENCES else answers
+            for name, answers in cases.items()
+        }
+        for scenario, cases in recorded().items()
+    }
 
 
 def observe(template: str, *, keep_log: Path | None = None) -> Recording:
@@ -38,18 +50,18 @@ def observe(template: str, *, keep_log: Path | None = None) -> Recording:
     return observed
 
 
-def mismatches(expected: Recording, observed: Recording) -> list[str]:
+def mismatches(wanted: Recording, observed: Recording) -> list[str]:
     """One readable paragraph for each case that differs, by name."""
     return [
-        f"{scenario}/{name}\n  triton: {_shown(answers)}\n  here:   {_shown(observed[scenario].get(name))}"
-        for scenario, cases in expected.items()
+        f"{scenario}/{name}\n  wanted: {_shown(answers)}\n  here:   {_shown(observed[scenario].get(name))}"
+        for scenario, cases in wanted.items()
         for name, answers in cases.items()
         if observed[scenario].get(name) != answers
     ]
 
 
 def _shown(answers: object) -> str:
-    return json.dumps(answers, ensure_ascii=False)
+    return json.dumps(answers, ensure_ascii=False, sort_keys=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -57,12 +69,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("template", help="command with the fields {repository} {http} {grpc} {metrics}")
     parser.add_argument("--write", action="store_true", help=f"write {GOLDEN.name} instead of comparing with it")
     parser.add_argument("--log", type=Path, help="keep the server's log here")
+    parser.add_argument("--triton", action="store_true", help="compare as with a Triton: no difference is meant")
     options = parser.parse_args(arguments)
     observed = observe(options.template, keep_log=options.log)
     if options.write:
         GOLDEN.write_text(json.dumps(observed, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
         return 0
-    found = mismatches(recorded(), observed)
+    found = mismatches(recorded() if options.triton else expected(), observed)
     sys.stdout.write("\n".join([*found, f"{len(found)} differ\n"]))
     return 1 if found else 0
 

@@ -133,7 +133,14 @@ def answer(writer: asyncio.StreamWriter, status: str, body: bytes, method: str, 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    for option in ("--runtime-dir", "--model-repository", "--model-control-mode", "--http-port", "--http-address"):
+    for option in (
+        "--runtime-dir",
+        "--model-repository",
+        "--model-control-mode",
+        "--http-port",
+        "--http-address",
+        "--exit-timeout-secs",
+    ):
         parser.add_argument(option)
     parser.add_argument("--http-fd", type=int)
     parser.add_argument("--lane-fd", type=int)
@@ -162,7 +169,7 @@ async def serve(runtime_dir: Path, http_fd: int) -> int:
         loop.add_signal_handler(signal.SIGTERM, engine.stopped.set)
     loop.add_reader(sys.stdin.fileno(), lambda: engine.stopped.set() if not os.read(0, 1) else None)
     server = await asyncio.start_unix_server(engine.serve, sock=socket.socket(fileno=http_fd))
-    ready = json.dumps({"event": "ready", "pid": os.getpid(), "http_port": 12345})
+    ready = json.dumps({"event": "ready", "pid": os.getpid(), "http_url": None})
     sys.stdout.write(f"a line that is no event\n{ready}\n")
     sys.stdout.flush()
     await engine.stopped.wait()

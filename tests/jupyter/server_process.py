@@ -56,7 +56,7 @@ def running_server(folder: Path, traits: dict[str, Any]) -> Iterator[ServerProce
             "ip": "127.0.0.1",
             "port": port,
             "port_retries": 0,
-            "root_dir": str(folder),
+            "root_dir": str(folder / "root"),
             "open_browser": False,
             "allow_root": True,
             "jpserver_extensions": {"jupyter_pyserve": True},
@@ -65,6 +65,7 @@ def running_server(folder: Path, traits: dict[str, Any]) -> Iterator[ServerProce
         "PyServe": traits,
     }
     (folder / "jupyter_server_config.json").write_text(json.dumps(config))
+    (folder / "root").mkdir(exist_ok=True)
     runtime = folder / "run"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYSERVE_")}
     environment |= {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTER_DATA_DIR": str(folder / "data")}

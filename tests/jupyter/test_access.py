@@ -121,6 +121,14 @@ async def test_a_cookie_needs_the_xsrf_header_to_change_anything(client: Client)
     assert not forwarded & {"cookie", "x-xsrftoken", "authorization"}
 
 
+async def test_another_origin_with_the_users_cookie_sees_nothing(client: Client, engine: EngineSupervisor) -> None:
+    cookies = await logged_in(client)
+    for origin in ("http://evil.example", f"http://127.0.0.1:{client.port}.evil.example", "null"):
+        answer = await client.send("GET", "/pyserve/api/models/m/logs", [*cookies, ("Origin", origin)], token=None)
+        assert answer.status == 404, origin
+    assert engine.state is EngineState.IDLE
+
+
 class OnlyTheListed(Authorizer):
     """Allows some actions, and remembers what was asked."""
 

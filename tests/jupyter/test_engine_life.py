@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_pyserve.transports.jupyter import environment
 from jupyter_pyserve.transports.jupyter.extension import PyServeExtension
 from jupyter_pyserve.transports.jupyter.states import EngineState
 from jupyter_pyserve.transports.jupyter.supervisor import EngineSupervisor, MissingEngine
@@ -105,6 +106,19 @@ async def test_the_servers_own_clean_up_stops_it(client: Client, engine: EngineS
     assert engine.state is EngineState.STOPPED
 
 
+class TestInsideAnotherServersTerminal:
+    @pytest.fixture
+    def pyserve_traits(self, pyserve_traits: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        for name in environment.NAMES:
+            monkeypatch.setenv(name, "the other server's")
+        return pyserve_traits
+
+    async def test_its_engine_is_not_mistaken_for_ours(self, extension: PyServeExtension) -> None:
+        assert all(os.environ[name] != "the other server's" for name in environment.NAMES)
+        await extension.stop_extension()
+        assert all(os.environ[name] == "the other server's" for name in environment.NAMES)
+
+
 class TestAnEngineThatCannotStart:
     @pytest.fixture
     def pyserve_traits(self, pyserve_traits: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -127,6 +141,7 @@ class TestAnEngineThatDoesNotListen:
     @pytest.fixture
     def pyserve_traits(self, pyserve_traits: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         monkeypatch.setenv("FAKE_ENGINE", '{"ignore_term": true}')
+        monkeypatch.setattr("jupyter_pyserve.transports.jupyter.config.EXIT_GRACE_S", 0.0)
         return {**pyserve_traits, "exit_timeout_s": 0.05}
 
     async def test_it_is_killed(self, client: Client, engine: EngineSupervisor) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote
 
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.transports.http.connection import Reply, Stream
+from jupyter_pyserve.transports.http.replies import Reply, Stream
 from jupyter_pyserve.v2 import metadata
 
 _MODEL = re.compile(r"models/([^/]+)/(deploy|undeploy|restart|stacks|logs)")

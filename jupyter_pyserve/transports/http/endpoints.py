@@ -1,4 +1,4 @@
-"""The endpoints of the v2 protocol other than inference: one short function each, from a request to the service's answer."""
+"""The endpoints of the v2 protocol other than inference, one short function each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.transports.http.connection import TEXT, Reply
+from jupyter_pyserve.transports.http.replies import TEXT, Reply
 from jupyter_pyserve.v2 import metadata
 from jupyter_pyserve.v2.repository import parse_index, parse_load, parse_unload
 from jupyter_pyserve.v2.routes import Endpoint, Route

@@ -8,21 +8,31 @@ from __future__ import annotations
 import enum
 import hmac
 import ipaddress
+import re
 from dataclasses import dataclass
 
 import httptools
 
 from jupyter_pyserve.v2.routes import Route, RouteError, match
 
+JSON = b"application/json"
+TEXT = b"text/plain"
+
 _LIMIT = 1024
 _LARGEST = 4096
+
+#: A method that the parser knows and no route has: it stands in for methods that nobody knows.
+_NO_METHOD = b"PATCH"
+_UNKNOWN_METHOD = re.compile(rb"\A(?!(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE) )[A-Z]{1,20}(?= /)")
+_ORIGIN_FORM = re.compile(rb"(?:https?://[^/]*)?(/[^?]*|\*)")
+_TEXT_PATHS = re.compile(rb".*/(?:live|ready|infer|generate|generate_stream)")
 
 
 class Access(enum.Enum):
     """Whether the sender may do what it asks."""
 
     GRANTED = "granted"
-    NO_TOKEN = "no_token"
+    NO_TOKEN = "no token"  # noqa: S105
     FOREIGN_ORIGIN = "foreign_origin"
 
 
@@ -38,6 +48,10 @@ class Head:
     content_length: int
     chunked: bool
     keep_alive: bool
+    #: The header line that the answer must have because of this, or nothing.
+    connection: bytes
+    #: Content type of an answer that says that there is no such route or method.
+    error_type: bytes
     expects_continue: bool
     inference_header: bytes | None
     content_encoding: bytes
@@ -85,9 +99,11 @@ class _Collector:
     """Callbacks of httptools."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
         self.target = b""
         self.headers: dict[bytes, bytes] = {}
         self.complete = False
+        self.keep_alive = False
 
     def on_url(self, url: bytes) -> None:
         self.target += url
@@ -97,6 +113,7 @@ class _Collector:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()  # forgotten by the parser once the message is complete
 
 
 class HeadError(ValueError):
@@ -123,35 +140,40 @@ class HeadParser:
 
     def _parse(self, data: bytes) -> Head:
         collector = _Collector()
-        parser = httptools.HttpRequestParser(collector)
+        parser = collector.parser
         try:
-            parser.feed_data(data)
-            method = parser.get_method()
-            keep_alive = parser.should_keep_alive()
+            parser.feed_data(_UNKNOWN_METHOD.sub(_NO_METHOD, data, count=1))
         except httptools.HttpParserUpgrade:
-            method, keep_alive = parser.get_method(), False
+            collector.keep_alive = False
         except httptools.HttpParserError as error:
             raise HeadError(str(error)) from error
         if not collector.complete:
             raise HeadError("the head is not complete")
-        return self._head(method, collector, keep_alive)
+        return self._head(parser.get_method(), parser.get_http_version() == "1.0", collector)
 
-    def _head(self, method: bytes, collector: _Collector, keep_alive: bool) -> Head:
+    def _head(self, method: bytes, old: bool, collector: _Collector) -> Head:
         headers = collector.headers
-        path = collector.target.partition(b"?")[0]
+        found = _ORIGIN_FORM.match(collector.target)
+        path = found.group(1) if found is not None else collector.target
         control = path[5:].decode("utf-8", "replace") if self._gate.trusted and path.startswith(b"/api/") else None
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18:
             raise HeadError("Content-Length is not a number")
+        route = match(method, path)
+        connection = b"" if collector.keep_alive else b"Connection: close\r\n"
+        if old and collector.keep_alive:
+            connection = b"Connection: keep-alive\r\n"
         return Head(
             method=method,
             target=collector.target,
-            route=match(method, path),
+            route=route,
             control=control,
             access=self._gate.check(headers),
             content_length=int(length),
             chunked=headers.get(b"transfer-encoding", b"").lower().endswith(b"chunked"),
-            keep_alive=keep_alive,
+            keep_alive=collector.keep_alive,
+            connection=connection,
+            error_type=TEXT if route is RouteError.NOT_FOUND or _TEXT_PATHS.fullmatch(path) else JSON,
             expects_continue=headers.get(b"expect", b"").lower() == b"100-continue",
             inference_header=headers.get(b"inference-header-content-length"),
             content_encoding=headers.get(b"content-encoding", b"identity").lower(),

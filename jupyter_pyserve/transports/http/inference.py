@@ -12,6 +12,7 @@ from typing import Any
 from jupyter_pyserve.engine.job import Job, Sink
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.plans import Plan, make_plan
 from jupyter_pyserve.v2.infer import InferRequest, check_bytes, element_count, parse_infer, raw_infer
 
@@ -29,6 +30,14 @@ class Landing:
     offset: int
     view: memoryview
     header_nbytes: int
+
+
+def check(head: Head, servable: Servable) -> None:
+    """What is refused before the body is looked at."""
+    if servable.signature.decoupled:
+        raise PyServeError(Code.UNSUPPORTED, "HTTP end point doesn't support models with decoupled transaction policy")
+    if head.content_encoding != b"identity":
+        raise PyServeError(Code.UNSUPPORTED, "Unsupported compression type")
 
 
 def land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Landing:
@@ -84,7 +93,7 @@ def submit_json(servable: Servable, body: bytes, max_json_nbytes: int, sink: Sin
 
 
 def _plan(request: InferRequest, servable: Servable, key: Any) -> Plan:
-    if any(item.region is not None for item in (*request.inputs, *request.outputs)):
+    if any(item.region for item in request.inputs) or any(item.region for item in request.outputs):
         raise PyServeError(
             Code.UNSUPPORTED,
             "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",

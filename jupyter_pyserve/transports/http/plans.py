@@ -15,6 +15,7 @@ from pyserve_stub.wire.frames import encode_meta
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
 from jupyter_pyserve.model.signature import Signature
+from jupyter_pyserve.v2 import jsonout
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputValue, batch_size, render_response, validate
 
 _MAX_HEADS = 64
@@ -46,7 +47,9 @@ class Plan:
     cacheable: bool
     heads: dict[bytes, bytes] = field(default_factory=dict)
 
-    def head(self, layout: bytes, tensors: Sequence[TensorMeta], views: Sequence[memoryview], parameters: bytes) -> bytes:
+    def head(
+        self, layout: bytes, tensors: Sequence[TensorMeta], views: Sequence[memoryview], parameters: bytes
+    ) -> bytes:
         """Everything of a successful response that comes before its binary tensors."""
         known = self.heads.get(layout)
         if known is not None and not parameters:
@@ -91,9 +94,7 @@ class Plan:
             return [view for view in views if view.nbytes]
         chosen = self.binary
         return [
-            view
-            for meta, view in zip(tensors, views)
-            if view.nbytes and chosen.get(meta.name, self.binary_default)
+            view for meta, view in zip(tensors, views) if view.nbytes and chosen.get(meta.name, self.binary_default)
         ]
 
 
@@ -112,7 +113,7 @@ def make_plan(request: InferRequest, target: Target) -> Plan:
     if request.timeout_us:
         fields["timeout_us"] = request.timeout_us
     if request.parameters:
-        fields["parameters"] = json.dumps(dict(request.parameters), separators=(",", ":"))
+        fields["parameters"] = jsonout.dumps(request.parameters).decode("utf-8", "surrogateescape")
     metas = [TensorMeta(item.name, CODES[item.datatype], item.shape) for item in request.inputs]
     return Plan(
         request=request,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from typing import Any
@@ -17,14 +18,39 @@ from jupyter_pyserve.v2.routes import RouteError
 _BACKLOG = 1024
 
 
+class Connections:
+    """The open connections of a listener."""
+
+    def __init__(self) -> None:
+        self._open: set[Connection] = set()
+        self._gone: asyncio.Future[None] | None = None
+
+    def opened(self, connection: Connection) -> None:
+        """One more."""
+        self._open.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """One less."""
+        self._open.discard(connection)
+        if not self._open and self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    async def shut_down(self) -> None:
+        """Close each after what it is answering, and wait for the last."""
+        for connection in list(self._open):
+            connection.shutdown()
+        if self._open:
+            self._gone = asyncio.get_running_loop().create_future()
+            await self._gone
+
+
 class HttpServer:
     """One listener and its connections."""
 
     def __init__(self, service: Service, gate: Gate) -> None:
         self.service = service
         self.heads = HeadParser(gate)
-        self.connections: set[Connection] = set()
-        self.closing = False
+        self.connections = Connections()
         self._server: asyncio.Server | None = None
 
     def handle(self, head: Head, body: bytes) -> Any:
@@ -45,14 +71,10 @@ class HttpServer:
 
     async def close(self, timeout_s: float) -> None:
         """Stop accepting, let what is being answered finish, and close."""
-        self.closing = True
         if self._server is not None:
             self._server.close()
-        for connection in list(self.connections):
-            connection.shutdown()
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        while self.connections and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.connections.shut_down(), timeout_s)
 
 
 def bind_tcp(address: str, port: int, *, reuse_port: bool) -> socket.socket:

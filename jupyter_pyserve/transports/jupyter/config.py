@@ -19,6 +19,8 @@ from jupyter_pyserve.transports.jupyter.states import RestartPolicy
 from jupyter_pyserve.transports.jupyter.supervisor import EngineSpec
 
 NO_PORT: Final = -1
+# What the engine needs beyond its own time limit, to end what is still busy then.
+EXIT_GRACE_S: Final = 5.0
 
 
 class PyServe(LoggingConfigurable):
@@ -58,8 +60,11 @@ class PyServe(LoggingConfigurable):
             "--model-control-mode": "explicit",
             "--http-fd": str(http_fd),
             "--lane-fd": str(lane_fd),
+            "--exit-timeout-secs": f"{self.exit_timeout_s:g}",
         }
-        if self.http_port != NO_PORT:
+        if self.http_port == NO_PORT:
+            options["--allow-http"] = "false"
+        else:
             options |= {"--http-port": str(self.http_port), "--http-address": "127.0.0.1"}
         command = EngineCommand(
             argv=(*self.engine_command, *_flat(options), *self.engine_args),
@@ -71,7 +76,7 @@ class PyServe(LoggingConfigurable):
         return EngineSpec(
             command=command,
             start_timeout_s=self.start_timeout_s,
-            exit_timeout_s=self.exit_timeout_s,
+            exit_timeout_s=self.exit_timeout_s + EXIT_GRACE_S,
             policy=RestartPolicy(max_early_deaths=self.max_early_deaths),
         )
 

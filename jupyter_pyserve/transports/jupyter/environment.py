@@ -14,6 +14,7 @@ from jupyter_pyserve.transports.jupyter.paths import MOUNT
 RUNTIME_DIR: Final = "PYSERVE_RUNTIME_DIR"
 URL: Final = "PYSERVE_URL"
 TOKEN: Final = "PYSERVE_TOKEN"  # noqa: S105  the variable's name, not a token
+NAMES: Final = (RUNTIME_DIR, URL, TOKEN)
 
 _ANY_ADDRESS: Final = frozenset({"", "*", "0.0.0.0", "::", "[::]"})  # noqa: S104  compared with, never bound
 
@@ -25,18 +26,22 @@ class ChildEnvironment:
         self._environ = os.environ if environ is None else environ
         self._before: dict[str, str | None] = {}
 
-    def set(self, name: str, value: str) -> None:
+    def set(self, name: str, value: str | None) -> None:
+        """Gives a variable a value; None takes it away."""
         self._before.setdefault(name, self._environ.get(name))
-        self._environ[name] = value
+        self._put(name, value)
 
     def restore(self) -> None:
         """Takes everything back; safe to call twice."""
         for name, value in self._before.items():
-            if value is None:
-                self._environ.pop(name, None)
-            else:
-                self._environ[name] = value
+            self._put(name, value)
         self._before.clear()
+
+    def _put(self, name: str, value: str | None) -> None:
+        if value is None:
+            self._environ.pop(name, None)
+        else:
+            self._environ[name] = value
 
 
 def server_url(*, scheme: str, ip: str, port: int, base_url: str) -> str:

@@ -36,6 +36,9 @@ class PyServeExtension(ExtensionApp):
 
     def initialize_settings(self) -> None:
         self._children = ChildEnvironment()
+        for name in environment.NAMES:
+            # A server that was started from a terminal of another one must not send its kernels to that one's engine.
+            self._children.set(name, None)
         try:
             self.engine = self._make_engine()
         except OSError as error:
@@ -60,7 +63,7 @@ class PyServeExtension(ExtensionApp):
         from jupyter_pyserve.transports.jupyter.runtime import RuntimeDir, default_parents, sweep
 
         server = self._server()
-        parents = default_parents(jupyter_runtime_dir())
+        parents = default_parents(jupyter_runtime_dir(), root_dir=server.root_dir)
         sweep(parents, self.log)
         runtime = RuntimeDir.create(parents)
         token = server.identity_provider.token or secrets.token_hex(24)

@@ -23,7 +23,7 @@ class Ready:
     """The engine accepts requests."""
 
     pid: int
-    http_port: int | None
+    http_url: str | None
 
 
 class LineSplitter:
@@ -88,5 +88,5 @@ def parse_ready(line: str) -> Ready | None:
         return None
     if not isinstance(event, dict) or event.get("event") != "ready":
         return None
-    pid, port = event.get("pid"), event.get("http_port")
-    return Ready(pid=pid if isinstance(pid, int) else 0, http_port=port if isinstance(port, int) else None)
+    pid, url = event.get("pid"), event.get("http_url")
+    return Ready(pid=pid if isinstance(pid, int) else 0, http_url=url if isinstance(url, str) else None)

@@ -72,10 +72,11 @@ class RuntimeDir:
         self._undo.close()
 
 
-def default_parents(jupyter_runtime_dir: str) -> list[Path]:
-    """Where a runtime directory may be, best first."""
-    fallbacks = [os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()]
-    return [Path(parent) for parent in (jupyter_runtime_dir, *fallbacks) if parent]
+def default_parents(jupyter_runtime_dir: str, *, root_dir: str) -> list[Path]:
+    """Where a runtime directory may be, best first: what Jupyter serves as files comes last."""
+    candidates = [jupyter_runtime_dir, os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()]
+    root = Path(root_dir).expanduser().resolve()
+    return sorted((Path(parent) for parent in candidates if parent), key=lambda parent: _is_served(parent, root))
 
 
 def sweep(parents: Sequence[Path], log: logging.Logger) -> None:
@@ -86,6 +87,12 @@ def sweep(parents: Sequence[Path], log: logging.Logger) -> None:
                 if _is_stale(path):
                     shutil.rmtree(path, ignore_errors=True)
                     log.info("removed %s, left by a server that was killed", path)
+
+
+def _is_served(parent: Path, root: Path) -> bool:
+    """Whether the contents API would show it; hidden folders it does not show."""
+    path = parent.resolve()
+    return path.is_relative_to(root) and not any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _prefix() -> str:

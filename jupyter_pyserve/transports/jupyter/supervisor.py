@@ -183,7 +183,7 @@ class EngineSupervisor:
             ready = await process.ready(self._spec.start_timeout_s)
             self._fire(EngineEvent.READY)
             self._reason = ""
-            self._log.info("pyserve: engine %d is ready, HTTP port %s", process.pid, ready.http_port or "none")
+            self._log.info("pyserve: engine %d is ready at %s", process.pid, ready.http_url or "its sockets")
             if await process.wait() != 0:
                 raise EngineDeathError(process.obituary())
         except asyncio.CancelledError:

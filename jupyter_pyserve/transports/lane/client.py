@@ -1,8 +1,7 @@
-"""The lane as a notebook uses it: `infer` passes descriptors of shared memory, so the size of an array costs nothing.
+"""The lane as a notebook uses it: `infer` passes descriptors of shared memory, so the size of an array is no cost.
 
-Arrays made by `empty` or `asarray` go without a copy, others with one; answers come as arrays over the memory in which the
-model's process put them. Several threads and one event loop may use a lane at the same time: whoever waits reads the
-socket for all.
+Arrays made by `empty` or `asarray` go without a copy, others with one; answers come as arrays over the memory in which
+the model's process put them. Several threads and event loops may use a lane at the same time.
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pyserve_stub.session import receive_packet, send_packet
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import BYTES, NAMES
 from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
@@ -26,6 +23,7 @@ from pyserve_stub.wire.layout import LayoutCache, TensorMeta, encode_layout
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.memory import Array, LaneMemory, ResponseHold
+from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
 from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, to_bytes
 from jupyter_pyserve.v2.datatypes import TABLE
 
@@ -35,66 +33,23 @@ _GIVE_BACK_NBYTES = 1 << 20
 _MAX_CACHED = 1024
 
 
-class _Pending:
-    """Something that was asked and not yet answered; `kept` are the inputs' owners, so that they outlive the request."""
-
-    __slots__ = ("answer", "done", "error", "future", "kept", "key", "loop")
-
-    def __init__(self, key: int, kept: Sequence[Any] = ()) -> None:
-        self.key = key
-        self.kept = kept
-        self.done = False
-        self.answer: Any = None
-        self.error: BaseException | None = None
-        self.future: asyncio.Future[Any] | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
-
-    def settle(self, answer: Any, error: BaseException | None) -> None:
-        """Answered, once."""
-        if self.done:
-            return
-        self.answer, self.error = answer, error
-        self.done = True
-        if self.future is not None and self.loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self.loop.call_soon_threadsafe(self._tell)
-
-    def _tell(self) -> None:
-        assert self.future is not None
-        if self.future.done():
-            return
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.answer)
-
-    def result(self) -> Any:
-        """The answer, or the error raised."""
-        if self.error is not None:
-            raise self.error
-        return self.answer
-
-
 class Lane:
     """One connection to an engine on this machine; `Lane.connect(path)` makes it."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+        self._mailbox = Mailbox(sock, self._on_frame, self._ended)
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._reader = threading.Lock()
-        self._handed = threading.Condition(threading.Lock())
         self._memory = LaneMemory()
         self._layouts = LayoutCache()
         self._encoded: dict[tuple[TensorMeta, ...], bytes] = {}
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
+        # The owners of inputs that somebody still reads, by request.
         self._lent: dict[int, Sequence[Any]] = {}
-        self._calls: dict[int, _Pending] = {}
+        self._calls: dict[int, Pending] = {}
         self._next_key = 0
         self._released: list[int] = []
         self._released_nbytes = 0
-        self._watched: dict[asyncio.AbstractEventLoop, int] = {}
-        self._closed = False
 
     @classmethod
     def connect(cls, path: str) -> Lane:
@@ -165,7 +120,7 @@ class Lane:
         """Run a model; arrays by output name. Raises `PyServeError`; OSError when the engine is gone."""
         pending = self._send(model, inputs, version, outputs, request_id, parameters)
         try:
-            self._wait(pending, timeout_s)
+            self._mailbox.wait(pending, timeout_s)
         except BaseException:
             self._cancel(pending)
             raise
@@ -187,11 +142,11 @@ class Lane:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[dict[str, Array]] = loop.create_future()
         pending = self._send(model, inputs, version, outputs, request_id, parameters, future)
-        self._watch(loop)
+        self._mailbox.watch(loop)
         timer = loop.call_later(timeout_s, self._expire, pending) if timeout_s is not None else None
 
         def finished(done: asyncio.Future[dict[str, Array]]) -> None:
-            self._unwatch(loop)
+            self._mailbox.unwatch(loop)
             if timer is not None:
                 timer.cancel()
             if done.cancelled():
@@ -209,15 +164,11 @@ class Lane:
         request_id: str,
         parameters: Mapping[str, Any] | None,
         future: asyncio.Future[Any] | None = None,
-    ) -> _Pending:
+    ) -> Pending:
         if os.getpid() != self._pid:
             raise OSError("this lane belongs to the process that opened it; open another one after a fork")
-        fields: dict[str, Any] = {"model": model}
-        for name, value in (("version", version), ("outputs", list(outputs)), ("id", request_id)):
-            if value:
-                fields[name] = value
-        if parameters:
-            fields["parameters"] = dict(parameters)
+        rare = {"version": version, "outputs": list(outputs), "id": request_id, "parameters": dict(parameters or {})}
+        fields = {"model": model, **{name: value for name, value in rare.items() if value}}
         metas, descriptors, kept = [], [], []
         for name, value in inputs.items():
             meta, descriptor, owner = self._place(name, value)
@@ -226,19 +177,17 @@ class Lane:
             kept.append(owner)
         with self._lock:
             self._next_key += 1
-            pending = _Pending(self._next_key, kept)
-            if future is not None:
-                pending.future, pending.loop = future, future.get_loop()
+            pending = Pending(self._next_key, future)
             self._pending[pending.key] = pending
             self._lent[pending.key] = kept
             released, self._released, self._released_nbytes = self._released, [], 0
         meta_bytes = json.dumps(fields, separators=(",", ":")).encode()
         frame = RequestFrame(pending.key, meta_bytes, self._layout(tuple(metas)), descriptors)
-        self._transmit(frames.encode_execute((frame,), released, frames.INFER))
+        self._mailbox.send(frames.encode_execute((frame,), released, frames.INFER))
         return pending
 
     def _place(self, name: str, value: Array) -> tuple[TensorMeta, Descriptor, Any]:
-        array = value if isinstance(value, np.ndarray) else np.asarray(value)
+        array = np.asarray(value)
         datatype = datatype_of(array)
         if datatype.code == BYTES:
             data = to_bytes(array, datatype)
@@ -255,8 +204,9 @@ class Lane:
         if place is None:
             if array.nbytes == 0:
                 return TensorMeta(name, datatype.code, array.shape), Descriptor(0, 0, 0, 0), array
-            array = self.asarray(np.array(array, order="C", copy=True) if holder_is_foreign(array) else array)
-            place = self._memory.locate(array)
+            copy = self.empty(array.shape, array.dtype.newbyteorder("="))
+            copy[...] = array
+            place, array = self._memory.locate(copy), copy
             assert place is not None
         return TensorMeta(name, datatype.code, array.shape), Descriptor(*place, array.nbytes, 0), array
 
@@ -268,106 +218,38 @@ class Lane:
             layout = self._encoded[metas] = encode_layout(metas)
         return layout
 
-    def _cancel(self, pending: _Pending) -> None:
+    def _cancel(self, pending: Pending) -> None:
         if self._pending.pop(pending.key, None) is not None:
             with contextlib.suppress(OSError):
-                self._transmit(frames.encode_keys(frames.CANCEL, (pending.key,)))
+                self._mailbox.send(frames.encode_keys(frames.CANCEL, (pending.key,)))
 
-    def _expire(self, pending: _Pending) -> None:
+    def _expire(self, pending: Pending) -> None:
         self._cancel(pending)
         pending.settle(None, TimeoutError("the model did not answer in time"))
 
     def _call(self, op: str, **arguments: Any) -> dict[str, Any]:
         with self._lock:
             self._next_key += 1
-            pending = _Pending(self._next_key)
+            pending = Pending(self._next_key)
             self._calls[pending.key] = pending
-        self._transmit(frames.encode_cold(frames.CALL, {"id": pending.key, "op": op, **arguments}))
-        self._wait(pending, None)
+        self._mailbox.send(frames.encode_cold(frames.CALL, {"id": pending.key, "op": op, **arguments}))
+        self._mailbox.wait(pending)
         reply: dict[str, Any] = pending.result()
         return reply
-
-    def _transmit(self, data: bytes) -> None:
-        if self._closed:
-            raise ConnectionError("the lane is closed")
-        send_packet(self._sock, data)
 
     def _give_back(self, lease: int, nbytes: int) -> None:
         """An answer's arrays are dead. Called by destructors, in any thread, so nothing here waits for a lock."""
         self._released.append(lease)
         self._released_nbytes += nbytes
-        if self._closed or os.getpid() != self._pid:
+        if self._mailbox.closed or os.getpid() != self._pid:
             return
         if self._released_nbytes >= _GIVE_BACK_NBYTES or len(self._released) >= _GIVE_BACK_COUNT:
             released, self._released, self._released_nbytes = self._released, [], 0
             with contextlib.suppress(OSError):
-                self._transmit(frames.encode_keys(frames.RELEASE, released))
+                self._mailbox.send(frames.encode_keys(frames.RELEASE, released))
 
-    # -- waiting ------------------------------------------------------------------------------------------------------
-
-    def _wait(self, pending: _Pending, timeout_s: float | None) -> None:
-        """Until `pending` is settled: by reading the socket, or by the thread that reads it already."""
-        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-        while not pending.done:
-            if self._reader.acquire(blocking=False):
-                try:
-                    while not pending.done:
-                        self._read(_left(deadline_s))
-                finally:
-                    self._reader.release()
-                    with self._handed:
-                        self._handed.notify_all()
-            else:
-                with self._handed:
-                    self._handed.wait_for(lambda: pending.done or not self._reader.locked(), _left(deadline_s))
-                if deadline_s is not None and time.monotonic() >= deadline_s and not pending.done:
-                    raise TimeoutError("the model did not answer in time")
-
-    def _read(self, timeout_s: float | None, flags: int = 0) -> None:
-        self._sock.settimeout(timeout_s)
-        try:
-            data, fds = receive_packet(self._sock, flags)
-        except TimeoutError:
-            raise TimeoutError("the model did not answer in time") from None
-        except BlockingIOError:
-            raise
-        except OSError as error:
-            data, fds = b"", []
-            self._fail(error)
-        if data:
-            self._on_frame(data, fds)
-        else:
-            self._fail(ConnectionError("the engine is gone"))
-
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        count = self._watched.get(loop, 0)
-        self._watched[loop] = count + 1
-        if count == 0:
-            loop.add_reader(self._sock.fileno(), self._on_readable)
-
-    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
-        count = self._watched.pop(loop, 1) - 1
-        if count:
-            self._watched[loop] = count
-        elif not self._closed:
-            loop.remove_reader(self._sock.fileno())
-
-    def _on_readable(self) -> None:
-        if not self._reader.acquire(blocking=False):
-            return  # a thread reads it, and will settle what it finds
-        try:
-            while not self._closed:
-                self._read(None, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            pass
-        finally:
-            self._reader.release()
-            with self._handed:
-                self._handed.notify_all()
-
-    def _fail(self, error: OSError) -> None:
+    def _ended(self, error: OSError) -> None:
         """The engine is gone: everything that is waited for ends with that."""
-        self.close()
         waiting = [*self._pending.values(), *self._calls.values()]
         self._pending.clear()
         self._calls.clear()
@@ -376,17 +258,11 @@ class Lane:
 
     def close(self) -> None:
         """Close the connection; arrays stay readable as long as they live."""
-        if self._closed:
-            return
-        self._closed = True
-        for loop in list(self._watched):
-            with contextlib.suppress(RuntimeError):
-                loop.remove_reader(self._sock.fileno())
-        self._sock.close()
+        self._mailbox.close()
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
-    def _on_frame(self, data: bytes, fds: list[int]) -> None:
+    def _on_frame(self, data: bytes, fds: Sequence[int]) -> None:
         kind = data[0]
         if kind == frames.RESPONSES:
             for response in frames.decode_responses(data)[0]:
@@ -395,19 +271,23 @@ class Lane:
             for key in frames.decode_keys(data):
                 self._lent.pop(key, None)
         elif kind == frames.NOTE:
-            note = frames.decode_cold(data)
-            for segment_id in note.get("dropped", ()):
-                self._memory.segments.drop(segment_id)
-            for item, fd in zip(note.get("segments", ()), fds):
-                self._memory.segments.add(item["id"], fd, item["nbytes"], item["writable"])
+            self._on_note(frames.decode_cold(data), fds)
         elif kind == frames.REPLY:
-            reply = frames.decode_cold(data)
-            with self._lock:
-                for item, fd in zip(reply.get("segments", ()), fds):
-                    self._memory.add_own(item["id"], fd, item["nbytes"])
-            call = self._calls.pop(reply["id"], None)
-            if call is not None:
-                call.settle(reply, None)
+            self._on_reply(frames.decode_cold(data), fds)
+
+    def _on_note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
+        for segment_id in note.get("dropped", ()):
+            self._memory.segments.drop(segment_id)
+        for item, fd in zip(note.get("segments", ()), fds):
+            self._memory.segments.add(item["id"], fd, item["nbytes"], item["writable"])
+
+    def _on_reply(self, reply: dict[str, Any], fds: Sequence[int]) -> None:
+        with self._lock:
+            for item, fd in zip(reply.get("segments", ()), fds):
+                self._memory.add_own(item["id"], fd, item["nbytes"])
+        call = self._calls.pop(reply["id"], None)
+        if call is not None:
+            call.settle(reply)
 
     def _on_response(self, response: ResponseFrame) -> None:
         kept = self._lent.get(response.key, ())
@@ -442,7 +322,7 @@ class Lane:
                 continue
             memory = self._memory.segments.lend(segment, offset, nbytes, hold if lease else kept)
             if code == BYTES:
-                arrays[name] = from_bytes(memoryview(memory), TABLE[NAMES[code]], shape)
+                arrays[name] = from_bytes(memory.data, TABLE[NAMES[code]], shape)
                 continue
             array: Array = np.ndarray(shape, _NUMPY[code], buffer=memory)
             if not lease:
@@ -452,12 +332,3 @@ class Lane:
 
 
 _NUMPY = {row.code: np.dtype(row.numpy) for row in TABLE.values() if row.numpy}
-
-
-def holder_is_foreign(array: Array) -> bool:
-    """Whether an array must be put in order before it can be copied as bytes."""
-    return not array.flags.c_contiguous
-
-
-def _left(deadline_s: float | None) -> float | None:
-    return None if deadline_s is None else max(0.001, deadline_s - time.monotonic())

@@ -1,6 +1,6 @@
 """The engine's side of lanes: a Unix socket of sequenced packets, one connection a process, descriptors only.
 
-The lane's memory is made here and allocated by the client; what a client says about it is checked against the table here.
+A lane's memory is made here and allocated by the client; what a client says about it is checked against our own table.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from jupyter_pyserve.engine.job import Job, Response
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.v2 import jsonout
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, batch_size, check_bytes, element_count, validate
 
 _log = logging.getLogger(__name__)
@@ -82,7 +83,9 @@ class LanePlan:
         shapes = {item.name: item.shape[skip:] for item in request.inputs}
         self.shape_key = frozenset(shapes), tuple(shapes.get(name) for name in servable.signature.batch_keys)
         self.strings = tuple(index for index, item in enumerate(request.inputs) if item.datatype == NAMES[BYTES])
-        fields: dict[str, Any] = {"outputs": [item.name for item in request.outputs] or list(servable.signature.outputs)}
+        fields: dict[str, Any] = {
+            "outputs": [item.name for item in request.outputs] or list(servable.signature.outputs)
+        }
         if request.id:
             fields["id"] = request.id
         if request.timeout_us:
@@ -92,7 +95,7 @@ class LanePlan:
         if request.flags:
             fields["flags"] = request.flags
         if request.parameters:
-            fields["parameters"] = json.dumps(dict(request.parameters), separators=(",", ":"))
+            fields["parameters"] = jsonout.dumps(request.parameters).decode()
         self.meta = frames.encode_meta(**fields)
 
 

@@ -1,14 +1,14 @@
 """Arithmetic of an arena: which bytes of which segment are taken. Integers only; the memory itself is elsewhere.
 
-Small blocks are powers of two kept on stacks, so that the steady state is a pop and a push; large ones are first fit over
-an address-ordered free list that merges neighbours. Block ids are never reused, so a late "released" cannot free
+Small blocks are powers of two kept on stacks, so that the steady state is a pop and a push; large ones are first fit
+over an address-ordered free list that merges neighbours. Block ids are never reused, so a late "released" cannot free
 somebody else's block.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 ALIGNMENT = 64
 _SMALL_BITS = 16  # blocks up to 64 KiB come from the stacks
@@ -30,9 +30,9 @@ class BlockAllocator:
     __slots__ = ("_blocks", "_capacity", "_free", "_next_id", "_small", "_used")
 
     def __init__(self) -> None:
-        self._free: Dict[int, List[Tuple[int, int]]] = {}  # segment -> sorted [(offset, nbytes)]
-        self._small: List[List[Tuple[int, int]]] = [[] for _ in range(_SMALL_BITS + 1)]
-        self._blocks: Dict[int, Block] = {}
+        self._free: dict[int, list[tuple[int, int]]] = {}  # segment -> sorted [(offset, nbytes)]
+        self._small: list[list[tuple[int, int]]] = [[] for _ in range(_SMALL_BITS + 1)]
+        self._blocks: dict[int, Block] = {}
         self._next_id = 1
         self._capacity = 0
         self._used = 0
@@ -59,7 +59,7 @@ class BlockAllocator:
         self._free[segment] = [(0, nbytes)]
         self._capacity += nbytes
 
-    def allocate(self, nbytes: int) -> Optional[Block]:
+    def allocate(self, nbytes: int) -> Block | None:
         """Reserve at least `nbytes`; None when no segment has room."""
         if nbytes <= 1 << _SMALL_BITS:
             bits = max((nbytes - 1).bit_length(), _MIN_BITS) if nbytes > 1 else _MIN_BITS
@@ -89,19 +89,19 @@ class BlockAllocator:
             self._insert(block.segment, block.offset, block.nbytes)
         return True
 
-    def free_ranges(self) -> List[Tuple[int, int, int]]:
+    def free_ranges(self) -> list[tuple[int, int, int]]:
         """(segment, offset, nbytes) of every free range, small ones merged first."""
         self._flush_small()
         return [(segment, offset, nbytes) for segment, ranges in self._free.items() for offset, nbytes in ranges]
 
-    def _carve(self, nbytes: int) -> Optional[Tuple[int, int]]:
+    def _carve(self, nbytes: int) -> tuple[int, int] | None:
         place = self._first_fit(nbytes)
         if place is None and any(self._small):
             self._flush_small()
             place = self._first_fit(nbytes)
         return place
 
-    def _first_fit(self, nbytes: int) -> Optional[Tuple[int, int]]:
+    def _first_fit(self, nbytes: int) -> tuple[int, int] | None:
         for segment, ranges in self._free.items():
             for index, (offset, room) in enumerate(ranges):
                 if room == nbytes:

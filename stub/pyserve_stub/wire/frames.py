@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, cast
+from typing import Any, Dict, NamedTuple, Sequence, cast
 
 from .layout import WireError
 
@@ -29,10 +29,12 @@ CALL = 16
 REPLY = 17
 NOTE = 18
 
-#: Flags of a response: the last one of its request; nothing reads its inputs any more; the whole batch failed.
+#: Flags of a response: the last one of its request; nothing reads its inputs any more; the whole batch failed; not an
+#: answer at all: that follows by itself.
 FINAL = 1
 INPUTS_RELEASED = 2
 BATCH_FAILED = 4
+DEFERRED = 8
 
 _HEAD = struct.Struct("<BBHI")
 _REQUEST = struct.Struct("<QIHH")
@@ -75,12 +77,12 @@ def encode_meta(**fields: Any) -> bytes:
     return json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
 
 
-def encode_cold(kind: int, message: Dict[str, Any]) -> bytes:
+def encode_cold(kind: int, message: dict[str, Any]) -> bytes:
     """A CALL, REPLY or NOTE frame."""
     return bytes((kind,)) + json.dumps(message, separators=(",", ":")).encode()
 
 
-def decode_cold(data: bytes) -> Dict[str, Any]:
+def decode_cold(data: bytes) -> dict[str, Any]:
     """The message of a cold frame."""
     try:
         message = json.loads(data[1:])
@@ -96,14 +98,14 @@ def pack_descriptors(descriptors: Sequence[Descriptor]) -> bytes:
     return b"".join([_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors])
 
 
-def _unpack_descriptors(data: bytes, offset: int, count: int) -> Tuple[List[Descriptor], int]:
+def _unpack_descriptors(data: bytes, offset: int, count: int) -> tuple[list[Descriptor], int]:
     end = offset + count * _DESCRIPTOR.size
     if end > len(data):
         raise WireError("a frame is cut short")
     return [Descriptor(*item) for item in _DESCRIPTOR.iter_unpack(data[offset:end])], end
 
 
-def _slice(data: bytes, offset: int, nbytes: int) -> Tuple[bytes, int]:
+def _slice(data: bytes, offset: int, nbytes: int) -> tuple[bytes, int]:
     end = offset + nbytes
     if end > len(data):
         raise WireError("a frame is cut short")
@@ -119,17 +121,16 @@ def encode_execute(requests: Sequence[RequestFrame], released: Sequence[int] = (
         parts.append(_REQUEST.pack(key, len(meta), len(layout), len(descriptors)))
         parts.append(meta)
         parts.append(layout)
-        for descriptor in descriptors:
-            parts.append(_DESCRIPTOR.pack(*descriptor))
+        parts.extend([_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors])
     return b"".join(parts)
 
 
-def decode_execute(data: bytes) -> Tuple[List[RequestFrame], Tuple[int, ...]]:
+def decode_execute(data: bytes) -> tuple[list[RequestFrame], tuple[int, ...]]:
     """Inverse of `encode_execute`."""
     try:
         _, _, count, released_count = _HEAD.unpack_from(data, 0)
         offset = _HEAD.size
-        released: Tuple[int, ...] = ()
+        released: tuple[int, ...] = ()
         if released_count:
             released = struct.unpack_from(f"<{released_count}Q", data, offset)
             offset += 8 * released_count
@@ -152,12 +153,11 @@ def encode_responses(responses: Sequence[ResponseFrame], input_ns: int = 0, infe
         parts.append(_RESPONSE.pack(key, code, flags, len(descriptors), len(layout), len(text)))
         parts.append(layout)
         parts.append(text)
-        for descriptor in descriptors:
-            parts.append(_DESCRIPTOR.pack(*descriptor))
+        parts.extend([_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors])
     return b"".join(parts)
 
 
-def decode_responses(data: bytes) -> Tuple[List[ResponseFrame], int, int]:
+def decode_responses(data: bytes) -> tuple[list[ResponseFrame], int, int]:
     """Inverse of `encode_responses`: the responses, input_ns, infer_ns."""
     try:
         _, _, count, _ = _HEAD.unpack_from(data, 0)
@@ -180,7 +180,7 @@ def encode_keys(kind: int, keys: Sequence[int]) -> bytes:
     return _HEAD.pack(kind, 0, 0, len(keys)) + struct.pack(f"<{len(keys)}Q", *keys)
 
 
-def decode_keys(data: bytes) -> Tuple[int, ...]:
+def decode_keys(data: bytes) -> tuple[int, ...]:
     """Inverse of `encode_keys`."""
     try:
         _, _, _, count = _HEAD.unpack_from(data, 0)

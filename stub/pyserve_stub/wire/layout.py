@@ -6,7 +6,7 @@ Peers cache what they decoded by these bytes, so a steady stream of equal reques
 from __future__ import annotations
 
 import struct
-from typing import Dict, NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Sequence
 
 from .datatypes import NAMES
 
@@ -26,7 +26,7 @@ class TensorMeta(NamedTuple):
 
     name: str
     code: int
-    shape: Tuple[int, ...]
+    shape: tuple[int, ...]
 
 
 def encode_layout(tensors: Sequence[TensorMeta]) -> bytes:
@@ -44,7 +44,7 @@ def encode_layout(tensors: Sequence[TensorMeta]) -> bytes:
     return b"".join(parts)
 
 
-def decode_layout(data: bytes) -> Tuple[TensorMeta, ...]:
+def decode_layout(data: bytes) -> tuple[TensorMeta, ...]:
     """Inverse of `encode_layout`; raises `WireError` on anything else."""
     try:
         (count,) = _COUNT.unpack_from(data, 0)
@@ -73,10 +73,10 @@ class LayoutCache:
     __slots__ = ("_entries", "_limit")
 
     def __init__(self, limit: int = 1024) -> None:
-        self._entries: Dict[bytes, Tuple[TensorMeta, ...]] = {}
+        self._entries: dict[bytes, tuple[TensorMeta, ...]] = {}
         self._limit = limit
 
-    def decode(self, data: bytes) -> Tuple[TensorMeta, ...]:
+    def decode(self, data: bytes) -> tuple[TensorMeta, ...]:
         """`decode_layout(data)`, remembered."""
         try:
             return self._entries[data]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_pyserve.errors import PyServeError
@@ -125,6 +125,7 @@ def test_a_cancelled_request_leaves_the_batch_that_was_forming() -> None:
     assert scheduler.next_batch(0) is None
     assert scheduler.cancel(a)
     assert not scheduler.cancel(a)
+    assert scheduler.next_wakeup_ns(0) is None
     assert scheduler.next_batch(0) is None
     fill(scheduler, Item("b"), Item("c"))
     assert taken(scheduler) == [["b", "c"]]
@@ -146,6 +147,17 @@ def test_an_urgent_request_joins_a_forming_batch_in_front() -> None:
     assert scheduler.next_batch(0) is None
     fill(scheduler, Item("urgent", priority=1, enqueue_ns=5))
     assert taken(scheduler, 5) == [["urgent", "a", "b"]]
+
+
+def test_the_delay_counts_from_the_oldest_request_wherever_it_stands() -> None:
+    config = DynamicBatching(
+        preferred_batch_size=(3,), max_queue_delay_us=10, priority_levels=2, default_priority_level=2
+    )
+    scheduler = batcher(config)
+    fill(scheduler, Item("old"), Item("urgent", priority=1, enqueue_ns=5 * US))
+    assert scheduler.next_batch(9 * US) is None
+    assert scheduler.next_wakeup_ns(9 * US) == 10 * US
+    assert taken(scheduler, 10 * US) == [["urgent", "old"]]
 
 
 def test_there_may_be_more_levels_than_memory() -> None:
@@ -385,6 +397,7 @@ class History:
         self.rejected = []
 
 
+@settings(max_examples=300, deadline=None)
 @given(CONFIGS, st.integers(0, 6), STEPS)
 def test_random_histories_go_as_the_rules_say(
     config: DynamicBatching, max_batch_size: int, steps: list[tuple[str, ...]]

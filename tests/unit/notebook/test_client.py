@@ -90,7 +90,7 @@ def test_memory_comes_from_the_lane(lanes: list[FakeLane]) -> None:
 def test_a_lost_engine_is_a_clear_error_and_the_next_call_finds_its_successor(lanes: list[FakeLane]) -> None:
     add_one = model("add_one")
     add_one(IN=1)
-    lanes[0].failure = BrokenPipeError("gone")
+    lanes[0].failure = ConnectionError("gone")
     with pytest.raises(PyServeError, match="the engine went away during the request: gone") as caught:
         add_one(IN=1)
     assert caught.value.code is Code.UNAVAILABLE
@@ -100,6 +100,25 @@ def test_a_lost_engine_is_a_clear_error_and_the_next_call_finds_its_successor(la
     lanes[1].failure = ConnectionResetError("again")
     with pytest.raises(PyServeError, match="went away"):
         asyncio.run(add_one.infer_async(IN=1))
+
+
+def test_a_lane_that_broke_while_idle_is_replaced_unnoticed(lanes: list[FakeLane]) -> None:
+    add_one = model("add_one")
+    add_one(IN=1)
+    lanes[0].failure = BrokenPipeError("gone")
+    assert add_one(IN=1)["OUT"] == 2.0
+    lanes[1].failure = BrokenPipeError("gone")
+    assert asyncio.run(add_one.infer_async(IN=1))["OUT"] == 2.0
+    assert [lane.closed for lane in lanes] == [True, True, False]
+
+
+def test_a_model_that_takes_too_long_leaves_the_lane_as_it_is(lanes: list[FakeLane]) -> None:
+    add_one = model("add_one")
+    add_one(IN=1)
+    lanes[0].failure = TimeoutError()
+    with pytest.raises(PyServeError, match="model 'add_one' did not answer in time"):
+        add_one(IN=1)
+    assert not lanes[0].closed
 
 
 def test_without_a_lane_it_is_http(engine: FakeEngine) -> None:

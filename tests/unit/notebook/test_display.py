@@ -91,6 +91,7 @@ def test_the_list_counts() -> None:
 def test_an_empty_list_says_so() -> None:
     assert ModelList(_status()).plain() == "no models yet"
     assert "no models yet" in EngineView(_status())._repr_html_()
+    assert EngineView(_status()).http_url == "http://127.0.0.1:8000"
     assert EngineView(_status()).plain().startswith("engine 0.1.0 is READY, pid 99, http://127.0.0.1:8000, /srv/models")
 
 

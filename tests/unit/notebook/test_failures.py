@@ -58,7 +58,7 @@ def test_many_frames_of_a_library_are_cut() -> None:
 
 
 def test_without_frames_tritons_text_is_kept_whole() -> None:
-    error = error_of_event("m", CELL, _event(message="Stub process 'm_0' is not healthy."))
+    error = error_of_event("m", CELL, _event(message="Stub process 'm_0' is not healthy.;\n"))
     assert error._render_traceback_() == ["DeployError: Stub process 'm_0' is not healthy."]
 
 

@@ -137,3 +137,13 @@ def test_its_picture_shows_the_tensors_and_never_fails(client: FakeClient, engin
         "  output X: FP32 [-1]",
     ]
     assert model("gone")._repr_mimebundle_()["text/plain"] == "pyserve.model('gone'): Not Found"
+
+
+def test_an_error_does_not_show_the_way_it_came(client: FakeClient) -> None:
+    _refuse_once(client)
+    with pytest.raises(PyServeError) as caught:
+        _model(client)(X=1)
+    assert [entry.name for entry in caught.traceback] == [
+        "test_an_error_does_not_show_the_way_it_came",
+        "__call__",
+    ]

@@ -230,7 +230,7 @@ def test_exec_asks_the_host(host: FakeHost, kwargs: Any, decoupled: str) -> None
 
 
 def test_async_exec_needs_a_running_loop(host: FakeHost) -> None:
-    with pytest.raises(RuntimeError, match="^no running event loop$"):
+    with pytest.raises(RuntimeError, match=r"^no running event loop$"):
         made().async_exec()
 
 

@@ -76,7 +76,7 @@ def test_optional_is_merged() -> None:
     assert made.as_dict()["input"] == [tensor(optional=True)]
 
 
-AGREEMENT = [
+AGREEMENT: list[tuple[dict[str, Any], str]] = [
     (
         tensor(data_type="TYPE_INT8"),
         "unable to load model 'm', configuration expects datatype TYPE_FP32 for SIDE 'I', model provides TYPE_INT8",
@@ -91,7 +91,7 @@ AGREEMENT = [
     ),
 ]
 
-PROPERTIES = [
+PROPERTIES: list[tuple[dict[str, Any], str]] = [
     ({"data_type": "TYPE_FP32", "dims": [1]}, f"SIDE {CONTEXT} is missing 'name' property."),
     ({"name": "J", "dims": [4]}, f"SIDE 'J' {CONTEXT} is missing 'data_type' property."),
     ({"name": "J", "data_type": "TYPE_FP32"}, f"SIDE 'J' {CONTEXT} is missing 'dims' property."),

@@ -34,7 +34,6 @@ def test_members_are_numbered_in_order(enum: type[NativeEnum], names: str) -> No
 def test_a_member_is_like_its_number_but_is_no_int() -> None:
     member = ErrorCode.INTERNAL
     assert member == 1
-    assert 1 == member
     assert member != 2
     assert member == MetricKind.GAUGE
     assert member != "INTERNAL"

@@ -6,8 +6,10 @@ The same models were served by Triton when `record_answers.py` wrote down what i
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.model.signature import Signature, TensorSpec
@@ -28,6 +30,7 @@ from jupyter_pyserve.v2.status import http_status
 from jupyter_pyserve.v2.tensors import pack_elements
 
 RECORDED = Path(__file__).with_name("recorded_answers.json")
+Result = TypeVar("Result")
 DATATYPES = ("BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64")
 
 
@@ -57,9 +60,7 @@ def recorded() -> list[Recorded]:
             model=row["model"],
             body=row["body"].encode("latin-1"),
             header=row.get("header"),
-            answer=Answer(
-                status=row["status"], body=row["answer"].encode("latin-1"), header=row.get("answer_header")
-            ),
+            answer=Answer(status=row["status"], body=row["answer"].encode("latin-1"), header=row.get("answer_header")),
         )
         for row in rows
     ]
@@ -105,6 +106,14 @@ def answer(model: str, body: bytes, header: str | None) -> Answer:
         return Answer(status=http_status(error.code), body=metadata.error(error.message), header=None)
 
 
+def outcome(call: Callable[[], Result]) -> Result | PyServeError:
+    """What a call returns, or how it refuses; anything else that it raises fails the test."""
+    try:
+        return call()
+    except PyServeError as error:
+        return error
+
+
 def content(tensor: InputRef, body: bytes) -> bytes:
     if tensor.inline is not None:
         return tensor.inline
@@ -116,9 +125,7 @@ def _answer(model: Signature, body: bytes, header: bytes | None) -> Answer:
     if length == 0 or (length is None and not body):
         request = raw_infer(model, len(body))
     else:
-        request = parse_infer(
-            body[:length], body_nbytes=len(body), header_nbytes=length, model_name=model.model_name
-        )
+        request = parse_infer(body[:length], body_nbytes=len(body), header_nbytes=length, model_name=model.model_name)
     validate(request, model)
     for tensor in request.inputs:
         if tensor.datatype == "BYTES":

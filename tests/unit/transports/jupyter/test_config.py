@@ -32,6 +32,8 @@ def test_the_command_line(tmp_path: Path) -> None:
         "7",
         "--lane-fd",
         "8",
+        "--exit-timeout-secs",
+        "30",
         "--http-port",
         "0",
         "--http-address",
@@ -42,14 +44,19 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 
 def test_no_port_can_be_asked_for(tmp_path: Path) -> None:
-    assert "--http-port" not in argv(PyServe(root_dir=str(tmp_path), http_port=-1))
+    command = argv(PyServe(root_dir=str(tmp_path), http_port=-1))
+    assert "--http-port" not in command
+    assert command[-2:] == ["--allow-http", "false"]
 
 
 def test_configuration_reaches_the_spec(tmp_path: Path) -> None:
     config = Config({"PyServe": {"exit_timeout_s": 3.0, "max_early_deaths": 1, "model_repository": str(tmp_path)}})
     spec = PyServe(config=config).spec(runtime_dir=Path("/run/x"), http_fd=7, lane_fd=8, token="t")
-    assert (spec.exit_timeout_s, spec.policy.max_early_deaths) == (3.0, 1)
+    assert spec.policy.max_early_deaths == 1
     assert str(tmp_path) in spec.command.argv
+    # The engine counts for itself, and is killed only when it does not keep its own time.
+    assert spec.command.argv[spec.command.argv.index("--exit-timeout-secs") + 1] == "3"
+    assert spec.exit_timeout_s > 3.0
 
 
 def test_a_wrong_port_is_refused() -> None:

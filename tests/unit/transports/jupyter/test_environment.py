@@ -13,7 +13,9 @@ def test_everything_is_put_back() -> None:
     children.set("CHANGED", "now")
     children.set("CHANGED", "again")
     children.set("NEW", "now")
-    assert environ == {"KEPT": "1", "CHANGED": "again", "NEW": "now"}
+    children.set("KEPT", None)
+    children.set("ABSENT", None)
+    assert environ == {"CHANGED": "again", "NEW": "now"}
     environ.pop("NEW")
     children.restore()
     children.restore()

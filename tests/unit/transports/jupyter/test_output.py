@@ -69,9 +69,9 @@ def test_levels(line: str, expected: int) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ('{"event":"ready","pid":7,"http_port":8000}', Ready(pid=7, http_port=8000)),
-        ('{"event":"ready","pid":7,"http_port":null}', Ready(pid=7, http_port=None)),
-        ('{"event":"ready"}', Ready(pid=0, http_port=None)),
+        ('{"event":"ready","pid":7,"http_url":"http://x:1"}', Ready(pid=7, http_url="http://x:1")),
+        ('{"event":"ready","pid":7,"http_url":null}', Ready(pid=7, http_url=None)),
+        ('{"event":"ready"}', Ready(pid=0, http_url=None)),
         ('{"event":"other"}', None),
         ("[1]", None),
         ("ready", None),

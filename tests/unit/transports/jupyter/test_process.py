@@ -12,7 +12,7 @@ from jupyter_pyserve.transports.jupyter.output import Ready
 from jupyter_pyserve.transports.jupyter.process import EngineCommand, EngineDeathError, EngineProcess
 
 LOG = logging.getLogger("pyserve.test")
-READY = 'print(\'{"event": "ready", "pid": 5, "http_port": 8000}\', flush=True)\n'
+READY = 'print(\'{"event": "ready", "pid": 5, "http_url": "http://x:1"}\', flush=True)\n'
 UNTIL_END_OF_INPUT = "import sys; sys.stdin.read()\n"
 
 
@@ -24,7 +24,7 @@ async def launch(code: str, *, log_lines_per_s: float = 50.0) -> EngineProcess:
 
 async def test_ready_and_the_end_by_closing_its_input() -> None:
     process = await launch(READY + UNTIL_END_OF_INPUT)
-    assert await process.ready(60) == Ready(pid=5, http_port=8000)
+    assert await process.ready(60) == Ready(pid=5, http_url="http://x:1")
     assert process._child.stdin is not None
     process._child.stdin.close()
     assert await process.wait() == 0

@@ -56,13 +56,13 @@ def test_the_sockets_listen_and_do_not_block(short_path: Path) -> None:
 
 
 def test_removing_leaves_nothing_and_may_be_repeated(short_path: Path) -> None:
-    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    descriptors = len(os.listdir("/proc/self/fd"))
     directory = RuntimeDir.create([short_path])
     (directory.path / "state.json").write_text("{}")
     directory.remove()
     directory.remove()
     assert list(short_path.iterdir()) == []
-    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_names_are_random(short_path: Path) -> None:
@@ -113,8 +113,24 @@ def test_sweeping_removes_what_nobody_holds(short_path: Path) -> None:
     alive.remove()
 
 
-def test_parents_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("root_dir", "expected"),
+    [
+        ("/elsewhere", ["/home/u/jupyter", "/run/user/7", tempfile.gettempdir()]),
+        # Its neighbour has a name that starts the same.
+        ("/home/u/jup", ["/home/u/jupyter", "/run/user/7", tempfile.gettempdir()]),
+        ("/home/u", ["/run/user/7", tempfile.gettempdir(), "/home/u/jupyter"]),
+        ("/", ["/home/u/jupyter", "/run/user/7", tempfile.gettempdir()]),
+    ],
+)
+def test_parents_that_are_served_as_files_come_last(
+    root_dir: str, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
-    assert default_parents("/jupyter") == [Path("/jupyter"), Path("/run/user/7"), Path(tempfile.gettempdir())]
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    assert default_parents("/jupyter") == [Path("/jupyter"), Path(tempfile.gettempdir())]
+    assert default_parents("/home/u/jupyter", root_dir=root_dir) == [Path(path) for path in expected]
+
+
+def test_a_hidden_folder_is_not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    hidden = "/home/u/.local/share/jupyter/runtime"
+    assert default_parents(hidden, root_dir="/home/u") == [Path(hidden), Path(tempfile.gettempdir())]

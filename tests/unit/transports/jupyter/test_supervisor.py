@@ -66,7 +66,7 @@ class Launcher:
         if self._dies:
             process.became_ready.set_exception(EngineDeathError("it has no model repository"))
         elif self._comes_up:
-            process.became_ready.set_result(Ready(pid=process.pid, http_port=None))
+            process.became_ready.set_result(Ready(pid=process.pid, http_url=None))
         return process
 
 

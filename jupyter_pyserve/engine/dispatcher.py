@@ -1,0 +1,121 @@
+"""Carrying out what a scheduler decides: which instance gets which batch, and when to look again.
+
+Owns the timer. The rules of batching are `model.batching`'s; what an answer means is the servable's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+
+from jupyter_pyserve.engine.instance import Instance
+from jupyter_pyserve.engine.job import Job
+from jupyter_pyserve.model.batching import DefaultScheduler, DynamicBatcher, Scheduler
+from jupyter_pyserve.model.config import ModelConfig
+from jupyter_pyserve.model.lifecycle import StubState
+
+#: A model that is faster than this may have further batches waiting inside its stub, so that it never idles.
+_FAST_NS = 1_000_000
+_DEPTH = 4
+
+
+class Dispatcher:
+    """Queue and instances of one model version."""
+
+    def __init__(self, config: ModelConfig, instances: list[Instance], on_expired: Callable[[Job], None]) -> None:
+        self._instances = instances
+        self._on_expired = on_expired
+        self._scheduler: Scheduler[Job]
+        # Requests that a batcher holds back may still find company, so nothing waits inside a stub there.
+        self._depth = 1
+        self._timed = config.dynamic_batching is not None
+        if config.dynamic_batching is not None:
+            self._scheduler = DynamicBatcher(
+                config.dynamic_batching,
+                max_batch_size=config.max_batch_size,
+                hold_until=int(os.environ.get("TRITONSERVER_DELAY_SCHEDULER", "0")),
+            )
+        else:
+            self._scheduler = DefaultScheduler()
+            self._depth = _DEPTH
+        self._returned: deque[list[Job]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is queued."""
+        return bool(self._returned) or len(self._scheduler) > 0
+
+    def offer(self, job: Job, now_ns: int) -> None:
+        """Queue a job, and run it if an instance is free; raises `PyServeError` when the queue is full."""
+        self._scheduler.offer(job, now_ns)
+        self.pump(now_ns)
+
+    def cancel(self, job: Job) -> bool:
+        """Drop a queued job; False when it is not queued."""
+        for batch in self._returned:
+            if job in batch:
+                batch.remove(job)
+                return True
+        return self._scheduler.cancel(job)
+
+    def put_back(self, batches: list[list[Job]]) -> None:
+        """Batches that a stub was given and never started go first."""
+        self._returned.extendleft(reversed(batches))
+
+    def pump(self, now_ns: int) -> None:
+        """Give work to every instance that can take some."""
+        scheduler = self._scheduler
+        while self._returned or len(scheduler):
+            instance = self._free_instance()
+            if instance is None:
+                break
+            batch = self._returned.popleft() if self._returned else scheduler.next_batch(now_ns)
+            if batch is None:
+                break
+            if batch:
+                instance.execute(batch, now_ns)
+        if self._timed:
+            self._look_again(now_ns)
+
+    def drain(self) -> list[Job]:
+        """Everything that is queued, taken out."""
+        jobs = [job for batch in self._returned for job in batch]
+        self._returned.clear()
+        return jobs + self._scheduler.drain()
+
+    def close(self) -> None:
+        """No timer any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look_again(self, now_ns: int) -> None:
+        for job in self._scheduler.expire(now_ns):
+            self._on_expired(job)
+        self.close()
+        if not len(self._scheduler):
+            return
+        due_ns = self._scheduler.next_wakeup_ns(now_ns)
+        if due_ns is not None and (due_ns > now_ns or self._free_instance() is not None):
+            self._timer = self._loop.call_later(max(0, due_ns - now_ns) / 1e9, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.pump(time.monotonic_ns())
+
+    def _free_instance(self) -> Instance | None:
+        best: Instance | None = None
+        least = self._depth
+        for instance in self._instances:
+            waiting = len(instance.in_flight)
+            if waiting == 0:
+                if instance.state is StubState.READY:
+                    return instance
+            elif waiting < least and instance.average_ns < _FAST_NS and instance.state is StubState.BUSY:
+                best, least = instance, waiting
+        return best

@@ -1,0 +1,120 @@
+"""Bringing up the instances of one model version: process, import, auto-completion, initialisation.
+
+Turns whatever goes wrong into one `LoadFailure` with Triton's text. Knows nothing of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.instance import Instance, StubDied, StubFault
+from jupyter_pyserve.engine.job import Executed
+from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.zygote import Zygote
+from jupyter_pyserve.model.config import InstanceSpec, ModelConfig
+from jupyter_pyserve.settings import EngineSettings
+
+T = TypeVar("T")
+
+Progress = Callable[[str, str], None]
+
+
+class LoadFailure(Exception):
+    """A model version that could not be loaded: Triton's text, and for Python errors where it happened."""
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        kind: str = "Internal",
+        exception: str | None = None,
+        frames: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.kind = kind
+        self.exception = exception
+        self.frames = list(frames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServableContext:
+    """What every servable needs of the engine."""
+
+    zygote: Zygote
+    logs: LogBook
+    settings: EngineSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class Launcher:
+    """Starts instances of one model version; `args_config` is the configuration's text that models are given."""
+
+    context: ServableContext
+    owner: Executed
+    config: ModelConfig
+    version: int
+    model_dir: str
+    model_file: str
+    args_config: str = ""
+
+    def new_instance(self, spec: InstanceSpec) -> Instance:
+        """An instance that has no process yet."""
+        return Instance(
+            spec,
+            self.owner,
+            self.context.zygote,
+            self.context.logs,
+            model=self.config.name,
+            version=self.version,
+            limit=self.context.settings.arena_limit_nbytes,
+        )
+
+    async def import_model(self, instance: Instance, auto_complete: str | None) -> str | None:
+        """Start the process and import the model; what its auto-completion made of the configuration given."""
+        return await _guarded(instance, self._import(instance, auto_complete))
+
+    async def initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
+        """Construct and initialise the model."""
+        await _guarded(instance, self._initialize(instance, arena))
+
+    async def bring_up(self, instance: Instance, arena: Sequence[Segment]) -> None:
+        """Everything, for an instance of a model whose configuration is complete."""
+        await self.import_model(instance, None)
+        await self.initialize(instance, arena)
+
+    async def _import(self, instance: Instance, auto_complete: str | None) -> str | None:
+        await instance.start(self.model_file)
+        return await instance.load(
+            {
+                "model_dir": self.model_dir,
+                "version": str(self.version),
+                "filename": self.config.default_model_filename,
+                "model_name": self.config.name,
+                "auto_complete": auto_complete,
+            }
+        )
+
+    async def _initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
+        args = {
+            "model_config": self.args_config,
+            "model_instance_kind": instance.spec.kind,
+            "model_instance_name": instance.name,
+            "model_instance_device_id": str(instance.spec.device_id),
+            "model_repository": self.model_dir,
+            "model_version": str(self.version),
+            "model_name": self.config.name,
+        }
+        await instance.initialize(args, decoupled=self.config.decoupled, arena=arena)
+
+
+async def _guarded(instance: Instance, work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except StubDied:
+        raise LoadFailure(f"Stub process '{instance.name}' is not healthy.") from None
+    except StubFault as fault:
+        raise LoadFailure(fault.text, exception=fault.exception, frames=fault.frames) from None

@@ -1,0 +1,53 @@
+"""Answers as values, and the bytes that they are on a connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.transports.http.head import JSON, TEXT, Access
+from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.status import http_status, status_line
+
+__all__ = ["JSON", "TEXT", "Reply", "Stream", "denied", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = JSON
+
+    def encode(self, connection: bytes) -> bytes:
+        """Status line, headers (with the line `connection`, if any) and body."""
+        return b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
+            status_line(self.status),
+            self.content_type,
+            len(self.body),
+            connection,
+            self.body,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that comes in pieces."""
+
+    chunks: AsyncIterator[bytes]
+    content_type: bytes
+
+
+def failure(error: PyServeError, content_type: bytes = JSON) -> Reply:
+    """What a domain error is over HTTP."""
+    return Reply(http_status(error.code), metadata.error(error.message), content_type)
+
+
+def denied(access: Access) -> Reply:
+    """Why a request is not even looked at."""
+    if access is Access.NO_TOKEN:
+        text = "Unauthorized: this port expects the header 'Authorization: token <token>'"
+        return Reply(401, metadata.error(text), TEXT)
+    return Reply(403, metadata.error("Forbidden: the request comes from a page of another site"), TEXT)

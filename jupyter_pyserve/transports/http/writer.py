@@ -1,0 +1,94 @@
+"""Sending: small answers in one piece, large ones in slices straight from shared memory, as the socket takes them.
+
+What was lent for sending is given back exactly once: when its last byte has left, or when the connection is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+_SMALL_NBYTES = 64 * 1024
+_SLICE_NBYTES = 1 << 20
+
+
+class Writer:
+    """The outgoing half of a connection; `on_sent` is called when a large answer has left."""
+
+    __slots__ = ("_drained", "_on_sent", "_outgoing", "_paused", "_release", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, on_sent: Callable[[], None]) -> None:
+        self._transport = transport
+        self._on_sent = on_sent
+        self._outgoing: list[memoryview] = []
+        self._release: Callable[[], None] | None = None
+        self._paused = False
+        self._drained: asyncio.Future[None] | None = None
+
+    def send(self, head: bytes, bodies: Sequence[memoryview], release: Callable[[], None]) -> bool:
+        """Send an answer; False when the rest follows later, and `on_sent` with it."""
+        if sum([view.nbytes for view in bodies]) <= _SMALL_NBYTES:
+            self._transport.write(b"".join([head, *bodies]))
+            release()
+            return True
+        self._outgoing = list(reversed(bodies))
+        self._release = release
+        # Every byte that the socket does not take at once must pause us: that is how we learn when the last has left.
+        self._transport.set_write_buffer_limits(high=0)
+        self._transport.write(head)
+        return self._send_some()
+
+    def pause(self) -> None:
+        """The transport's buffer is full."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The transport's buffer is empty again."""
+        self._paused = False
+        if self._release is not None:
+            if self._send_some():
+                self._on_sent()
+        elif self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def stream(self, chunks: AsyncIterator[bytes], content_type: bytes) -> None:
+        """Send pieces as they come; an error before the first has not sent anything."""
+        chunk = await anext(chunks, None)
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self._transport.write(head % content_type)
+        while chunk is not None:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            if self._paused:
+                self._drained = asyncio.get_running_loop().create_future()
+                await self._drained
+            chunk = await anext(chunks, None)
+        self._transport.write(b"0\r\n\r\n")
+
+    def abandon(self) -> None:
+        """The connection is lost."""
+        self._outgoing.clear()
+        self._give_back()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def _send_some(self) -> bool:
+        """Write slices while the socket takes them; whether that was all."""
+        outgoing = self._outgoing
+        while outgoing and not self._paused:
+            view = outgoing[-1]
+            if view.nbytes > _SLICE_NBYTES:
+                outgoing[-1] = view[_SLICE_NBYTES:]
+                self._transport.write(view[:_SLICE_NBYTES])
+            else:
+                outgoing.pop()
+                self._transport.write(view)
+        if outgoing or self._paused:
+            return False
+        self._transport.set_write_buffer_limits()
+        self._give_back()
+        return True
+
+    def _give_back(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release()
