@@ -41,6 +41,11 @@ def tree(root: int) -> list[int]:
     return found
 
 
+def command(pid: int) -> bytes:
+    """As `ps` shows it."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def usage(pids: Sequence[int]) -> Usage:
     """The sum over all threads. schedstat counts nanoseconds where utime + stime count hundredths of a second."""
     cpu_ns = switches = 0

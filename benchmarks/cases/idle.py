@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from benchmarks.cases import Bench
 from benchmarks.metrics import Metric, Sample
-from benchmarks.processes import tree, usage
+from benchmarks.processes import command, tree, usage
 from benchmarks.servers import Running
 
 INSTANCES = 4
@@ -34,7 +34,12 @@ def idle(bench: Bench) -> Iterator[tuple[str, Sample]]:
 def _watch(server: Running) -> Sample:
     time.sleep(SETTLE_S)
     pids = tree(server.pid)
+    stubs = [pid for pid in pids if b"stub" in command(pid)]
+    if len(stubs) != INSTANCES:
+        raise RuntimeError(f"{server.name} has {len(stubs)} stubs below it, not {INSTANCES}: what would be measured?")
     before, begun = usage(pids), time.monotonic()
     time.sleep(WATCH_S)
     used, elapsed_s = usage(pids) - before, time.monotonic() - begun
+    if tree(server.pid) != pids:
+        raise RuntimeError(f"{server.name} started or lost processes meanwhile")
     return {CPU: 100 * used.cpu_ns / 1e9 / elapsed_s, SWITCHES: used.switches / elapsed_s}

@@ -17,9 +17,12 @@ from jupyter_pyserve.model.batching import DefaultScheduler, DynamicBatcher, Sch
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import StubState
 
-#: A model that is faster than this may have further batches waiting inside its stub, so that it never idles.
+#: A model that is faster than this gets its next work while it executes, so that it never idles.
 _FAST_NS = 1_000_000
-_DEPTH = 4
+
+#: Several batches go to a stub in one packet, as many as it executes in about this time.
+_PACKET_NS = 200_000
+_PACKET_BATCHES = 8
 
 
 class Dispatcher:
@@ -29,8 +32,6 @@ class Dispatcher:
         self._instances = instances
         self._on_expired = on_expired
         self._scheduler: Scheduler[Job]
-        # Requests that a batcher holds back may still find company, so nothing waits inside a stub there.
-        self._depth = 1
         self._timed = config.dynamic_batching is not None
         if config.dynamic_batching is not None:
             self._scheduler = DynamicBatcher(
@@ -40,7 +41,6 @@ class Dispatcher:
             )
         else:
             self._scheduler = DefaultScheduler()
-            self._depth = _DEPTH
         self._returned: deque[list[Job]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -69,18 +69,36 @@ class Dispatcher:
 
     def pump(self, now_ns: int) -> None:
         """Give work to every instance that can take some."""
-        scheduler = self._scheduler
-        while self._returned or len(scheduler):
+        while self._returned or len(self._scheduler):
             instance = self._free_instance()
             if instance is None:
                 break
-            batch = self._returned.popleft() if self._returned else scheduler.next_batch(now_ns)
-            if batch is None:
+            batches = self._next_batches(self._room(instance), now_ns)
+            if not batches:
                 break
-            if batch:
-                instance.execute(batch, now_ns)
+            instance.execute(batches, now_ns)
         if self._timed:
             self._look_again(now_ns)
+
+    def _next_batches(self, count: int, now_ns: int) -> list[list[Job]]:
+        batches: list[list[Job]] = []
+        while len(batches) < count:
+            batch = self._returned.popleft() if self._returned else self._scheduler.next_batch(now_ns)
+            if batch is None:
+                break
+            if batch:  # one whose jobs were all cancelled is empty
+                batches.append(batch)
+        return batches
+
+    def _room(self, instance: Instance) -> int:
+        """How many batches an instance gets at once: more than one only when all others have work too."""
+        if self._timed:
+            return 1
+        if not instance.in_flight and any(
+            other is not instance and other.state is StubState.READY for other in self._instances
+        ):
+            return 1
+        return max(1, min(_PACKET_BATCHES, int(_PACKET_NS / max(instance.average_ns, 1.0))))
 
     def drain(self) -> list[Job]:
         """Everything that is queued, taken out."""
@@ -109,13 +127,15 @@ class Dispatcher:
         self.pump(time.monotonic_ns())
 
     def _free_instance(self) -> Instance | None:
-        best: Instance | None = None
-        least = self._depth
+        """An idle instance, else a fast one that has nothing waiting; with a batcher only an idle one.
+
+        What a batcher holds back may still find company, so nothing waits inside a stub there.
+        """
+        fast: Instance | None = None
         for instance in self._instances:
-            waiting = len(instance.in_flight)
-            if waiting == 0:
+            if not instance.in_flight:
                 if instance.state is StubState.READY:
                     return instance
-            elif waiting < least and instance.average_ns < _FAST_NS and instance.state is StubState.BUSY:
-                best, least = instance, waiting
-        return best
+            elif instance.outstanding == 1 and instance.average_ns < _FAST_NS and instance.state is StubState.BUSY:
+                fast = instance
+        return None if self._timed else fast

@@ -88,6 +88,7 @@ class Instance:
         self._call_id = 0
         self._hello: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
+        self._sent: deque[int] = deque()
         self._kept: dict[int, Job] = {}
         self._late: dict[int, Job] = {}
         self._attached: set[int] = set()
@@ -182,12 +183,22 @@ class Instance:
             self._attached.difference_update(known)
             self._note({"dropped": known}, ())
 
-    def execute(self, batch: list[Job], now_ns: int) -> None:
-        """Give the stub a batch; answers come to the owner."""
+    def execute(self, batches: list[list[Job]], now_ns: int) -> None:
+        """Give the stub batches to execute one after the other; answers come to the owner."""
         if not self.in_flight:
             self.executing_since_ns = now_ns
             self._advance(StubEvent.DISPATCH)
-        self.in_flight.append(batch)
+        members = [self._encode(batch, now_ns) for batch in batches]
+        self.in_flight += batches
+        self._sent.append(len(batches))
+        self._send(members[0] if len(members) == 1 else frames.encode_bundle(members))
+
+    @property
+    def outstanding(self) -> int:
+        """How many of the packets that `execute` sent are not answered to the end."""
+        return len(self._sent)
+
+    def _encode(self, batch: list[Job], now_ns: int) -> bytes:
         requests = []
         for job in batch:
             job.refs += 1
@@ -198,8 +209,11 @@ class Instance:
         released: Sequence[int] = ()
         if self._released:
             released, self._released, self._released_nbytes = self._released, [], 0
-        assert self._channel is not None
-        self._channel.send(frames.encode_execute(requests, released))
+        return frames.encode_execute(requests, released)
+
+    def _send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        if self._channel is not None:
+            self._channel.send(data, fds)
 
     async def idle(self) -> None:
         """Wait until everything that the stub was given is answered."""
@@ -209,8 +223,7 @@ class Instance:
 
     def cancel(self, job: Job) -> None:
         """Tell the stub that nobody waits for this request any more."""
-        if self._channel is not None:
-            self._channel.send(frames.encode_keys(frames.CANCEL, (job.key,)))
+        self._send(frames.encode_keys(frames.CANCEL, (job.key,)))
 
     def release(self, descriptors: Sequence[Descriptor]) -> None:
         """The engine is done with these blocks of the stub's."""
@@ -230,8 +243,8 @@ class Instance:
         self._flush_released()
 
     def _flush_released(self) -> None:
-        if self._released and self._channel is not None:
-            self._channel.send(frames.encode_keys(frames.RELEASE, self._released))
+        if self._released:
+            self._send(frames.encode_keys(frames.RELEASE, self._released))
             self._released, self._released_nbytes = [], 0
 
     # -- frames -------------------------------------------------------------------------------------------------------
@@ -282,6 +295,9 @@ class Instance:
             raise WireError("an answer to other requests")
         answers = [self._response(job, item) for job, item in zip(batch, responses)]
         self.in_flight.popleft()
+        self._sent[0] -= 1
+        if not self._sent[0]:
+            self._sent.popleft()
         self.requests += len(batch)
         self.average_ns += 0.1 * (infer_ns - self.average_ns)
         if self.in_flight:
@@ -347,12 +363,10 @@ class Instance:
             self.segments[segment.id] = segment
             reply["segments"] = [segment.announce(writable=True, arena="responses")]
             fds = [segment.fd]
-        assert self._channel is not None
-        self._channel.send(frames.encode_cold(frames.REPLY, reply), fds)
+        self._send(frames.encode_cold(frames.REPLY, reply), fds)
 
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
-        if self._channel is not None:
-            self._channel.send(frames.encode_cold(frames.NOTE, note), fds)
+        self._send(frames.encode_cold(frames.NOTE, note), fds)
 
     async def _call(self, op: str, **arguments: Any) -> dict[str, Any]:
         if self._channel is None or self._channel.closed:
@@ -360,7 +374,7 @@ class Instance:
         self._call_id += 1
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._calls[self._call_id] = future
-        self._channel.send(frames.encode_cold(frames.CALL, {"id": self._call_id, "op": op, **arguments}))
+        self._send(frames.encode_cold(frames.CALL, {"id": self._call_id, "op": op, **arguments}))
         reply = await future
         if not reply.get("ok"):
             raise StubFault(reply)
@@ -383,6 +397,7 @@ class Instance:
                 future.set_exception(StubDied())
                 future.exception()  # whoever waits gets it; if nobody does, that is no error
         batches, self.in_flight = list(self.in_flight), deque()
+        self._sent.clear()
         self._no_longer_busy()
         for job in (*self._kept.values(), *(job for batch in batches for job in batch)):
             job.unref()

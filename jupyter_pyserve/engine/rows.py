@@ -13,6 +13,7 @@ from jupyter_pyserve.engine.servable import Servable
 def instance_row(instance: Instance, owner: Servable) -> dict[str, Any]:
     """One instance; a figure that cannot be had is None."""
     busy = bool(instance.in_flight)
+    status = instance.status()
     return {
         "name": instance.name,
         "version": str(owner.version),
@@ -26,7 +27,19 @@ def instance_row(instance: Instance, owner: Servable) -> dict[str, Any]:
         "current_request": instance.in_flight[0][0].id or None if busy else None,
         "rss_bytes": _rss_nbytes(instance.pid),
         "arena_bytes": instance.arena_nbytes,
+        "arena_used_bytes": status.arena_used if status is not None else None,
         "last_error": owner.reason or None,
+    }
+
+
+def memory_row(servable: Servable | None) -> dict[str, Any]:
+    """What the requests of a version hold at the moment."""
+    if servable is None:
+        return {}
+    return {
+        "outstanding": servable.outstanding,
+        "arena_bytes": servable.arena.capacity,
+        "arena_used_bytes": servable.arena.used,
     }
 
 

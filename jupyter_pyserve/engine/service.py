@@ -19,7 +19,7 @@ from jupyter_pyserve.engine.launcher import ServableContext
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.registry import DeployFailure, ModelEntry, Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, delete_model, list_models
-from jupyter_pyserve.engine.rows import instance_row
+from jupyter_pyserve.engine.rows import instance_row, memory_row
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
@@ -282,7 +282,12 @@ class Service:
     def model_status(self, entry: ModelEntry) -> dict[str, Any]:
         """One model, for showing."""
         rows = [
-            {"version": str(version), "state": _state_of(record).value, "reason": _reason_of(record)}
+            {
+                "version": str(version),
+                "state": _state_of(record).value,
+                "reason": _reason_of(record),
+                **memory_row(record.servable),
+            }
             for version, record in sorted(entry.versions.items())
         ]
         servables = entry.servables()

@@ -77,6 +77,7 @@ class Stub:
         self._loader: Loader | None = None
         self._executor: Executor | None = None
         self._state = page_status.SPAWNED
+        session.on_freed = self._show_arena
 
     def run(self) -> None:
         """Serve until told to finalise, or until the engine is gone."""
@@ -91,10 +92,12 @@ class Stub:
 
     def _step(self) -> bool:
         data = self._session.receive()
-        if data[0] == frames.EXECUTE and self._executor is not None:
-            self._show(page_status.BUSY, int.from_bytes(data[8:16], "little"))
-            self._executor.run(data)
-            self._show(page_status.READY)
+        if data[0] == frames.EXECUTE:
+            self._execute(data)
+            return True
+        if data[0] == frames.BUNDLE:
+            for member in frames.decode_bundle(data):
+                self._execute(member)
             return True
         if data[0] != frames.CALL:
             raise WireError(f"unexpected frame {data[0]}")
@@ -102,6 +105,13 @@ class Stub:
         reply = self._handle(call)
         self._session.send(frames.encode_cold(frames.REPLY, {"id": call["id"], **reply}))
         return bool(call["op"] != "finalize")
+
+    def _execute(self, data: bytes) -> None:
+        if self._executor is None:
+            raise WireError("a request before the model is loaded")
+        self._show(page_status.BUSY, int.from_bytes(data[8:16], "little"))
+        self._executor.run(data)
+        self._show(page_status.READY)
 
     def _handle(self, call: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -169,6 +179,9 @@ class Stub:
                 self._session.arena_capacity,
             ),
         )
+
+    def _show_arena(self) -> None:
+        page_status.write_arena(self._page, self._session.arena_used, self._session.arena_capacity)
 
 
 def run_stub(channel_fd: int, status_fd: int) -> None:

@@ -10,6 +10,8 @@ import struct
 from typing import NamedTuple
 
 _PAGE = struct.Struct("<IIQQQQQQ")
+_ARENA = struct.Struct("<QQ")
+_ARENA_AT = _PAGE.size - _ARENA.size
 
 #: Bytes of the page that the engine makes for each stub.
 STATUS_NBYTES = 4096
@@ -34,6 +36,11 @@ class Status(NamedTuple):
 def write_status(page: mmap.mmap, status: Status) -> None:
     """Store a whole status."""
     _PAGE.pack_into(page, 0, *status)
+
+
+def write_arena(page: mmap.mmap, used: int, capacity: int) -> None:
+    """Store what has changed when the engine gave memory back."""
+    _ARENA.pack_into(page, _ARENA_AT, used, capacity)
 
 
 def read_status(page: mmap.mmap | memoryview) -> Status:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -11,11 +10,7 @@ import pytest
 from tests.golden.cases import SCENARIOS
 from tests.golden.differences import DIFFERENCES
 from tests.golden.record import Recording, expected, observe, recorded
-
-TEMPLATE = (
-    f"{sys.executable} -m jupyter_pyserve serve --model-repository={{repository}}"
-    " --http-port={http} --grpc-port={grpc} --metrics-port={metrics}"
-)
+from tests.support.engine import SERVE
 
 NAMES = [(scenario.name, case.name) for scenario in SCENARIOS for case in scenario.cases]
 
@@ -26,7 +21,7 @@ EXPECTED = expected()
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     log: Path = tmp_path_factory.mktemp("golden") / "server.log"
-    return observe(TEMPLATE, keep_log=log)
+    return observe(SERVE, keep_log=log)
 
 
 @pytest.mark.parametrize(("scenario", "name"), NAMES, ids=[f"{scenario}-{name}" for scenario, name in NAMES])

@@ -27,10 +27,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Cases asked in order of one server, started with these options on the golden model repository."""
+    """Cases asked in order of one server, started with these options on all models, or on `models` alone."""
 
     name: str
-    options: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
     cases: tuple[Case, ...]
 
 

@@ -13,6 +13,7 @@ NEWER = "newer Tritons answer like this"
 NUMBERS = "the same number: Triton neither reads nor writes all of them exactly"
 VERSION = "the version is our own"
 FRAMING = "a server answers with its own version of HTTP, and every answer says where it ends"
+CLEARER = "what is wrong with the name is said, before a file system is asked for it"
 LISTED = "a model without a version to load stays in the index, where its owner looks for it"
 NO_LIBRARIES = "there is no directory of backend libraries to search"
 
@@ -110,6 +111,9 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "load_name_dots": _error(
         NEWER, 400, "invalid model name '..', model name must not contain path traversal characters"
+    ),
+    "load_name_300_characters": _error(
+        CLEARER, 400, f"invalid model name '{'n' * 300}', model name must not be longer than 255 bytes"
     ),
     "load_config_unknown_runtime": _text(NO_LIBRARIES, _SEARCHED, ""),
     "broken_index": _index(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from tests.golden.case import Case, Scenario, http
@@ -19,9 +18,9 @@ SETTLE_TIMEOUT_S = 60.0
 _INDEX = http("POST", "/v2/repository/index")
 
 
-def play(scenario: Scenario, template: str, *, repository: Path, log: Path, paths: Mapping[str, str]) -> Answers:
-    """Starts the server for the scenario and asks it everything; `paths` are hidden besides the repository's."""
-    hidden = {str(repository): "<repository>", **paths}
+def play(scenario: Scenario, template: str, *, repository: Path, log: Path) -> Answers:
+    """Starts the server for the scenario and asks it everything."""
+    hidden = {str(repository): "<repository>"}
     with running(template, repository=repository, options=scenario.options, log=log) as address:
         return {case.name: normalised(_ask(address, case), hidden) for case in scenario.cases}
 

@@ -41,10 +41,9 @@ def observe(template: str, *, keep_log: Path | None = None) -> Recording:
     observed: Recording = {}
     for scenario in SCENARIOS:
         with tempfile.TemporaryDirectory(prefix="golden-") as scratch:
-            repository = Path(scratch).resolve() / "repository"
-            repository.mkdir()
+            repository = lay_out(Path(scratch) / "repository", scenario.models)
             log = Path(scratch) / "server.log"
-            observed[scenario.name] = play(scenario, template, repository=lay_out(repository), log=log, paths={})
+            observed[scenario.name] = play(scenario, template, repository=repository, log=log)
             if keep_log is not None:
                 shutil.copy(log, keep_log)
     return observed

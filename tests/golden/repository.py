@@ -17,9 +17,17 @@ output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
 """
 
 
-def lay_out(root: Path) -> Path:
-    """Fills an empty directory; gives it back resolved, as it will appear in error texts."""
-    shutil.copytree(MODELS, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+def lay_out(root: Path, models: tuple[str, ...] = ()) -> Path:
+    """Makes the directory, with all models or with those named; gives it back resolved, as error texts will show it."""
+    root.mkdir()
+    for name in models or HEALTHY:
+        shutil.copytree(MODELS / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if not models:
+        _add_broken(root)
+    return root.resolve()
+
+
+def _add_broken(root: Path) -> None:
     working_code = (MODELS / "identity" / "1" / "model.py").read_text()
     for name, config in BROKEN_CONFIGS.items():
         _write(root / name, config, working_code)
@@ -28,7 +36,6 @@ def lay_out(root: Path) -> Path:
     for name in UNVERSIONED:
         (root / name).mkdir()
         (root / name / "config.pbtxt").write_text(_PLAIN_CONFIG)
-    return root.resolve()
 
 
 def _write(model: Path, config: str, code: str) -> None:

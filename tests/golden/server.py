@@ -19,14 +19,18 @@ _READY = b"GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @contextlib.contextmanager
-def running(template: str, *, repository: Path, options: Sequence[str], log: Path) -> Iterator[tuple[str, int]]:
+def running(
+    template: str, *, repository: Path, options: Sequence[str], log: Path, inherited: Sequence[int] = ()
+) -> Iterator[tuple[str, int]]:
     """`template` has the fields {repository}, {http}, {grpc}, {metrics}; options follow. Yields the HTTP address."""
     http, grpc, metrics = free_ports(3)
     command = [
         word.format(repository=repository, http=http, grpc=grpc, metrics=metrics) for word in shlex.split(template)
     ]
     with log.open("wb") as output:
-        process = subprocess.Popen([*command, *options], stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [*command, *options], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, pass_fds=inherited
+        )
     try:
         _wait_until_ready(("127.0.0.1", http), process, log)
         yield ("127.0.0.1", http)
@@ -60,3 +64,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()

@@ -33,9 +33,10 @@ def runs() -> Iterator[dict[str, CellRun]]:
             patch.delenv("IPYTHON_STARTUP", raising=False)
             with running_server(folder, {}) as server:
                 try:
-                    yield run_notebook(f"http://127.0.0.1:{server.port}", TOKEN, folder / NOTEBOOK.name)
+                    executed = run_notebook(f"http://127.0.0.1:{server.port}", TOKEN, folder / NOTEBOOK.name)
                 except AssertionError as error:
                     raise AssertionError(f"{error}\n{server.log.read_text()}") from None
+                yield executed
 
 
 def test_it_is_saved_without_outputs() -> None:

@@ -145,7 +145,8 @@ class Mailbox:
 
     def _read(self, timeout_s: float | None, flags: int = 0) -> None:
         try:
-            self._sock.settimeout(timeout_s)
+            if timeout_s is not None:
+                self._sock.settimeout(timeout_s)
             data, fds = receive_packet(self._sock, flags)
         except TimeoutError:
             raise TimeoutError(_LATE) from None
@@ -155,6 +156,9 @@ class Mailbox:
             self.close()
             self._on_end(error)
             return
+        finally:
+            if timeout_s is not None and not self.closed:
+                self._sock.settimeout(None)
         if data:
             self._on_frame(data, fds)
         else:

@@ -25,6 +25,7 @@ RESPONSES = 2
 RELEASE = 3
 CANCEL = 4
 INFER = 5
+BUNDLE = 6
 CALL = 16
 REPLY = 17
 NOTE = 18
@@ -40,6 +41,7 @@ _HEAD = struct.Struct("<BBHI")
 _REQUEST = struct.Struct("<QIHH")
 _RESPONSE = struct.Struct("<QBBHII")
 _TIMES = struct.Struct("<QQ")
+_LENGTH = struct.Struct("<I")
 _DESCRIPTOR = struct.Struct("<IQQQ")
 
 
@@ -123,6 +125,29 @@ def encode_execute(requests: Sequence[RequestFrame], released: Sequence[int] = (
         parts.append(layout)
         parts.extend([_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors])
     return b"".join(parts)
+
+
+def encode_bundle(members: Sequence[bytes]) -> bytes:
+    """Several frames in one packet, in their order."""
+    parts = [_HEAD.pack(BUNDLE, 0, len(members), 0)]
+    for member in members:
+        parts += (_LENGTH.pack(len(member)), member)
+    return b"".join(parts)
+
+
+def decode_bundle(data: bytes) -> list[bytes]:
+    """Inverse of `encode_bundle`."""
+    members = []
+    offset = _HEAD.size
+    while offset < len(data):
+        if offset + _LENGTH.size > len(data):
+            raise WireError("a frame is cut short")
+        (nbytes,) = _LENGTH.unpack_from(data, offset)
+        member, offset = _slice(data, offset + _LENGTH.size, nbytes)
+        if not member or member[0] == BUNDLE:
+            raise WireError("a bundle holds what it may not")
+        members.append(member)
+    return members
 
 
 def decode_execute(data: bytes) -> tuple[list[RequestFrame], tuple[int, ...]]:

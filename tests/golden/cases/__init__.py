@@ -6,6 +6,7 @@ from tests.golden.case import Case, Scenario
 from tests.golden.cases import (
     data_in_json,
     datatypes,
+    fixed_models,
     health,
     infer_binary,
     infer_json,
@@ -46,4 +47,5 @@ SCENARIOS: tuple[Scenario, ...] = (
         options=("--model-control-mode=explicit", *(f"--load-model={name}" for name in HEALTHY)),
         cases=_EXPLICIT,
     ),
+    Scenario(name="none", models=("minimal",), cases=fixed_models.CASES),
 )

@@ -1,0 +1,109 @@
+"""Two running servers, one behind Jupyter, and every way to each: a transport more is one parameter more here."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from tests.golden.repository import lay_out
+from tests.jupyter.server_process import TOKEN, running_server, wait_until
+from tests.support.engine import running_engine
+from tests.support.lane import LaneTransport
+from tests.support.plain import Plain, over_tcp, over_unix
+from tests.support.transport import Inference, Transport
+from tests.support.triton_client import TritonClient
+
+OWN_MODELS = Path(__file__).parent / "models"
+
+LOADED = (
+    "args", "auto_complete", "batched", "behave", "configured", "counted", "every_type", "grid", "identity", "later",
+    "matrix", "meeting", "optional", "pair", "texts", "versions",
+)  # fmt: skip
+OPTIONS = tuple(f"--load-model={name}" for name in LOADED)
+
+PLAIN = {"http": "standalone", "unix": "standalone", "jupyter": "behind_jupyter"}
+ALL_BUT_LANE = {**PLAIN, "triton_http": "standalone", "triton_jupyter": "behind_jupyter"}
+ALL = {**ALL_BUT_LANE, "lane": "standalone"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server with its repository and the ways to it."""
+
+    repository: Path
+    ways: Mapping[str, Inference]
+
+
+@pytest.fixture(scope="session")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("standalone")
+    repository = _repository(folder)
+    with ExitStack() as stack:
+        engine = stack.enter_context(running_engine(repository, options=OPTIONS, log=folder / "engine.log"))
+        host, port = engine.address
+        ways: dict[str, Inference] = {
+            "http": over_tcp(engine.address),
+            "unix": over_unix(engine.http_socket),
+            "triton_http": stack.enter_context(closing(TritonClient(f"{host}:{port}"))),
+            "lane": stack.enter_context(closing(LaneTransport(engine.lane_socket))),
+        }
+        yield Server(repository=repository, ways=ways)
+
+
+@pytest.fixture(scope="session")
+def behind_jupyter() -> Iterator[Server]:
+    with ExitStack() as stack:
+        # pytest's folders can be too long for a socket's address.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ps")))
+        repository = _repository(folder)
+        traits = {"model_repository": str(repository), "engine_args": [*OPTIONS]}
+        server = stack.enter_context(running_server(folder, traits))
+        headers = {"Authorization": f"token {TOKEN}"}
+        plain = over_tcp(("127.0.0.1", server.port), prefix="/pyserve", headers=headers)
+        client = stack.enter_context(closing(TritonClient(f"127.0.0.1:{server.port}/pyserve", headers)))
+        wait_until(plain.is_ready, f"the models are loaded; see {server.log}")
+        yield Server(repository=repository, ways={"jupyter": plain, "triton_jupyter": client})
+
+
+def _repository(folder: Path) -> Path:
+    repository = folder / "repository"
+    repository.mkdir()
+    shutil.copytree(OWN_MODELS, repository, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return lay_out(repository)
+
+
+def _server(request: pytest.FixtureRequest) -> Server:
+    return cast(Server, request.getfixturevalue(ALL[request.param]))
+
+
+@pytest.fixture(params=ALL)
+def inference(request: pytest.FixtureRequest) -> Inference:
+    """Every way to run a model."""
+    return _server(request).ways[request.param]
+
+
+@pytest.fixture(params=ALL_BUT_LANE)
+def managed(request: pytest.FixtureRequest) -> tuple[Transport, Path]:
+    """Every way to everything else, with the repository at its other end."""
+    server = _server(request)
+    return cast(Transport, server.ways[request.param]), server.repository
+
+
+@pytest.fixture
+def transport(managed: tuple[Transport, Path]) -> Transport:
+    return managed[0]
+
+
+@pytest.fixture(params=PLAIN)
+def plain(request: pytest.FixtureRequest) -> Plain:
+    """Every way to send bytes of one's own."""
+    way = _server(request).ways[request.param]
+    assert isinstance(way, Plain)
+    return way
