@@ -21,17 +21,27 @@ OnFrame = Callable[[bytes, list[int]], None]
 
 
 class Channel:
-    """One peer. `on_close` is called once, when the peer is gone or `close` was called."""
+    """One peer. `on_close` is called once, when the peer is gone or `close` was called.
 
-    __slots__ = ("_loop", "_on_close", "_on_frame", "_queue", "closed", "sock")
+    `expecting` says whether more frames may be there already; when it says no, none is looked for in vain.
+    """
 
-    def __init__(self, sock: socket.socket, on_frame: OnFrame, on_close: Callable[[], None]) -> None:
+    __slots__ = ("_expecting", "_loop", "_on_close", "_on_frame", "_queue", "closed", "sock")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        on_frame: OnFrame,
+        on_close: Callable[[], None],
+        expecting: Callable[[], object] = lambda: True,
+    ) -> None:
         sock.setblocking(False)
         self.sock = sock
         self.closed = False
         self._loop = asyncio.get_running_loop()
         self._on_frame = on_frame
         self._on_close = on_close
+        self._expecting = expecting
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -75,7 +85,7 @@ class Channel:
                 self.close()
                 return
             self._on_frame(data, fds)
-            if self.closed:
+            if self.closed or not self._expecting():
                 return
 
     def _writable(self) -> None:

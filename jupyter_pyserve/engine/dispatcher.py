@@ -52,6 +52,11 @@ class Dispatcher:
 
     def offer(self, job: Job, now_ns: int) -> None:
         """Queue a job, and run it if an instance is free; raises `PyServeError` when the queue is full."""
+        if not self._timed and not self.waiting:
+            instance = self._free_instance()
+            if instance is not None:  # nothing to decide
+                instance.execute([[job]], now_ns)
+                return
         self._scheduler.offer(job, now_ns)
         self.pump(now_ns)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ from typing import Any
 
 from pyserve_stub.status import Status
 from pyserve_stub.wire import frames
-from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
+from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
 from jupyter_pyserve.engine.arena import Segment, segment_size
@@ -129,7 +130,7 @@ class Instance:
             raise StubDied from None
 
     def _open_channel(self, sock: socket.socket) -> None:
-        self._channel = Channel(sock, self._on_frame, self._on_close)
+        self._channel = Channel(sock, self._on_frame, self._on_close, lambda: self.in_flight)
 
     async def load(self, arguments: dict[str, Any]) -> str | None:
         """Import the model; the configuration that its auto-completion returned, if it ran."""
@@ -205,7 +206,8 @@ class Instance:
             job.dispatched_ns = now_ns
             if job.foreign:
                 self.attach(job.foreign, writable=False)
-            requests.append(RequestFrame(job.key, job.meta, job.layout, job.descriptors))  # type: ignore[arg-type]
+            plan = job.plan
+            requests.append((job.key, plan.meta, plan.layout, job.descriptors))
         released: Sequence[int] = ()
         if self._released:
             released, self._released, self._released_nbytes = self._released, [], 0
@@ -225,7 +227,7 @@ class Instance:
         """Tell the stub that nobody waits for this request any more."""
         self._send(frames.encode_keys(frames.CANCEL, (job.key,)))
 
-    def release(self, descriptors: Sequence[Descriptor]) -> None:
+    def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
         """The engine is done with these blocks of the stub's."""
         for descriptor in descriptors:
             if descriptor[3]:
@@ -283,62 +285,64 @@ class Instance:
 
     def _on_responses(self, data: bytes) -> None:
         responses, input_ns, infer_ns = frames.decode_responses(data)
-        late = self._late.pop(responses[0].key, None) if responses else None
-        if late is not None:
-            times = BatchTimes(0, 0, failed=False)
-            self._owner.answered(self, [late], [self._response(late, responses[0])], times)
+        if self._late and responses[0][0] in self._late:
+            late = self._late.pop(responses[0][0])
+            self._owner.answered(self, [late], [self._response(late, responses[0])], BatchTimes(0, 0, failed=False))
             return
         if not self.in_flight:
             raise WireError("an answer to nothing")
         batch = self.in_flight[0]
-        if len(responses) != len(batch) or any(item.key != job.key for item, job in zip(responses, batch)):
+        if [item[0] for item in responses] != [job.key for job in batch]:
             raise WireError("an answer to other requests")
-        answers = [self._response(job, item) for job, item in zip(batch, responses)]
+        flags = 0
+        answers = []
+        for job, item in zip(batch, responses):
+            answers.append(self._response(job, item))
+            flags |= item[2]
+            if item[2] & frames.INPUTS_RELEASED:
+                job.refs -= 1  # never the last: the answer holds one
+            else:
+                self._kept[job.key] = job
+        self._batch_done(len(batch), infer_ns)
+        if flags & frames.DEFERRED:
+            batch, answers = self._put_off(batch, answers, responses)
+        self._owner.answered(self, batch, answers, BatchTimes(input_ns, infer_ns, bool(flags & frames.BATCH_FAILED)))
+
+    def _batch_done(self, count: int, infer_ns: int) -> None:
         self.in_flight.popleft()
         self._sent[0] -= 1
         if not self._sent[0]:
             self._sent.popleft()
-        self.requests += len(batch)
+        self.requests += count
         self.average_ns += 0.1 * (infer_ns - self.average_ns)
         if self.in_flight:
             self.executing_since_ns = time.monotonic_ns()
         else:
             self._advance(StubEvent.IDLE)
             self._no_longer_busy()
-        for job, item in zip(batch, responses):
-            if item.flags & frames.INPUTS_RELEASED:
-                job.refs -= 1  # never the last: the answer holds one
-            else:
-                self._kept[job.key] = job
-            if item.flags & frames.DEFERRED:
-                self._late[job.key] = job
-        if self._late:
-            deferred = [bool(item.flags & frames.DEFERRED) for item in responses]
-            batch = [job for job, later in zip(batch, deferred) if not later]
-            answers = [answer for answer, later in zip(answers, deferred) if not later]
-        failed = bool(responses[0].flags & frames.BATCH_FAILED)
-        self._owner.answered(self, batch, answers, BatchTimes(input_ns, infer_ns, failed))
+
+    def _put_off(
+        self, batch: list[Job], answers: list[Response], responses: Sequence[PlainResponse]
+    ) -> tuple[list[Job], list[Response]]:
+        """Leave out the requests that their senders will answer; they stay this stub's."""
+        now = [not item[2] & frames.DEFERRED for item in responses]
+        self._late.update({job.key: job for job, answered in zip(batch, now) if not answered})
+        return list(itertools.compress(batch, now)), list(itertools.compress(answers, now))
 
     def _no_longer_busy(self) -> None:
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    def _response(self, job: Job, item: ResponseFrame) -> Response:
-        if item.code:
+    def _response(self, job: Job, item: PlainResponse) -> Response:
+        _, code, _, layout, text, descriptors = item
+        if code:
             self.failures += 1
-            code = Code(item.code - 1) if item.code <= len(Code) else Code.UNKNOWN
-            return Response(job, code=code, text=item.text.decode("utf-8", "replace"))
-        tensors = self._layouts.decode(item.layout)
-        if len(tensors) != len(item.descriptors):
+            known = Code(code - 1) if code <= len(Code) else Code.UNKNOWN
+            return Response(job, known, text.decode("utf-8", "replace"))
+        tensors = self._layouts.decode(layout) if layout else ()
+        if len(tensors) != len(descriptors):
             raise WireError("a response has more or fewer tensors than descriptors")
-        return Response(
-            job,
-            layout=item.layout,
-            tensors=tensors,
-            descriptors=item.descriptors,
-            parameters=item.text,
-            instance=self,
-        )
+        return Response(job, None, "", layout, tensors, descriptors, text, self)
 
     def _on_note(self, note: dict[str, Any]) -> None:
         if note["op"] == "hello":

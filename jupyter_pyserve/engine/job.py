@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pyserve_stub.wire.frames import Descriptor
+from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import TensorMeta, WireError
 
 from jupyter_pyserve.errors import Code
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from jupyter_pyserve.engine.instance import Instance
 
 new_key = itertools.count(1).__next__
-
-PlainDescriptor = tuple[int, int, int, int] | Descriptor
 
 
 class Memory(Protocol):
@@ -54,29 +52,21 @@ class Owner(Protocol):
 
 
 class Job:
-    """A request. The attributes from `batch_size` to `id` are what schedulers read."""
+    """A request on its way."""
 
     __slots__ = (
-        "batch_size",
         "block_id",
         "cancelled",
         "descriptors",
         "dispatched_ns",
         "enqueue_ns",
         "foreign",
-        "id",
         "key",
-        "layout",
         "memory",
-        "meta",
         "owner",
         "plan",
-        "priority",
-        "received_ns",
         "refs",
-        "shape_key",
         "sink",
-        "timeout_us",
     )
 
     def __init__(self, owner: Owner, memory: Memory, block_id: int, sink: Sink) -> None:
@@ -89,19 +79,43 @@ class Job:
         self.cancelled = False
         #: Memory of the client's own in which inputs lie; the stub gets it read-only.
         self.foreign: Sequence[Segment] = ()
+        #: What the request comes to, worked out by its front end and shared by equal requests: `meta` and `layout` as
+        #: the stub is sent them, `batch_size`, `shape_key`, and the `request` itself.
         self.plan: Any = None
-        self.meta = b""
-        self.layout = b""
         self.descriptors: Sequence[PlainDescriptor] = ()
-        self.received_ns = 0
-        self.dispatched_ns = 0
-        self.batch_size = 1
-        self.shape_key: Hashable = None
-        self.priority = 0
-        self.timeout_us = 0
         self.enqueue_ns = 0
-        self.id = ""
+        self.dispatched_ns = 0
         owner.outstanding += 1
+
+    @property
+    def batch_size(self) -> int:
+        """How many inferences it stands for."""
+        size: int = self.plan.batch_size
+        return size
+
+    @property
+    def shape_key(self) -> Hashable:
+        """Jobs with equal keys may share a batch."""
+        key: Hashable = self.plan.shape_key
+        return key
+
+    @property
+    def priority(self) -> int:
+        """Level of its queue."""
+        level: int = self.plan.request.priority
+        return level
+
+    @property
+    def timeout_us(self) -> int:
+        """What the client allows it to wait."""
+        timeout_us: int = self.plan.request.timeout_us
+        return timeout_us
+
+    @property
+    def id(self) -> str:
+        """The client's name for it."""
+        request_id: str = self.plan.request.id
+        return request_id
 
     def unref(self) -> None:
         """One of the parties that read the inputs is done."""
@@ -125,12 +139,11 @@ class Response:
     def __init__(
         self,
         job: Job,
-        *,
         code: Code | None = None,
         text: str = "",
         layout: bytes = b"",
         tensors: tuple[TensorMeta, ...] = (),
-        descriptors: Sequence[Descriptor] = (),
+        descriptors: Sequence[PlainDescriptor] = (),
         parameters: bytes = b"",
         instance: Instance | None = None,
     ) -> None:
@@ -147,7 +160,7 @@ class Response:
         """The bytes of each tensor, where they are; a stub that points elsewhere is refused with `WireError`."""
         return [self._view(item) for item in self.descriptors]
 
-    def _view(self, descriptor: Descriptor) -> memoryview:
+    def _view(self, descriptor: PlainDescriptor) -> memoryview:
         segment, offset, nbytes, _ = descriptor
         if nbytes == 0:
             return memoryview(b"")

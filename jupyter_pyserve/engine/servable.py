@@ -281,7 +281,7 @@ class Servable:
             size += job.batch_size
             statistics.record_success(
                 job.batch_size,
-                now_ns - job.received_ns,
+                now_ns - job.enqueue_ns,
                 job.dispatched_ns - job.enqueue_ns,
                 input_ns,
                 infer_ns,
@@ -291,7 +291,7 @@ class Servable:
         statistics.record_execution(size, input_ns, infer_ns, output_ns)
 
     def _count_failure(self, job: Job, now_ns: int) -> None:
-        self.statistics.record_failure(now_ns - job.received_ns, int(time.time() * 1000))
+        self.statistics.record_failure(now_ns - job.enqueue_ns, int(time.time() * 1000))
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -19,13 +19,24 @@ REQUEST_TIMEOUT_EXPIRED: Final = "Request timeout expired"
 class Queued(Protocol):
     """What a scheduler reads of a request. It compares requests by identity: don't give them another `__eq__`."""
 
-    batch_size: int
-    # Requests share a batch only if these are equal: the shapes that must agree, and which optional inputs came.
-    shape_key: Hashable
-    priority: int
-    timeout_us: int
-    enqueue_ns: int
-    id: str
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def shape_key(self) -> Hashable:
+        """Requests share a batch only if these are equal: shapes that must agree, and which optional inputs came."""
+
+    @property
+    def priority(self) -> int: ...
+
+    @property
+    def timeout_us(self) -> int: ...
+
+    @property
+    def enqueue_ns(self) -> int: ...
+
+    @property
+    def id(self) -> str: ...
 
 
 RequestT = TypeVar("RequestT", bound=Queued)

@@ -9,18 +9,20 @@ import asyncio
 import json
 import threading
 import time
+import types
 from typing import Any, Sequence
 
 from .faults import describe
 from .messages import InferenceRequest, InferenceResponse
-from .outbox import INTERNAL, Outbox, failure
+from .outbox import Outbox
 from .session import Hold, Session
 from .tensors import Tensor
 from .wire import frames
-from .wire.frames import RequestFrame, ResponseFrame
+from .wire.frames import PlainRequest, PlainResponse
 from .wire.layout import LayoutCache
 
 _MAX_CACHED = 1024
+_MAX_CACHED_NBYTES = 4096
 _SECOND_RESPONSE = "Unable to send response. Non-decoupled model cannot send more than one response."
 
 
@@ -63,59 +65,67 @@ class Executor:
 
     def run(self, data: bytes) -> None:
         """Execute one frame and answer it."""
+        session = self._session
         started_ns = time.monotonic_ns()
         batch, released = frames.decode_execute(data)
         if released:
-            self._session.free(released)
+            session.free(released)
         responses, input_ns, infer_ns = self._answer(batch, started_ns)
-        for index, frame in enumerate(batch):
-            if self._session.inputs_released(frame.key):
-                responses[index] = responses[index]._replace(flags=responses[index].flags | frames.INPUTS_RELEASED)
+        late = []
+        for index, (key, code, flags, layout, text, descriptors) in enumerate(responses):
+            if session.inputs_released(key):
+                responses[index] = (key, code, flags | frames.INPUTS_RELEASED, layout, text, descriptors)
+            if flags & frames.DEFERRED:
+                late.append(key)
         self.requests += len(batch)
-        self._session.send(frames.encode_responses(responses, input_ns, infer_ns))
+        session.send(frames.encode_responses(responses, input_ns, infer_ns))
+        self.outbox.leave(late)
 
-    def _answer(self, batch: Sequence[RequestFrame], started_ns: int) -> tuple[list[ResponseFrame], int, int]:
+    def _answer(self, batch: Sequence[PlainRequest], started_ns: int) -> tuple[list[PlainResponse], int, int]:
         """Everything that may refer to the inputs lives in this call, so that it is gone when this returns."""
         ready_ns = done_ns = started_ns
         requests: list[InferenceRequest] = []
+        outbox = self.outbox
         try:
-            metas = [self._meta(frame.meta) for frame in batch]
-            self.outbox.opened(batch, [meta.wanted for meta in metas])
+            metas = [self._meta(frame[1]) for frame in batch]
+            known = [(frame, meta.wanted) for frame, meta in zip(batch, metas)]
+            outbox.opened(known)
             requests = [self._request(frame, meta) for frame, meta in zip(batch, metas)]
             ready_ns = time.monotonic_ns()
             try:
                 answers = self._execute(requests)
             finally:
                 done_ns = time.monotonic_ns()
-            responses = [self.outbox.close(frame, answer) for frame, answer in zip(batch, answers)]
+            responses = [outbox.close(frame, wanted, answer) for (frame, wanted), answer in zip(known, answers)]
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a model are its errors too
             text = f"Failed to process the request(s) for model '{self._instance_name}', message: {_text(error)}"
             self.failures += len(batch)
-            self.outbox.abandon(batch)
             for request in requests:
                 if request._sender is not None:
                     request._sender._close()
-            responses = [failure(frame.key, INTERNAL, text, frames.BATCH_FAILED) for frame in batch]
+            responses = [_mark_failed(outbox.abandon(frame, text)) for frame in batch]
         return responses, ready_ns - started_ns, done_ns - ready_ns
 
     def _meta(self, data: bytes) -> Meta:
         meta = self._metas.get(data)
         if meta is None:
-            if len(self._metas) >= _MAX_CACHED:
-                self._metas.clear()
-            meta = self._metas[data] = Meta(data)
+            meta = Meta(data)
+            if len(data) <= _MAX_CACHED_NBYTES:
+                if len(self._metas) >= _MAX_CACHED:
+                    self._metas.clear()
+                self._metas[data] = meta
         return meta
 
-    def _request(self, frame: RequestFrame, meta: Meta) -> InferenceRequest:
+    def _request(self, frame: PlainRequest, meta: Meta) -> InferenceRequest:
+        key, _, layout, descriptors = frame
         lend = self._session.segments.lend
-        hold = Hold(self._session, frame.key)
+        hold = Hold(self._session, key)
         inputs = []
-        tensors = self._layouts.decode(frame.layout)
-        for (name, code, shape), (segment, offset, nbytes, _) in zip(tensors, frame.descriptors):
-            memory = lend(segment, offset, nbytes, hold)
-            inputs.append(Tensor._from_memory(name, code, shape, memory, memory.flags.writeable))
+        for (name, code, shape), (segment, offset, nbytes, _) in zip(self._layouts.decode(layout), descriptors):
+            memory, writable = lend(segment, offset, nbytes, hold)
+            inputs.append(Tensor._from_memory(name, code, shape, memory, writable))
         return InferenceRequest._incoming(
-            frame.key,
+            key,
             meta.request_id,
             meta.correlation_id,
             meta.flags,
@@ -132,7 +142,7 @@ class Executor:
             execute = self.model.execute
         except AttributeError:
             raise ExecuteError(f"Python model {self._model_file} does not implement `execute` method.") from None
-        result = execute(requests)
+        result = execute(requests.copy())  # a list that the model may empty
         if asyncio.iscoroutine(result):
             result = self._run_coroutine(result)
         if result is None:
@@ -151,7 +161,12 @@ class Executor:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
             threading.Thread(target=self._loop.run_forever, name="pyserve-asyncio", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        if isinstance(coroutine, types.GeneratorType):  # asyncio took them for coroutines before 3.12, and says so
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        result, exit_error = asyncio.run_coroutine_threadsafe(_contain(coroutine), self._loop).result()
+        if exit_error is not None:
+            raise exit_error
+        return result
 
     def _check(self, result: Any, requests: Sequence[InferenceRequest]) -> None:
         """Triton's checks of what `execute` returned, in Triton's order."""
@@ -168,17 +183,28 @@ class Executor:
     def _check_item(self, item: Any, request: InferenceRequest) -> None:
         sender = request._sender
         if item is None:
-            if sender is None:  # Triton would leave the client waiting for ever
-                raise ExecuteError("execute returned None for a request whose response sender nobody has.")
+            # Whoever keeps the request may still ask for its sender; when nobody does, the sender's end is noticed.
+            request.get_response_sender()
         elif not isinstance(item, InferenceResponse):
             raise ExecuteError(
                 "Expected an 'InferenceResponse' object in the execute function return list, found type "
                 f"'{type(item)}'."
             )
-        elif sender is not None:
-            if sender._sent:
-                raise ExecuteError(_SECOND_RESPONSE)
-            sender._close()
+        elif sender is not None and not sender._supersede():
+            raise ExecuteError(_SECOND_RESPONSE)
+
+
+async def _contain(coroutine: Any) -> Any:
+    """The result, or the exception that would end the event loop's thread."""
+    try:
+        return await coroutine, None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return None, error
+
+
+def _mark_failed(answer: PlainResponse) -> PlainResponse:
+    key, code, flags, layout, text, descriptors = answer
+    return (key, code, flags | frames.BATCH_FAILED, layout, text, descriptors)
 
 
 def _text(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from .messages import InferenceResponse
 from .outbox import Outbox
 from .process import exit_when_peer_closes
 from .session import EngineGone, Session
-from .status import STATUS_NBYTES, Status, write_status
+from .status import STATUS_NBYTES, write_status
 from .wire import frames
 from .wire.layout import WireError
 
@@ -64,7 +64,7 @@ class EngineHost(Host):
     def sender_dropped(self, request_key: int) -> None:
         """A response sender died that never said FINAL."""
         if self.outbox is not None:
-            self.outbox.fail(request_key, "the model dropped the response sender of this request without FINAL")
+            self.outbox.drop(request_key)
 
 
 class Stub:
@@ -76,7 +76,7 @@ class Stub:
         self._page = page
         self._loader: Loader | None = None
         self._executor: Executor | None = None
-        self._state = page_status.SPAWNED
+        self._pid = os.getpid()
         session.on_freed = self._show_arena
 
     def run(self) -> None:
@@ -107,10 +107,11 @@ class Stub:
         return bool(call["op"] != "finalize")
 
     def _execute(self, data: bytes) -> None:
-        if self._executor is None:
+        executor = self._executor
+        if executor is None:
             raise WireError("a request before the model is loaded")
-        self._show(page_status.BUSY, int.from_bytes(data[8:16], "little"))
-        self._executor.run(data)
+        page_status.show_busy(self._page, frames.first_key(data), time.monotonic_ns())
+        executor.run(data)
         self._show(page_status.READY)
 
     def _handle(self, call: dict[str, Any]) -> dict[str, Any]:
@@ -165,20 +166,11 @@ class Stub:
                 print(f"finalize failed: {describe(error).text}", file=sys.stderr)  # noqa: T201
 
     def _show(self, state: int, request: int = 0) -> None:
-        executor = self._executor
-        write_status(
-            self._page,
-            Status(
-                state,
-                os.getpid(),
-                request,
-                time.monotonic_ns(),
-                executor.requests if executor is not None else 0,
-                executor.failures if executor is not None else 0,
-                self._session.arena_used,
-                self._session.arena_capacity,
-            ),
-        )
+        executor, session = self._executor, self._session
+        requests, failures = (executor.requests, executor.failures) if executor is not None else (0, 0)
+        now_ns = time.monotonic_ns()
+        used, capacity = session.arena_used, session.arena_capacity
+        write_status(self._page, (state, self._pid, request, now_ns, requests, failures, used, capacity))
 
     def _show_arena(self) -> None:
         page_status.write_arena(self._page, self._session.arena_used, self._session.arena_capacity)

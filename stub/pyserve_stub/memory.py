@@ -55,12 +55,12 @@ class Segment:
 class Segments:
     """Every segment that this process mapped, by id and by address."""
 
-    __slots__ = ("_addresses", "_by_address", "_by_id")
+    __slots__ = ("_by_address", "_by_id")
 
     def __init__(self) -> None:
         self._by_id: dict[int, Segment] = {}
-        self._addresses: list[int] = []
-        self._by_address: list[Segment] = []
+        #: Sorted addresses and their segments; replaced as one, since other threads look things up in it.
+        self._by_address: tuple[list[int], list[Segment]] = [], []
 
     def add(self, segment_id: int, fd: int, nbytes: int, writable: bool = True) -> Segment:
         """Map `nbytes` of `fd`; the descriptor is closed, the mapping keeps the memory."""
@@ -69,16 +69,17 @@ class Segments:
         finally:
             os.close(fd)
         self._by_id[segment_id] = segment
-        self._by_address = sorted(self._by_id.values(), key=lambda item: item.address)
-        self._addresses = [item.address for item in self._by_address]
+        self._sort()
         return segment
 
     def drop(self, segment_id: int) -> None:
         """Forget a segment; it is unmapped when the last array over it dies."""
-        segment = self._by_id.pop(segment_id, None)
-        if segment is not None:
-            index = self._by_address.index(segment)
-            del self._by_address[index], self._addresses[index]
+        if self._by_id.pop(segment_id, None) is not None:
+            self._sort()
+
+    def _sort(self) -> None:
+        segments = sorted(self._by_id.values(), key=lambda item: item.address)
+        self._by_address = [item.address for item in segments], segments
 
     def __contains__(self, segment_id: int) -> bool:
         return segment_id in self._by_id
@@ -90,23 +91,29 @@ class Segments:
         except KeyError:
             raise SegmentError(f"segment {segment_id} is not mapped") from None
 
-    def lend(self, segment_id: int, offset: int, nbytes: int, hold: object) -> Lease:
-        """A byte array over the range; `hold` lives for as long as it, or anything made from it, lives."""
+    def lend(self, segment_id: int, offset: int, nbytes: int, hold: object) -> tuple[Lease, bool]:
+        """A byte array over the range, and whether it may be written to.
+
+        `hold` lives for as long as the array, or anything made from it, lives.
+        """
+        if not nbytes:
+            return np.empty(0, np.uint8).view(Lease), True  # nothing is nowhere: the segment need not exist
         segment = self.get(segment_id)
         if offset + nbytes > segment.nbytes:
             raise SegmentError(f"segment {segment_id} has {segment.nbytes} bytes")
         lease = segment.array[offset : offset + nbytes].view(Lease)
         lease.hold = hold
-        return lease
+        return lease, segment.writable
 
     def find(self, array: np.ndarray[Any, Any]) -> tuple[Segment, int] | None:
         """The segment and offset of a C-contiguous array that lies wholly inside a segment."""
         if array.base is None or not array.flags.c_contiguous:
             return None
         address: int = array.__array_interface__["data"][0]
-        index = bisect_right(self._addresses, address) - 1
+        addresses, segments = self._by_address
+        index = bisect_right(addresses, address) - 1
         if index < 0:
             return None
-        segment = self._by_address[index]
+        segment = segments[index]
         offset = address - segment.address
         return (segment, offset) if offset + array.nbytes <= segment.nbytes else None

@@ -1,7 +1,7 @@
 """The stub's end of its channel to the engine: frames in and out, descriptors received, the response arena.
 
 It owns the socket and the mapped memory; it does not know what a model is. Everything here may be called from any
-thread except `receive`, which belongs to the main thread.
+thread except `receive`, which belongs to the main thread. Whoever waits for a frame reads for all.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import socket
 import struct
 import threading
 from array import array
-from typing import Any, Iterable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 from .memory import Segments
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
 
-_MAX_FDS = 4
+_MAX_FDS = 8
 _CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)  # a plain number: the enum's `|` costs more than the system call's set-up
 _ANCILLARY_NBYTES = socket.CMSG_SPACE(_MAX_FDS * struct.calcsize("i"))
 _PACKET_NBYTES = 2 * frames.MAX_FRAME
@@ -26,6 +26,7 @@ _PACKET_NBYTES = 2 * frames.MAX_FRAME
 _MAX_SPILL_NBYTES = 64 * 1024 * 1024
 
 
+_MAX_CANCELLED = 4096
 _KEPT = object()
 
 
@@ -44,7 +45,7 @@ def send_packet(sock: socket.socket, data: bytes, fds: Sequence[int] = ()) -> No
         try:
             with open(spill, "wb", closefd=False) as file:
                 file.write(data)
-            send_packet(sock, bytes((frames.SPILLED,)), (spill,))
+            send_packet(sock, bytes((frames.SPILLED,)), (spill, *fds))
         finally:
             os.close(spill)
         return
@@ -63,10 +64,10 @@ def receive_packet(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    if data[:1] == bytes((frames.SPILLED,)) and len(fds) == 1:
+    if data[:1] == bytes((frames.SPILLED,)) and fds:
         with open(fds[0], "rb") as file:
             file.seek(0)
-            return file.read(_MAX_SPILL_NBYTES), []
+            return file.read(_MAX_SPILL_NBYTES), list(fds[1:])
     return data, list(fds)
 
 
@@ -84,20 +85,37 @@ class Hold:
         self._session.release_inputs(self.key)
 
 
+class _Call:
+    """A question to the engine that is not answered yet."""
+
+    __slots__ = ("reply",)
+
+    def __init__(self) -> None:
+        self.reply: dict[str, Any] | None = None
+
+
 class Session:
-    """Frames, memory and calls over one channel."""
+    """Frames, memory and calls over one channel.
+
+    Destructors run in any thread at any moment, and they send: so sending takes no lock.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._inbox: collections.deque[tuple[bytes, list[int]]] = collections.deque()
         self._call_ids = 0
+        self._calls: dict[int, _Call] = {}
         self._lock = threading.Lock()
-        self._receiver = threading.get_ident()
+        #: Held by the thread that reads the socket; the others wait for their turn.
+        self._reading = threading.Lock()
+        self._turn = threading.Condition(threading.Lock())
         self.segments = Segments()
         self._allocator = BlockAllocator()
         self.cancelled: dict[int, None] = {}
         #: Requests whose inputs are alive and whose answer is not sent: popping a key is what decides who reports it.
         self.answering: dict[int, object] = {}
+        #: Called when the engine has given memory back by itself.
+        self.on_freed: Callable[[], None] = lambda: None
 
     @property
     def sock(self) -> socket.socket:
@@ -121,41 +139,73 @@ class Session:
         except (BrokenPipeError, ConnectionResetError) as error:
             raise EngineGone from error
 
+    def forget(self) -> None:
+        """In a forked child: the channel is the parent's. Closed here, lest it stays open when the parent dies."""
+        self._sock.close()
+
     def receive(self) -> bytes:
         """The next frame that is not about memory or cancellation; waits."""
         while True:
-            data, fds = self._inbox.popleft() if self._inbox else self._read(0)
-            if not self._absorb(data, fds):
-                return data
+            try:
+                with self._reading:
+                    frame = self._inbox.popleft() if self._inbox else self._read(0)
+            finally:
+                if self._calls:
+                    self._pass_on()
+            if frame is not None:
+                data, fds = frame
+                if data[0] != frames.NOTE:
+                    return data
+                self._note(frames.decode_cold(data), fds)
 
     def poll(self) -> None:
         """Take in what has arrived, without waiting: cancellations act at once, other frames wait their turn."""
-        while True:
-            try:
-                data, fds = self._read(socket.MSG_DONTWAIT)
-            except (BlockingIOError, EngineGone):
-                return
-            if not self._absorb(data, fds):
-                self._inbox.append((data, fds))
-
-    def call(self, op: str, **arguments: Any) -> dict[str, Any]:
-        """Ask the engine and wait for its reply; only from the main thread."""
-        self._call_ids += 1
-        call_id = self._call_ids
-        self.send(frames.encode_cold(frames.CALL, {"id": call_id, "op": op, **arguments}))
-        waiting: list[tuple[bytes, list[int]]] = []
+        if not self._reading.acquire(blocking=False):
+            return  # whoever reads takes it in
         try:
             while True:
-                data, fds = self._read(0)
-                if data[0] == frames.REPLY:
-                    reply = frames.decode_cold(data)
-                    if reply.get("id") == call_id:
-                        self._map(reply.get("segments", ()), fds)
-                        return reply
-                elif not self._absorb(data, fds):
-                    waiting.append((data, fds))
+                self._keep(self._read(socket.MSG_DONTWAIT))
+        except (BlockingIOError, EngineGone):
+            pass
         finally:
-            self._inbox.extend(waiting)
+            self._reading.release()
+            if self._calls:
+                self._pass_on()
+
+    def call(self, op: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the engine and wait for its reply."""
+        call = _Call()
+        with self._lock:
+            self._call_ids += 1
+            call_id = self._call_ids
+        self._calls[call_id] = call
+        try:
+            self.send(frames.encode_cold(frames.CALL, {"id": call_id, "op": op, **arguments}))
+            return self._reply(call)
+        finally:
+            self._calls.pop(call_id, None)
+
+    def _reply(self, call: _Call) -> dict[str, Any]:
+        with self._turn:
+            while call.reply is None and not self._reading.acquire(blocking=False):
+                self._turn.wait()
+        if call.reply is None:
+            try:
+                while call.reply is None:
+                    self._keep(self._read(0))
+            finally:
+                self._reading.release()
+                self._pass_on()
+        return call.reply
+
+    def _pass_on(self) -> None:
+        """Wake the threads that wait for a reply: one is there, or nobody reads any more."""
+        with self._turn:
+            self._turn.notify_all()
+
+    def _keep(self, frame: tuple[bytes, list[int]] | None) -> None:
+        if frame is not None:
+            self._inbox.append(frame)
 
     def release_inputs(self, key: int) -> None:
         """Nothing reads the inputs of a request any more: its answer will say so, or a frame of its own does."""
@@ -174,12 +224,17 @@ class Session:
         """A block of the response arena, which the engine enlarges when it is full."""
         with self._lock:
             block = self._allocator.allocate(nbytes)
-            if block is None:
-                self._grow(nbytes)
-                block = self._allocator.allocate(nbytes)
         if block is None:
-            raise ArenaFull(f"{nbytes} bytes")
+            self.poll()  # for what the engine has given back meanwhile
+            block = self._reserve(nbytes)
+        while block is None:
+            self._grow(nbytes)
+            block = self._reserve(nbytes)
         return block
+
+    def _reserve(self, nbytes: int) -> Block | None:
+        with self._lock:
+            return self._allocator.allocate(nbytes)
 
     def free(self, leases: Iterable[int]) -> None:
         """The engine has sent these responses; their blocks can be used again."""
@@ -187,44 +242,54 @@ class Session:
             for lease in leases:
                 self._allocator.free(lease)
 
-    def map_segments(self, announced: Sequence[dict[str, Any]], fds: Sequence[int]) -> None:
-        """Map what came with a frame; the response arena's segments are handed to the allocator."""
-        self._map(announced, fds)
-
     def _grow(self, nbytes: int) -> None:
-        if threading.get_ident() != self._receiver:
-            raise ArenaFull(f"{nbytes} bytes from a thread while the arena is full")
         reply = self.call("grow", nbytes=nbytes)
-        if not reply.get("ok"):
+        if not reply.get("ok") or not reply.get("segments"):
             raise ArenaFull(str(reply.get("error", "")))
 
-    def _read(self, flags: int) -> tuple[bytes, list[int]]:
+    def _read(self, flags: int) -> tuple[bytes, list[int]] | None:
+        """The next frame; None if it was one that acts at once. The caller holds `_reading`."""
         try:
             data, fds = receive_packet(self._sock, flags)
         except ConnectionResetError as error:
             raise EngineGone from error
         if not data:
             raise EngineGone
-        return data, fds
+        return None if self._absorb(data, fds) else (data, fds)
 
     def _absorb(self, data: bytes, fds: list[int]) -> bool:
-        """Handle frames that concern memory and cancellation; False for all others."""
+        """Handle frames whose order among the others does not matter; False for all others."""
         kind = data[0]
         if kind == frames.RELEASE:
             self.free(frames.decode_keys(data))
+            self.on_freed()
         elif kind == frames.CANCEL:
-            self.cancelled.update(dict.fromkeys(frames.decode_keys(data)))
-        elif kind == frames.NOTE:
-            note = frames.decode_cold(data)
-            self._map(note.get("segments", ()), fds)
-            for segment_id in note.get("dropped", ()):
-                self.segments.drop(segment_id)
+            self._cancel(frames.decode_keys(data))
+        elif kind == frames.REPLY:
+            reply = frames.decode_cold(data)
+            self._map(reply.get("segments", ()), fds)
+            call = self._calls.pop(reply.get("id", 0), None)
+            if call is not None:
+                call.reply = reply
+                self._pass_on()
         else:
             return False
         return True
+
+    def _cancel(self, keys: Sequence[int]) -> None:
+        self.cancelled.update(dict.fromkeys(keys))
+        while len(self.cancelled) > _MAX_CANCELLED:  # those of long ago are answered
+            del self.cancelled[next(iter(self.cancelled))]
+
+    def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
+        """In its turn: what came before may refer to memory that is dropped now."""
+        self._map(note.get("segments", ()), fds)
+        for segment_id in note.get("dropped", ()):
+            self.segments.drop(segment_id)
 
     def _map(self, announced: Sequence[dict[str, Any]], fds: Sequence[int]) -> None:
         for item, fd in zip(announced, fds):
             self.segments.add(item["id"], fd, item["nbytes"], item["writable"])
             if item.get("arena") == "responses":
-                self._allocator.add_segment(item["id"], item["nbytes"])
+                with self._lock:
+                    self._allocator.add_segment(item["id"], item["nbytes"])

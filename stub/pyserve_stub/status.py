@@ -10,6 +10,8 @@ import struct
 from typing import NamedTuple
 
 _PAGE = struct.Struct("<IIQQQQQQ")
+_BEGIN = struct.Struct("<I")
+_REQUEST = struct.Struct("<QQ")
 _ARENA = struct.Struct("<QQ")
 _ARENA_AT = _PAGE.size - _ARENA.size
 
@@ -33,7 +35,7 @@ class Status(NamedTuple):
     arena_capacity: int
 
 
-def write_status(page: mmap.mmap, status: Status) -> None:
+def write_status(page: mmap.mmap, status: tuple[int, int, int, int, int, int, int, int]) -> None:
     """Store a whole status."""
     _PAGE.pack_into(page, 0, *status)
 
@@ -41,6 +43,12 @@ def write_status(page: mmap.mmap, status: Status) -> None:
 def write_arena(page: mmap.mmap, used: int, capacity: int) -> None:
     """Store what has changed when the engine gave memory back."""
     _ARENA.pack_into(page, _ARENA_AT, used, capacity)
+
+
+def show_busy(page: mmap.mmap, request: int, now_ns: int) -> None:
+    """Store what changes when a request starts."""
+    _BEGIN.pack_into(page, 0, BUSY)
+    _REQUEST.pack_into(page, 8, request, now_ns)
 
 
 def read_status(page: mmap.mmap | memoryview) -> Status:

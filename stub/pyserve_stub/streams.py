@@ -94,6 +94,15 @@ class InferenceResponseSender(Unconstructible):
             self._closed = True
         return was_open
 
+    def _supersede(self) -> bool:
+        """As `_close`, because `execute` returned the response; False if one was sent before."""
+        with self._lock:
+            if self._sent:
+                return False
+            self._sent = 1
+            self._closed = True
+        return True
+
     def __del__(self) -> None:
         # Without FINAL and without a sender nobody could ever end the request.
         if getattr(self, "_closed", True) is False and self._key is not None:

@@ -73,10 +73,9 @@ def behind_jupyter() -> Iterator[Server]:
 
 
 def _repository(folder: Path) -> Path:
-    repository = folder / "repository"
-    repository.mkdir()
+    repository = lay_out(folder / "repository")
     shutil.copytree(OWN_MODELS, repository, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    return lay_out(repository)
+    return repository
 
 
 def _server(request: pytest.FixtureRequest) -> Server:

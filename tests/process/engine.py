@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import jupyter_pyserve
 from jupyter_pyserve.transports.lane.client import Lane
 from tests.process import machine
 from tests.process.client import Answer, Array, Client
@@ -24,7 +25,8 @@ from tests.process.gates import Gate
 from tests.process.waiting import wait_until
 
 TOKEN = "canary-3f1d8a57c0"
-ROOT = Path(__file__).parents[2]
+#: Where the sources under test are.
+ROOT = Path(jupyter_pyserve.__file__).parents[1]
 
 
 class Engine:

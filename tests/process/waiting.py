@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-DEADLINE_S = 30.0
+DEADLINE_S = 10.0
 
 
 def wait_until(condition: Callable[[], T], what: object, *, deadline_s: float = DEADLINE_S) -> T:

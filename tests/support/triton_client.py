@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
@@ -88,11 +87,10 @@ class TritonClient:
 
 
 def _input(name: str, array: Array) -> Any:
-    # The client takes BF16 as FP32, and gives it as FP32 too.
-    given = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-    datatype = "BF16" if given is not array else np_to_triton_dtype(array.dtype)
-    tensor = triton.InferInput(name, list(array.shape), datatype)
-    tensor.set_data_from_numpy(given)
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    datatype = "BF16" if native.dtype.name == "bfloat16" else np_to_triton_dtype(native.dtype)
+    tensor = triton.InferInput(name, list(native.shape), datatype)
+    tensor.set_data_from_numpy(native)
     return tensor
 
 

@@ -201,17 +201,19 @@ class Connection(asyncio.BufferedProtocol):
     def _begin_inference(self, head: Head, route: Route) -> None:
         servable = self._lookup(route.model, route.version)
         inference.check(head, servable)
-        nbytes = head.content_length
-        header_nbytes = inference_header_length(head.inference_header, nbytes) if nbytes else 0
+        nbytes, header_nbytes = head.content_length, head.header_nbytes
+        if head.header_problem is not None:
+            raise head.header_problem
         if header_nbytes is None:
             self._gather(head)
             return
         self._landing = landing = inference.land(servable, nbytes, header_nbytes, self)
         available = self._inbox.take(nbytes)
-        landing.view[: len(available)] = available
         if len(available) == nbytes:
+            landing.view[:] = available
             self._submit()
         else:
+            landing.view[: len(available)] = available
             self._receive(landing.view, len(available), State.LANDING)
 
     def _gather(self, head: Head) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import httptools
 
+from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.v2.infer import inference_header_length
 from jupyter_pyserve.v2.routes import Route, RouteError, match
 
 JSON = b"application/json"
@@ -54,6 +56,9 @@ class Head:
     error_type: bytes
     expects_continue: bool
     inference_header: bytes | None
+    #: Length of the JSON part of the body, as `inference_header_length` has it, or what is wrong with it.
+    header_nbytes: int | None
+    header_problem: PyServeError | None
     content_encoding: bytes
 
 
@@ -160,6 +165,7 @@ class HeadParser:
         if not length.isdigit() or len(length) > 18:
             raise HeadError("Content-Length is not a number")
         route = match(method, path)
+        header_nbytes, problem = _header_length(headers.get(b"inference-header-content-length"), int(length))
         connection = b"" if collector.keep_alive else b"Connection: close\r\n"
         if old and collector.keep_alive:
             connection = b"Connection: keep-alive\r\n"
@@ -176,5 +182,14 @@ class HeadParser:
             error_type=TEXT if route is RouteError.NOT_FOUND or _TEXT_PATHS.fullmatch(path) else JSON,
             expects_continue=headers.get(b"expect", b"").lower() == b"100-continue",
             inference_header=headers.get(b"inference-header-content-length"),
+            header_nbytes=header_nbytes,
+            header_problem=problem,
             content_encoding=headers.get(b"content-encoding", b"identity").lower(),
         )
+
+
+def _header_length(value: bytes | None, nbytes: int) -> tuple[int | None, PyServeError | None]:
+    try:
+        return (inference_header_length(value, nbytes) if nbytes else 0), None
+    except PyServeError as error:
+        return None, error

@@ -5,7 +5,6 @@ Does not know sockets: the connection gives it memory to fill and bytes to read.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,14 +140,5 @@ def _gathered(plan: Plan, servable: Servable, view: memoryview, sink: Sink) -> J
 
 
 def _enter(job: Job, plan: Plan, servable: Servable) -> None:
-    request = plan.request
     job.plan = plan
-    job.meta = plan.meta
-    job.layout = plan.layout
-    job.batch_size = plan.batch_size
-    job.shape_key = plan.shape_key
-    job.priority = request.priority
-    job.timeout_us = request.timeout_us
-    job.id = request.id
-    job.received_ns = time.monotonic_ns()
     servable.submit(job)

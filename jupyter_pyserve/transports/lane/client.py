@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import BYTES, NAMES
-from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
+from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, TensorMeta, encode_layout
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -182,11 +182,11 @@ class Lane:
             self._lent[pending.key] = kept
             released, self._released, self._released_nbytes = self._released, [], 0
         meta_bytes = json.dumps(fields, separators=(",", ":")).encode()
-        frame = RequestFrame(pending.key, meta_bytes, self._layout(tuple(metas)), descriptors)
+        frame = (pending.key, meta_bytes, self._layout(tuple(metas)), descriptors)
         self._mailbox.send(frames.encode_execute((frame,), released, frames.INFER))
         return pending
 
-    def _place(self, name: str, value: Array) -> tuple[TensorMeta, Descriptor, Any]:
+    def _place(self, name: str, value: Array) -> tuple[TensorMeta, PlainDescriptor, Any]:
         array = np.asarray(value)
         datatype = datatype_of(array)
         if datatype.code == BYTES:
@@ -197,18 +197,18 @@ class Lane:
             assert found is not None
             return (
                 TensorMeta(name, BYTES, array.shape),
-                Descriptor(found[0].id, found[1], data.nbytes, 0),
+                (found[0].id, found[1], data.nbytes, 0),
                 lease,
             )
         place = self._memory.locate(array) if array.dtype.isnative else None
         if place is None:
             if array.nbytes == 0:
-                return TensorMeta(name, datatype.code, array.shape), Descriptor(0, 0, 0, 0), array
+                return TensorMeta(name, datatype.code, array.shape), (0, 0, 0, 0), array
             copy = self.empty(array.shape, array.dtype.newbyteorder("="))
             copy[...] = array
             place, array = self._memory.locate(copy), copy
             assert place is not None
-        return TensorMeta(name, datatype.code, array.shape), Descriptor(*place, array.nbytes, 0), array
+        return TensorMeta(name, datatype.code, array.shape), (*place, array.nbytes, 0), array
 
     def _layout(self, metas: tuple[TensorMeta, ...]) -> bytes:
         layout = self._encoded.get(metas)
@@ -289,38 +289,39 @@ class Lane:
         if call is not None:
             call.settle(reply)
 
-    def _on_response(self, response: ResponseFrame) -> None:
-        kept = self._lent.get(response.key, ())
-        if response.flags & frames.INPUTS_RELEASED:
-            self._lent.pop(response.key, None)
-        pending = self._pending.pop(response.key, None)
-        hold = self._hold(response)
+    def _on_response(self, response: PlainResponse) -> None:
+        key, code, flags, layout, text, descriptors = response
+        kept = self._lent.get(key, ())
+        if flags & frames.INPUTS_RELEASED:
+            self._lent.pop(key, None)
+        pending = self._pending.pop(key, None)
+        hold = self._hold(descriptors)
         if pending is None:
             return  # cancelled; the hold gives the memory back
-        if response.code:
-            code = Code(response.code - 1) if response.code <= len(Code) else Code.UNKNOWN
-            pending.settle(None, PyServeError(code, response.text.decode("utf-8", "replace")))
+        if code:
+            known = Code(code - 1) if code <= len(Code) else Code.UNKNOWN
+            pending.settle(None, PyServeError(known, text.decode("utf-8", "replace")))
             return
         try:
-            pending.settle(self._arrays(response, hold, kept), None)
+            pending.settle(self._arrays(layout, descriptors, hold, kept))
         except (ValueError, TypeError, PyServeError) as error:
             pending.settle(None, PyServeError(Code.INTERNAL, f"the answer cannot be read: {error}"))
 
-    def _hold(self, response: ResponseFrame) -> ResponseHold | None:
-        leased = [item for item in response.descriptors if item.lease]
+    def _hold(self, descriptors: Sequence[PlainDescriptor]) -> ResponseHold | None:
+        leased = [item for item in descriptors if item[3]]
         if not leased:
             return None
-        return ResponseHold(leased[0].lease, sum(item.nbytes for item in leased), self._give_back)
+        return ResponseHold(leased[0][3], sum([item[2] for item in leased]), self._give_back)
 
-    def _arrays(self, response: ResponseFrame, hold: ResponseHold | None, kept: Sequence[Any]) -> dict[str, Array]:
+    def _arrays(
+        self, layout: bytes, descriptors: Sequence[PlainDescriptor], hold: ResponseHold | None, kept: Sequence[Any]
+    ) -> dict[str, Array]:
         arrays = {}
-        for (name, code, shape), (segment, offset, nbytes, lease) in zip(
-            self._layouts.decode(response.layout), response.descriptors
-        ):
+        for (name, code, shape), (segment, offset, nbytes, lease) in zip(self._layouts.decode(layout), descriptors):
             if nbytes == 0:
                 arrays[name] = from_bytes(memoryview(b""), TABLE[NAMES[code]], shape)
                 continue
-            memory = self._memory.segments.lend(segment, offset, nbytes, hold if lease else kept)
+            memory, _ = self._memory.segments.lend(segment, offset, nbytes, hold if lease else kept)
             if code == BYTES:
                 arrays[name] = from_bytes(memory.data, TABLE[NAMES[code]], shape)
                 continue

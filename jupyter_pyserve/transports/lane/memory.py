@@ -74,7 +74,7 @@ class LaneMemory:
         block = self._allocator.allocate(nbytes)
         if block is None:
             return None
-        return self.segments.lend(block.segment, block.offset, nbytes, _BlockHold(block.id, self._dropped))
+        return self.segments.lend(block.segment, block.offset, nbytes, _BlockHold(block.id, self._dropped))[0]
 
     def _collect(self) -> None:
         while self._dropped:

@@ -12,13 +12,12 @@ import logging
 import os
 import socket
 import struct
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import BYTES, NAMES
-from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
+from pyserve_stub.wire.frames import PlainDescriptor, PlainRequest, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
 from jupyter_pyserve.engine.arena import Segment, segment_size
@@ -112,7 +111,7 @@ class LaneConnection:
         self._plans: dict[tuple[bytes, bytes, tuple[int, ...]], LanePlan] = {}
         self._jobs: dict[int, Job] = {}
         self._keys: dict[int, int] = {}
-        self._leases: dict[int, tuple[Instance, Sequence[Descriptor]]] = {}
+        self._leases: dict[int, tuple[Instance, Sequence[PlainDescriptor]]] = {}
         self._next_lease = itertools.count(1).__next__
         self._answering = 0
         self._freed = False
@@ -167,10 +166,10 @@ class LaneConnection:
             raise WireError(f"unknown call {call['op']}")
         self._channel.send(frames.encode_cold(frames.REPLY, reply), fds)
 
-    def _infer(self, request: RequestFrame) -> None:
-        key = request.key
+    def _infer(self, request: PlainRequest) -> None:
+        key, _, _, descriptors = request
         try:
-            for segment, offset, nbytes, _ in request.descriptors:
+            for segment, offset, nbytes, _ in descriptors:
                 own = self._own.get(segment)
                 if nbytes and (own is None or offset + nbytes > own.nbytes):
                     raise WireError("a request points outside of its lane's memory")
@@ -178,7 +177,7 @@ class LaneConnection:
             for index in plan.strings:
                 item = plan.request.inputs[index]
                 check_bytes(
-                    self.view(*request.descriptors[index][:3]),
+                    self.view(*descriptors[index][:3]),
                     element_count(item, plan.servable.signature),
                     name=item.name,
                     model_name=plan.servable.name,
@@ -186,21 +185,14 @@ class LaneConnection:
                 )
             self._submit(key, plan, request)
         except PyServeError as error:
-            self._send(ResponseFrame(key, error.code + 1, _DONE, b"", error.message.encode(), ()))
+            self._send((key, error.code + 1, _DONE, b"", error.message.encode(), ()))
 
-    def _submit(self, key: int, plan: LanePlan, request: RequestFrame) -> None:
+    def _submit(self, key: int, plan: LanePlan, request: PlainRequest) -> None:
         servable = plan.servable
         job = servable.foreign_job(self, key, self)
         job.foreign = tuple(self._own.values())
-        job.meta = plan.meta
-        job.layout = plan.layout
-        job.descriptors = request.descriptors
-        job.batch_size = plan.batch_size
-        job.shape_key = plan.shape_key
-        job.priority = plan.request.priority
-        job.timeout_us = plan.request.timeout_us
-        job.id = plan.request.id
-        job.received_ns = time.monotonic_ns()
+        job.plan = plan
+        job.descriptors = request[3]
         self._jobs[key] = job
         self._keys[job.key] = key
         try:
@@ -212,18 +204,19 @@ class LaneConnection:
             self._answering = 0
             raise
 
-    def _plan(self, request: RequestFrame) -> LanePlan:
-        sizes = tuple([item[2] for item in request.descriptors])
-        key = (request.meta, request.layout, sizes)
+    def _plan(self, request: PlainRequest) -> LanePlan:
+        _, meta, layout, descriptors = request
+        sizes = tuple([item[2] for item in descriptors])
+        key = (meta, layout, sizes)
         plan = self._plans.get(key)
         if plan is not None:
             servable = plan.servable
             if self._service.registry.routes.get((servable.name, plan.request_version)) is servable:
                 return plan
-        fields = json.loads(request.meta)
+        fields = json.loads(meta)
         version = str(fields.get("version", ""))
         servable = self._service.lookup(str(fields["model"]), version)
-        plan = LanePlan(_request(fields, self._layouts.decode(request.layout), sizes), servable, request.layout)
+        plan = LanePlan(_request(fields, self._layouts.decode(layout), sizes), servable, layout)
         plan.request_version = version
         if len(self._plans) >= _MAX_PLANS:
             self._plans.clear()
@@ -252,16 +245,17 @@ class LaneConnection:
             return
         del self._jobs[key]
         self._answering, self._freed = key, False
+        answer: PlainResponse
         if response.code is not None:
             code, text = response.code + 1, response.text.encode("utf-8", "replace")
             response.release()
-            answer = ResponseFrame(key, code, self._flags(), b"", text, ())
+            answer = (key, code, self._flags(), b"", text, ())
         else:
             answer = self._success(key, job, response)
         self._answering = 0
         self._send(answer)
 
-    def _success(self, key: int, job: Job, response: Response) -> ResponseFrame:
+    def _success(self, key: int, job: Job, response: Response) -> PlainResponse:
         instance = response.instance
         assert instance is not None
         lease = 0
@@ -270,17 +264,17 @@ class LaneConnection:
             if block:
                 lease = lease or self._next_lease()
                 self._hand_over(instance, segment)
-                descriptors.append(Descriptor(segment, offset, nbytes, lease))
+                descriptors.append((segment, offset, nbytes, lease))
             elif nbytes and not job.contains(segment, offset, nbytes):
                 response.release()
                 text = b"the stub answered with memory that is not its own"
-                return ResponseFrame(key, Code.INTERNAL + 1, self._flags(), b"", text, ())
+                return (key, Code.INTERNAL + 1, self._flags(), b"", text, ())
             else:
-                descriptors.append(Descriptor(segment, offset, nbytes, 0))
+                descriptors.append((segment, offset, nbytes, 0))
         if lease:
             self._leases[lease] = (instance, response.descriptors)
         response.hand_over()
-        return ResponseFrame(key, 0, self._flags(), response.layout, response.parameters, descriptors)
+        return (key, 0, self._flags(), response.layout, response.parameters, descriptors)
 
     def _flags(self) -> int:
         return _DONE if self._freed else frames.FINAL
@@ -297,7 +291,7 @@ class LaneConnection:
         note = {"segments": [segment.announce(writable=True)], "dropped": ended}
         self._channel.send(frames.encode_cold(frames.NOTE, note), (segment.fd,))
 
-    def _send(self, response: ResponseFrame) -> None:
+    def _send(self, response: PlainResponse) -> None:
         self._channel.send(frames.encode_responses((response,)))
 
     # -- memory -------------------------------------------------------------------------------------------------------

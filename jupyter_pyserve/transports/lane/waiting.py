@@ -70,6 +70,7 @@ class Mailbox:
         self._on_end = on_end
         self._reading = threading.Lock()
         self._turn = threading.Condition(threading.Lock())
+        self._waiting = 0
         self._watched: dict[asyncio.AbstractEventLoop, int] = {}
         self.closed = False
 
@@ -90,7 +91,9 @@ class Mailbox:
                     self._pass_on()
             else:
                 with self._turn:
+                    self._waiting += 1
                     self._turn.wait_for(lambda: pending.done or not self._reading.locked(), _left(deadline_s))
+                    self._waiting -= 1
                 if deadline_s is not None and time.monotonic() >= deadline_s and not self._is_done(pending):
                     raise TimeoutError(_LATE)
 
@@ -161,6 +164,9 @@ class Mailbox:
                 self._sock.settimeout(None)
         if data:
             self._on_frame(data, fds)
+            if self._waiting:  # it may have been another thread's answer
+                with self._turn:
+                    self._turn.notify_all()
         else:
             self.close()
             self._on_end(ConnectionError("the engine is gone"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, NamedTuple, Sequence, cast
+from typing import Any, Dict, NamedTuple, Sequence, Tuple, cast
 
 from .layout import WireError
 
@@ -38,11 +38,14 @@ BATCH_FAILED = 4
 DEFERRED = 8
 
 _HEAD = struct.Struct("<BBHI")
-_REQUEST = struct.Struct("<QIHH")
+_REQUEST = struct.Struct("<QIIH")
 _RESPONSE = struct.Struct("<QBBHII")
-_TIMES = struct.Struct("<QQ")
+_RESPONSES_HEAD = struct.Struct("<BBHIQQ")
 _LENGTH = struct.Struct("<I")
 _DESCRIPTOR = struct.Struct("<IQQQ")
+
+
+PlainDescriptor = Tuple[int, int, int, int]
 
 
 class Descriptor(NamedTuple):
@@ -60,7 +63,7 @@ class RequestFrame(NamedTuple):
     key: int
     meta: bytes
     layout: bytes
-    descriptors: Sequence[Descriptor]
+    descriptors: Sequence[PlainDescriptor]
 
 
 class ResponseFrame(NamedTuple):
@@ -71,7 +74,11 @@ class ResponseFrame(NamedTuple):
     flags: int
     layout: bytes
     text: bytes
-    descriptors: Sequence[Descriptor]
+    descriptors: Sequence[PlainDescriptor]
+
+
+PlainRequest = Tuple[int, bytes, bytes, Sequence[PlainDescriptor]]
+PlainResponse = Tuple[int, int, int, bytes, bytes, Sequence[PlainDescriptor]]
 
 
 def encode_meta(**fields: Any) -> bytes:
@@ -88,23 +95,24 @@ def decode_cold(data: bytes) -> dict[str, Any]:
     """The message of a cold frame."""
     try:
         message = json.loads(data[1:])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError("a message is not JSON") from error
     if not isinstance(message, dict):
         raise WireError("a message is not an object")
     return cast("Dict[str, Any]", message)
 
 
-def pack_descriptors(descriptors: Sequence[Descriptor]) -> bytes:
+def pack_descriptors(descriptors: Sequence[PlainDescriptor]) -> bytes:
     """Descriptors back to back."""
     return b"".join([_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors])
 
 
-def _unpack_descriptors(data: bytes, offset: int, count: int) -> tuple[list[Descriptor], int]:
+def _unpack_descriptors(data: bytes, offset: int, count: int) -> tuple[list[PlainDescriptor], int]:
     end = offset + count * _DESCRIPTOR.size
     if end > len(data):
         raise WireError("a frame is cut short")
-    return [Descriptor(*item) for item in _DESCRIPTOR.iter_unpack(data[offset:end])], end
+    # Plain tuples: naming the items of each would cost as much as all the rest of decoding.
+    return list(_DESCRIPTOR.iter_unpack(data[offset:end])), end
 
 
 def _slice(data: bytes, offset: int, nbytes: int) -> tuple[bytes, int]:
@@ -114,7 +122,7 @@ def _slice(data: bytes, offset: int, nbytes: int) -> tuple[bytes, int]:
     return data[offset:end], end
 
 
-def encode_execute(requests: Sequence[RequestFrame], released: Sequence[int] = (), kind: int = EXECUTE) -> bytes:
+def encode_execute(requests: Sequence[PlainRequest], released: Sequence[int] = (), kind: int = EXECUTE) -> bytes:
     """A batch to execute in one call; `released` are leases of the receiver that the sender is done with."""
     parts = [_HEAD.pack(kind, 0, len(requests), len(released))]
     if released:
@@ -150,8 +158,8 @@ def decode_bundle(data: bytes) -> list[bytes]:
     return members
 
 
-def decode_execute(data: bytes) -> tuple[list[RequestFrame], tuple[int, ...]]:
-    """Inverse of `encode_execute`."""
+def decode_execute(data: bytes) -> tuple[list[PlainRequest], tuple[int, ...]]:
+    """Inverse of `encode_execute`; requests as plain tuples."""
     try:
         _, _, count, released_count = _HEAD.unpack_from(data, 0)
         offset = _HEAD.size
@@ -159,21 +167,29 @@ def decode_execute(data: bytes) -> tuple[list[RequestFrame], tuple[int, ...]]:
         if released_count:
             released = struct.unpack_from(f"<{released_count}Q", data, offset)
             offset += 8 * released_count
-        requests = []
+        requests: list[PlainRequest] = []
         for _ in range(count):
             key, meta_nbytes, layout_nbytes, tensors = _REQUEST.unpack_from(data, offset)
             meta, offset = _slice(data, offset + _REQUEST.size, meta_nbytes)
             layout, offset = _slice(data, offset, layout_nbytes)
             descriptors, offset = _unpack_descriptors(data, offset, tensors)
-            requests.append(RequestFrame(key, meta, layout, descriptors))
+            requests.append((key, meta, layout, descriptors))
     except struct.error as error:
         raise WireError("a frame is cut short") from error
+    if offset != len(data):
+        raise WireError("a frame has bytes left over")
     return requests, released
 
 
-def encode_responses(responses: Sequence[ResponseFrame], input_ns: int = 0, infer_ns: int = 0) -> bytes:
+def first_key(data: bytes) -> int:
+    """The key of the first request of an EXECUTE frame; 0 when it has none."""
+    start = _HEAD.size + 8 * int.from_bytes(data[4:8], "little")
+    return int.from_bytes(data[start : start + 8], "little")
+
+
+def encode_responses(responses: Sequence[PlainResponse], input_ns: int = 0, infer_ns: int = 0) -> bytes:
     """Answers of one batch, with the time its inputs took to unpack and the model to compute."""
-    parts = [_HEAD.pack(RESPONSES, 0, len(responses), 0), _TIMES.pack(input_ns, infer_ns)]
+    parts = [_RESPONSES_HEAD.pack(RESPONSES, 0, len(responses), 0, input_ns, infer_ns)]
     for key, code, flags, layout, text, descriptors in responses:
         parts.append(_RESPONSE.pack(key, code, flags, len(descriptors), len(layout), len(text)))
         parts.append(layout)
@@ -182,21 +198,22 @@ def encode_responses(responses: Sequence[ResponseFrame], input_ns: int = 0, infe
     return b"".join(parts)
 
 
-def decode_responses(data: bytes) -> tuple[list[ResponseFrame], int, int]:
-    """Inverse of `encode_responses`: the responses, input_ns, infer_ns."""
+def decode_responses(data: bytes) -> tuple[list[PlainResponse], int, int]:
+    """Inverse of `encode_responses`: the responses as plain tuples, input_ns, infer_ns."""
     try:
-        _, _, count, _ = _HEAD.unpack_from(data, 0)
-        input_ns, infer_ns = _TIMES.unpack_from(data, _HEAD.size)
-        offset = _HEAD.size + _TIMES.size
-        responses = []
+        _, _, count, _, input_ns, infer_ns = _RESPONSES_HEAD.unpack_from(data, 0)
+        offset = _RESPONSES_HEAD.size
+        responses: list[PlainResponse] = []
         for _ in range(count):
             key, code, flags, tensors, layout_nbytes, text_nbytes = _RESPONSE.unpack_from(data, offset)
             layout, offset = _slice(data, offset + _RESPONSE.size, layout_nbytes)
             text, offset = _slice(data, offset, text_nbytes)
             descriptors, offset = _unpack_descriptors(data, offset, tensors)
-            responses.append(ResponseFrame(key, code, flags, layout, text, descriptors))
+            responses.append((key, code, flags, layout, text, descriptors))
     except struct.error as error:
         raise WireError("a frame is cut short") from error
+    if offset != len(data):
+        raise WireError("a frame has bytes left over")
     return responses, input_ns, infer_ns
 
 

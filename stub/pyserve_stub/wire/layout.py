@@ -34,13 +34,14 @@ def encode_layout(tensors: Sequence[TensorMeta]) -> bytes:
     if len(tensors) > MAX_TENSORS:
         raise WireError(f"{len(tensors)} tensors in one message, at most {MAX_TENSORS} are allowed")
     parts = [_COUNT.pack(len(tensors))]
-    for name, code, shape in tensors:
-        encoded = name.encode("utf-8", "surrogateescape")
-        if len(encoded) > 0xFFFF or len(shape) > 0xFF:
-            raise WireError("a tensor's name or rank is too large")
-        parts.append(_ENTRY.pack(len(encoded), code, len(shape)))
-        parts.append(encoded)
-        parts.append(struct.pack(f"<{len(shape)}q", *shape))
+    try:
+        for name, code, shape in tensors:
+            encoded = name.encode("utf-8", "surrogatepass")
+            parts.append(_ENTRY.pack(len(encoded), code, len(shape)))
+            parts.append(encoded)
+            parts.append(struct.pack(f"<{len(shape)}q", *shape))
+    except struct.error as error:
+        raise WireError("a tensor's name, rank or dimension is too large") from error
     return b"".join(parts)
 
 
@@ -59,9 +60,11 @@ def decode_layout(data: bytes) -> tuple[TensorMeta, ...]:
             offset += 8 * rank
             if len(name) != name_nbytes or not 0 < code < len(NAMES) or any(dim < 0 for dim in shape):
                 raise WireError("a tensor list is malformed")
-            tensors.append(TensorMeta(name.decode("utf-8", "surrogateescape"), code, shape))
+            tensors.append(TensorMeta(name.decode("utf-8", "surrogatepass"), code, shape))
     except struct.error as error:
         raise WireError("a tensor list is cut short") from error
+    except UnicodeDecodeError as error:
+        raise WireError("a tensor's name is not UTF-8") from error
     if offset != len(data):
         raise WireError("a tensor list has bytes left over")
     return tuple(tensors)
