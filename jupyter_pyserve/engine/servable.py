@@ -200,9 +200,9 @@ class Servable:
         now_ns = time.monotonic_ns()
         if self._dispatcher.waiting:
             self._dispatcher.pump(now_ns)
-        self._count(batch, times, now_ns)
         for job, response in zip(batch, responses):
             _deliver(job, response)
+        self._count(batch, times, now_ns)
 
     def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
         """Fail what the stub was executing, keep what it had not started, and replace it."""

@@ -96,6 +96,11 @@ class Zygote:
             future = self._spawning.pop(message["id"], None)
             if future is not None and not future.done():
                 future.set_result(message["pid"])
+        elif message["op"] == "failed":
+            future = self._spawning.pop(message["id"], None)
+            if future is not None and not future.done():
+                text = f"the process of a model instance could not be started: {message['text']}"
+                future.set_exception(PyServeError(Code.UNAVAILABLE, text))
         elif message["op"] == "exited":
             on_exit = self._exits.pop(message["pid"], None)
             if on_exit is not None:

@@ -13,10 +13,12 @@ import types
 from typing import Any, Sequence
 
 from .faults import describe
+from .host import get_host
 from .messages import InferenceRequest, InferenceResponse
 from .outbox import Outbox
 from .session import Hold, Session
 from .tensors import Tensor
+from .vocabulary import LogLevel
 from .wire import frames
 from .wire.frames import PlainRequest, PlainResponse
 from .wire.layout import LayoutCache
@@ -99,6 +101,7 @@ class Executor:
             responses = [outbox.close(frame, wanted, answer) for (frame, wanted), answer in zip(known, answers)]
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a model are its errors too
             text = f"Failed to process the request(s) for model '{self._instance_name}', message: {_text(error)}"
+            get_host().log(int(LogLevel.ERROR), self._model_file, 0, text)
             self.failures += len(batch)
             for request in requests:
                 if request._sender is not None:
@@ -162,7 +165,7 @@ class Executor:
             asyncio.set_event_loop(self._loop)
             threading.Thread(target=self._loop.run_forever, name="pyserve-asyncio", daemon=True).start()
         if isinstance(coroutine, types.GeneratorType):  # asyncio took them for coroutines before 3.12, and says so
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()  # type: ignore[arg-type]
         result, exit_error = asyncio.run_coroutine_threadsafe(_contain(coroutine), self._loop).result()
         if exit_error is not None:
             raise exit_error

@@ -7,7 +7,8 @@ sibling imports both work, and the class is looked up by name. Knows nothing of 
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.machinery
+import importlib.util
 import os
 import sys
 from typing import Any
@@ -45,10 +46,24 @@ class Loader:
         # A file that is edited within the clock's resolution would be shadowed by its own stale bytecode.
         writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
+            self._import_package()
             module = importlib.import_module(f"{self._version}.{self._filename[:-3]}")
         finally:
             sys.dont_write_bytecode = writes_bytecode
         self._class = module.TritonPythonModel
+
+    def _import_package(self) -> None:
+        """Make the version's directory a package: this one, whatever else on `sys.path` has the same name."""
+        spec = importlib.machinery.ModuleSpec(self._version, None, is_package=True)
+        init = os.path.join(self.version_dir, "__init__.py")
+        if os.path.isfile(init):
+            spec.loader = importlib.machinery.SourceFileLoader(self._version, init)
+            spec.origin, spec.has_location = init, True
+        spec.submodule_search_locations = [self.version_dir]
+        package = importlib.util.module_from_spec(spec)
+        sys.modules[self._version] = package
+        if spec.loader is not None:
+            spec.loader.exec_module(package)
 
     def auto_complete(self, config_json: str) -> str | None:
         """What `auto_complete_config` makes of the configuration; None when the class has no such function."""
@@ -76,7 +91,9 @@ class Loader:
         model, self.model = self.model, None
         finalize = getattr(model, "finalize", None)
         if finalize is not None:
-            finalize()
+            result = finalize()
+            if asyncio.iscoroutine(result):
+                result.close()
 
 
 def set_model_dir(path: str) -> None:

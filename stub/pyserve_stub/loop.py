@@ -12,11 +12,11 @@ from typing import Any
 from . import status as page_status
 from .executor import Executor
 from .faults import describe
-from .host import Host, set_host
+from .host import Host, OfflineHost, set_host
 from .loader import Loader, LoadError, set_model_dir
 from .messages import InferenceResponse
 from .outbox import Outbox
-from .process import exit_when_peer_closes
+from .process import exit_when_peer_closes, restore_signals
 from .session import EngineGone, Session
 from .status import STATUS_NBYTES, write_status
 from .wire import frames
@@ -176,6 +176,13 @@ class Stub:
         page_status.write_arena(self._page, self._session.arena_used, self._session.arena_capacity)
 
 
+def _leave_to_parent(session: Session) -> None:
+    """In a process that the model forked: it is no stub, and must neither speak for one nor keep its channel open."""
+    session.forget()
+    set_host(OfflineHost())
+    restore_signals()
+
+
 def run_stub(channel_fd: int, status_fd: int) -> None:
     """Run one stub over the descriptors that its parent handed to it."""
     sock = socket.socket(fileno=channel_fd)
@@ -184,5 +191,6 @@ def run_stub(channel_fd: int, status_fd: int) -> None:
     session = Session(sock)
     host = EngineHost(session)
     set_host(host)
+    os.register_at_fork(after_in_child=lambda: _leave_to_parent(session))
     exit_when_peer_closes(sock, _ORPHAN_GRACE_S)
     Stub(session, host, page).run()

@@ -1,8 +1,8 @@
 """Answers on their way out: outputs placed in shared memory, responses made into frames, late ones sent by themselves.
 
 A request whose answer is not there when `execute` returns stays open until its response sender says FINAL, or nobody
-has the sender any more. What a sender sends is copied at once, so that the model may use its arrays again. Knows nothing
-of how a model is run.
+has the sender any more. What a sender sends is copied at once, so that the model may use its arrays again. Knows
+nothing of how a model is run.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ class Outbox:
             return self._respond(frame, wanted, returned)
         with self._lock:
             item = self._find(frame[0])
-            if item is None or item.ready is None or not item.final:
+            assert item is not None
+            if item.ready is None or not item.final:
                 return (frame[0], 0, frames.DEFERRED, b"", b"", ())
             del self._open[frame[0]]
         return item.ready

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import faulthandler
 import os
@@ -10,6 +12,8 @@ import signal
 import socket
 import sys
 import threading
+from types import FrameType
+from typing import NoReturn
 
 _PR_SET_NAME = 15
 _PR_SET_PDEATHSIG = 1
@@ -52,12 +56,37 @@ def set_output(stdout_fd: int, stderr_fd: int) -> None:
 
 
 def set_signals() -> None:
-    """Leave terminal interrupts to the engine (as Triton does), and dump all stacks on SIGUSR2."""
+    """Leave interrupts to the engine (as Triton does), and dump all stacks on SIGUSR2.
+
+    With handlers that do nothing, since programs that the model starts would go on ignoring what is ignored here.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _do_nothing)
+    signal.signal(signal.SIGTERM, _do_nothing)
     faulthandler.enable(file=2, all_threads=True)
     faulthandler.register(signal.SIGUSR2, file=2, all_threads=True)
+
+
+def restore_signals() -> None:
+    """In a process that the model forked: it can be interrupted and terminated like any other."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is _do_nothing:
+            signal.signal(number, handler)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    pass
+
+
+def end(status: int) -> NoReturn:
+    """End this process, after what other modules want done at exit, whatever they or the model's streams raise."""
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    with contextlib.suppress(BaseException):
+        sys.stdout.flush()
+    with contextlib.suppress(BaseException):
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def keep_freed_memory() -> None:

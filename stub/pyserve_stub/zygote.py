@@ -6,6 +6,7 @@ GPU, never runs user code itself, reaps its children, and ends, with all of them
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
@@ -13,14 +14,15 @@ import signal
 import socket
 import sys
 import time
+import traceback
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy  # noqa: F401 - imported once here, so that no stub has to
 import triton_python_backend_utils  # noqa: F401 - likewise
 
 from . import loop
-from .process import die_with_parent, keep_freed_memory, set_output, set_signals, set_title
+from .process import die_with_parent, end, keep_freed_memory, set_output, set_signals, set_title
 from .session import receive_packet, send_packet
 from .wire import frames
 
@@ -55,24 +57,29 @@ class Zygote:
                 self._wakeup.recv(4096)
                 self._reap()
             if self._control.fileno() in ready:
-                data, fds = receive_packet(self._control)
+                try:
+                    data, fds = receive_packet(self._control)
+                except ConnectionResetError:  # the engine ended before it had read everything
+                    return
                 if not data:
                     return
                 self._spawn(frames.decode_cold(data), fds)
 
     def _spawn(self, request: dict[str, Any], fds: list[int]) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # BLAS threads exist and handle the fork themselves
-            pid = os.fork()
-        if pid == 0:
-            self._become_stub(request, fds)
+        try:
+            pid = _fork()
+        except OSError as error:
+            self._tell({"op": "failed", "id": request["id"], "text": str(error)})
+        else:
+            if pid == 0:
+                self._become_stub(request, fds)
+            self._children.add(pid)
+            self._tell({"op": "spawned", "id": request["id"], "pid": pid})
         for fd in fds:
             os.close(fd)
-        self._children.add(pid)
-        self._tell({"op": "spawned", "id": request["id"], "pid": pid})
 
-    def _become_stub(self, request: dict[str, Any], fds: list[int]) -> None:
-        """In the child: never returns."""
+    def _become_stub(self, request: dict[str, Any], fds: list[int]) -> NoReturn:
+        """In the child."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -84,17 +91,13 @@ class Zygote:
             set_signals()
             set_title(["pyserve_stub", *request["title"]])
             keep_freed_memory()
-            gc.unfreeze()
             loop.run_stub(channel, page)
             status = 0
         except BaseException:  # noqa: BLE001 - a forked child must end here, whatever happens
-            import traceback
-
-            traceback.print_exc()
+            with contextlib.suppress(Exception):
+                traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+            end(status)
 
     def _reap(self) -> None:
         for pid in list(self._children):
@@ -116,7 +119,7 @@ class Zygote:
         """The engine is gone: stubs see that too and finalise; kill those that have not ended after `grace_s`."""
         deadline = time.monotonic() + grace_s
         while self._children and time.monotonic() < deadline:
-            select.select([self._wakeup], [], [], deadline - time.monotonic())
+            select.select([self._wakeup], [], [], max(0.0, deadline - time.monotonic()))
             try:
                 self._wakeup.recv(4096)
             except BlockingIOError:
@@ -124,6 +127,14 @@ class Zygote:
             self._reap()
         for pid in self._children:
             os.kill(pid, signal.SIGKILL)
+        for pid in self._children:
+            os.waitpid(pid, 0)
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # BLAS threads exist and handle the fork themselves
+        return os.fork()
 
 
 def main() -> None:

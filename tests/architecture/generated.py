@@ -21,8 +21,9 @@ BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)",
 
 def life_cycle(table: Mapping[tuple[Any, Any], enum.Enum]) -> str:
     """One row for each state, one column for each event, the following state where they meet."""
-    states = list(type(next(iter(table))[0]))
-    events = list(type(next(iter(table))[1]))
+    some_state, some_event = next(iter(table))
+    states: list[enum.Enum] = [*type(some_state).__members__.values()]
+    events: list[enum.Enum] = [*type(some_event).__members__.values()]
     rows = [["in \\ on", *(event.name.lower() for event in events)]]
     for state in states:
         following = (table.get((state, event)) for event in events)

@@ -181,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, head: Head) -> None:
         if head.expects_continue and not self._inbox:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         route = head.route
         if head.access is not Access.GRANTED:
             self._refuse(head, denied(head.access))
@@ -388,7 +388,7 @@ class Connection(asyncio.BufferedProtocol):
             self._proceed()
 
     def _reply(self, reply: Reply) -> None:
-        self._transport.write(reply.encode(self._connection_header()))
+        self._writer.write(reply.encode(self._connection_header()))
         self._finish()
 
     def _connection_header(self) -> bytes:

@@ -6,6 +6,7 @@ What was lent for sending is given back exactly once: when its last byte has lef
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 
 _SMALL_NBYTES = 64 * 1024
@@ -15,27 +16,44 @@ _SLICE_NBYTES = 1 << 20
 class Writer:
     """The outgoing half of a connection; `on_sent` is called when a large answer has left."""
 
-    __slots__ = ("_drained", "_on_sent", "_outgoing", "_paused", "_release", "_transport")
+    __slots__ = ("_drained", "_fd", "_on_sent", "_outgoing", "_paused", "_release", "_transport")
 
     def __init__(self, transport: asyncio.Transport, on_sent: Callable[[], None]) -> None:
         self._transport = transport
+        # The loop writes at the end of its turn; writing at once wakes the client while we still do our accounts.
+        sock = transport.get_extra_info("socket")
+        self._fd = sock.fileno() if sock is not None else -1
         self._on_sent = on_sent
         self._outgoing: list[memoryview] = []
         self._release: Callable[[], None] | None = None
         self._paused = False
         self._drained: asyncio.Future[None] | None = None
 
+    def write(self, data: bytes) -> None:
+        """Send something small."""
+        if self._fd < 0 or self._transport.get_write_buffer_size() or self._transport.is_closing():
+            self._transport.write(data)
+            return
+        try:
+            sent = os.write(self._fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # the loop sees the end of the connection too
+        if sent < len(data):
+            self._transport.write(data[sent:])
+
     def send(self, head: bytes, bodies: Sequence[memoryview], release: Callable[[], None]) -> bool:
         """Send an answer; False when the rest follows later, and `on_sent` with it."""
         if sum([view.nbytes for view in bodies]) <= _SMALL_NBYTES:
-            self._transport.write(b"".join([head, *bodies]))
+            self.write(b"".join([head, *bodies]))
             release()
             return True
         self._outgoing = list(reversed(bodies))
         self._release = release
         # Every byte that the socket does not take at once must pause us: that is how we learn when the last has left.
         self._transport.set_write_buffer_limits(high=0)
-        self._transport.write(head)
+        self.write(head)
         return self._send_some()
 
     def pause(self) -> None:

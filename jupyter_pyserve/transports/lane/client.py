@@ -24,7 +24,7 @@ from pyserve_stub.wire.layout import LayoutCache, TensorMeta, encode_layout
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.memory import Array, LaneMemory, ResponseHold
 from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
-from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, to_bytes
+from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, numpy_dtype, to_bytes
 from jupyter_pyserve.v2.datatypes import TABLE
 
 #: Answers are given back with the next request, or at once when there are so many or so large ones.
@@ -191,6 +191,8 @@ class Lane:
         datatype = datatype_of(array)
         if datatype.code == BYTES:
             data = to_bytes(array, datatype)
+            if not data.nbytes:
+                return TensorMeta(name, BYTES, array.shape), (0, 0, 0, 0), array
             lease = self._allocate(data.nbytes)
             lease[:] = np.frombuffer(data, np.uint8)
             found = self._memory.segments.find(lease)
@@ -325,11 +327,13 @@ class Lane:
             if code == BYTES:
                 arrays[name] = from_bytes(memory.data, TABLE[NAMES[code]], shape)
                 continue
-            array: Array = np.ndarray(shape, _NUMPY[code], buffer=memory)
+            dtype = _NUMPY.get(code) or numpy_dtype(TABLE[NAMES[code]])
+            array: Array = np.ndarray(shape, dtype, buffer=memory)
             if not lease:
                 array.flags.writeable = False  # the memory is an input's: writing here would change the input
             arrays[name] = array
         return arrays
 
 
-_NUMPY = {row.code: np.dtype(row.numpy) for row in TABLE.values() if row.numpy}
+#: Without BF16, whose type is another package's: that is imported only when there is such a tensor.
+_NUMPY = {row.code: np.dtype(row.numpy) for row in TABLE.values() if row.numpy and row.name != "BF16"}
