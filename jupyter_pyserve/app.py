@@ -34,7 +34,9 @@ class Engine:
         self._settings = settings
         self._listen = listen
         self._announce = announce
-        self.service = Service(settings, output=sys.stderr if announce else sys.stdout, runtime_dir=listen.runtime_dir)
+        self.service = Service(
+            settings, output=sys.stderr if announce else sys.stdout, marked=announce, runtime_dir=listen.runtime_dir
+        )
         self._servers: list[HttpServer] = []
         self._lanes: LaneServer | None = None
         self._stop = asyncio.Event()

@@ -60,7 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = _Parser(prog="pyserve", description="Triton's Python backend, living inside Jupyter.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve a model repository", allow_abbrev=False)
+    usage = "pyserve serve --model-repository DIR [options]"
+    serve = commands.add_parser("serve", help="serve a model repository", usage=usage, allow_abbrev=False)
     _add_model_options(serve)
     _add_http_options(serve, ListenSettings().http_port)
     _add_options_without_effect(serve)
@@ -176,6 +177,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [name for name in _WITHOUT_EFFECT if hasattr(options, name.replace("-", "_"))]
     if given:
         print(f"accepted, but without effect so far: {', '.join(f'--{name}' for name in given)}", file=sys.stderr)
+    if options.model_control_mode == ControlMode.POLL.value:
+        print("accepted, but so far models are loaded at start only: --model-control-mode=poll", file=sys.stderr)
     settings, listen = engine_settings(options), listen_settings(options)
 
     from jupyter_pyserve import app

@@ -163,6 +163,14 @@ class Instance:
         """End the process at once; its death is then noticed like any other."""
         self._process.kill()
 
+    def trim(self) -> None:
+        """Ask the stub to give the memory that it does not use back to the system."""
+        self._note({"op": "trim"}, ())
+
+    def report(self, text: str) -> None:
+        """Say something about this instance where its own words are kept."""
+        self._record("log", "ERROR", text)
+
     def dump_stacks(self) -> None:
         """Make the process write the stacks of its threads to its log, whatever it is doing."""
         self._process.signal(signal.SIGUSR2)

@@ -49,8 +49,10 @@ class LogRecord:
 class LogBook:
     """The last records of each model, and the last of all."""
 
-    def __init__(self, output: TextIO | None, per_model: int = 2000) -> None:
+    def __init__(self, output: TextIO | None, per_model: int = 2000, *, marked: bool = False) -> None:
+        """What models print goes to `output` as it is, as on Triton; or `marked`, so that it cannot pass for ours."""
         self._output = output
+        self._marked = marked
         self._per_model = per_model
         self._records: dict[str, deque[LogRecord]] = {}
 
@@ -64,7 +66,8 @@ class LogBook:
             level = _LEVELS.get(record.level, logging.INFO)
             _model_log.log(level, "%s", record.text, extra={"model_file": file or "engine", "model_line": line})
         elif self._output is not None:
-            print(record.text, file=self._output, flush=True)
+            text = f"[{record.instance}] {_printable(record.text)}" if self._marked else record.text
+            print(text, file=self._output, flush=True)
 
     def tail(self, model: str | None, count: int, instance: str = "") -> list[LogRecord]:
         """The last `count` records of a model (of all, in order of time, when None)."""
@@ -73,6 +76,14 @@ class LogBook:
         else:
             records = [item for item in self._records.get(model, ()) if instance in ("", item.instance)]
         return records[-count:] if count > 0 else []
+
+    def forget(self, model: str) -> None:
+        """The model is gone for good."""
+        self._records.pop(model, None)
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in text)
 
 
 class PipeReader:

@@ -16,7 +16,8 @@ from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableConte
 from jupyter_pyserve.engine.repository import Deployment, ModelSource, Signature, list_models, read_model
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.lifecycle import VersionState
+from jupyter_pyserve.model.config import ModelConfig
+from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,11 @@ class VersionRecord:
     state: VersionState
     reason: str = ""
     servable: Servable | None = None
+
+    def advance(self, event: VersionEvent, reason: str = "") -> None:
+        """Take a step of the version's life."""
+        self.state = advance(VERSION, self.state, event)
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -118,33 +124,42 @@ class Registry:
 
     async def load(self, name: str) -> None:
         """Load a model from its repository, or load it again if it changed; the old versions serve meanwhile."""
+        entry = self._entry(name)
+        async with entry.lock:
+            try:
+                await self._load(entry, _silent)
+            finally:
+                self._forget_if_empty(entry)
+
+    async def _load(self, entry: ModelEntry, progress: Progress) -> None:
+        name, settings = entry.name, self._settings
         try:
             source = await asyncio.to_thread(
-                read_model, name, self._settings.model_repositories, config_name=self._settings.model_config_name
+                read_model, name, settings.model_repositories, config_name=settings.model_config_name
             )
         except PyServeError as error:
             _log.error("%s", error.message)
-            raise PyServeError(
-                Code.INTERNAL, f"failed to load '{name}', failed to poll from model repository"
-            ) from error
-        entry = self._entry(name)
-        async with entry.lock:
-            if source.signature == entry.signature and entry.servables():
-                return
-            try:
-                servables = await self._start(source, _silent)
-            except LoadError as error:
-                self._record_failure(entry, error)
-                raise error.as_domain_error(name) from error
-            entry.signature = source.signature
-            self._swap(entry, servables)
+            text = f"failed to load '{name}', failed to poll from model repository"
+            raise PyServeError(Code.INTERNAL, text) from error
+        if source.signature == entry.signature and entry.servables():
+            return
+        try:
+            servables = await self._start(source, progress)
+        except LoadError as error:
+            self._record_failure(entry, error)
+            raise error.as_domain_error(name) from error
+        entry.signature = source.signature
+        self._swap(entry, servables)
 
     async def deploy(self, deployment: Deployment, progress: Progress, owner: str | None) -> tuple[ModelEntry, bool]:
         """Make and load a new version; whether it was already so. On failure nothing has changed anywhere."""
         entry = self._entry(deployment.name)
         async with entry.lock:
             unchanged = await asyncio.to_thread(deployment.unchanged_version)
-            if unchanged is not None and any(version == unchanged for version, _ in entry.servables()):
+            if unchanged is not None:
+                if not any(version == unchanged for version, _ in entry.servables()):
+                    await self._load(entry, progress)
+                entry.owner = owner
                 return entry, True
             progress("write", "")
             try:
@@ -175,7 +190,8 @@ class Registry:
             entry.signature = ()
             for version, servable in entry.servables():
                 record = entry.versions[version]
-                record.state, record.servable = VersionState.UNLOADING, None
+                record.advance(VersionEvent.UNLOAD)
+                record.servable = None
                 self._retire(servable, record)
             self._changed()
 
@@ -209,6 +225,9 @@ class Registry:
             )
             failure = LoadFailure(text, kind="Invalid argument")
             raise LoadError(dict.fromkeys(source.versions, failure))
+        missing = _missing(source.config)
+        if missing:
+            raise LoadError(dict.fromkeys(source.versions, LoadFailure(missing, kind="Unsupported")))
         servables = {
             version: Servable(self._context, source.config, version, source.model_dir) for version in source.versions
         }
@@ -228,7 +247,8 @@ class Registry:
         for version, old in entry.servables():
             record = entry.versions[version]
             if version not in servables:
-                record.state, record.servable = VersionState.UNLOADING, None
+                record.advance(VersionEvent.UNLOAD)
+                record.servable = None
                 self._retire(old, record)
             else:
                 self._retire(old, None)
@@ -242,7 +262,7 @@ class Registry:
             await servable.drain()
             await servable.stop(self._settings.exit_timeout_s)
             if record is not None:
-                record.state, record.reason = VersionState.UNAVAILABLE, "unloaded"
+                record.advance(VersionEvent.UNLOADED, "unloaded")
                 self._changed()
             _log.info("successfully unloaded '%s' version %d", servable.name, servable.version)
 
@@ -257,7 +277,6 @@ class Registry:
                 entry.versions[version] = VersionRecord(
                     VersionState.UNAVAILABLE, reason=f"{failure.kind}: {failure.text}"
                 )
-        self._forget_if_empty(entry)
         self._changed()
 
     def _changed(self) -> None:
@@ -324,3 +343,15 @@ def _index_row(name: str, version: int, record: VersionRecord) -> dict[str, str]
     if reason:
         row["reason"] = reason
     return row
+
+
+def _missing(config: ModelConfig) -> str:
+    """What a configuration asks for that this server does not have: serving without it would give wrong answers."""
+    if config.sequence_batching is not None:
+        return f"sequence batching, which model '{config.name}' asks for, is not supported by this server"
+    if "EXECUTION_ENV_PATH" in config.parameters:
+        return f"EXECUTION_ENV_PATH, which model '{config.name}' sets, is not supported by this server"
+    for name, asked in (("model_warmup", config.warmups), ("response_cache", config.response_cache)):
+        if asked:
+            _log.warning("model '%s': %s is not supported by this server and is left out", config.name, name)
+    return ""

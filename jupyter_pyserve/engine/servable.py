@@ -10,7 +10,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Coroutine, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from jupyter_pyserve.engine.arena import Arena, Segment
@@ -40,6 +41,14 @@ _TRIM_AFTER_S = 10.0
 
 #: How long an instance that is not wanted any more may take to go.
 _BRIEFLY_S = 1.0
+
+
+class MemoryFull(PyServeError):
+    """There is no room for a request: not now, or (`for_good`) never."""
+
+    def __init__(self, message: str, *, for_good: bool) -> None:
+        super().__init__(Code.UNAVAILABLE, message)
+        self.for_good = for_good
 
 
 class Servable:
@@ -74,6 +83,7 @@ class Servable:
         self._trim_timer: asyncio.TimerHandle | None = None
         self._idle_since_s = 0.0
         self._drained: asyncio.Future[None] | None = None
+        self._hungry: deque[Callable[[], bool]] = deque()
         self._policy = RestartPolicy()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -155,16 +165,25 @@ class Servable:
     def new_job(self, nbytes: int, sink: Sink) -> tuple[Job, int, int]:
         """A job with `nbytes` of input memory: the job, its segment and its offset there.
 
-        Raises `PyServeError` UNAVAILABLE when the model's memory is full.
+        Raises `MemoryFull` when there is not as much memory now.
         """
         block = self.arena.allocate(nbytes)
         if block is None:
-            raise PyServeError(
-                Code.UNAVAILABLE,
+            limit = self._settings.arena_limit_nbytes
+            raise MemoryFull(
                 f"model '{self.name}' has no shared memory left for a request of {nbytes} bytes: "
-                f"{self.arena.used} of at most {self._settings.arena_limit_nbytes} bytes are in use",
+                f"{self.arena.used} of at most {limit} bytes are in use",
+                for_good=nbytes > limit,
             )
         return Job(self, self._memory, block.id, sink), block.segment, block.offset
+
+    def wait_for_memory(self, retry: Callable[[], bool]) -> None:
+        """Call `retry` whenever memory was freed, until it returns True; who came first is asked first."""
+        self._hungry.append(retry)
+
+    def _feed(self) -> None:
+        while self._hungry and self._hungry[0]():
+            self._hungry.popleft()
 
     def foreign_job(self, memory: Memory, block_id: int, sink: Sink) -> Job:
         """A job whose inputs lie in somebody else's memory."""
@@ -207,6 +226,7 @@ class Servable:
     def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
         """Fail what the stub was executing, keep what it had not started, and replace it."""
         for job in executing:
+            instance.failures += 1
             self._fail(job, Code.INTERNAL, f"Stub process '{instance.name}' is not healthy.")
         self._dispatcher.put_back(waiting)
         if self._stopping or self.state is not VersionState.READY or instance not in self.instances:
@@ -215,13 +235,16 @@ class Servable:
         if delay_s is None:
             self._give_up(instance)
             return
-        _log.error("Stub process '%s' (pid %d) ended; it starts again in %.2f s", instance.name, instance.pid, delay_s)
+        instance.report(
+            f"Stub process '{instance.name}' (pid {instance.pid}) ended; it starts again in {delay_s:.2f} s"
+        )
         self._run(self._replace(instance, delay_s))
         self._dispatcher.pump(time.monotonic_ns())
 
     async def _replace(self, old: Instance, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         fresh = self._launcher.new_instance(old.spec)
+        fresh.requests, fresh.failures = old.requests, old.failures
         self.instances[self.instances.index(old)] = fresh
         self.restarts[fresh.name] = self.restarts.get(fresh.name, 0) + 1
         try:
@@ -318,6 +341,8 @@ class Servable:
     def job_ended(self) -> None:
         """A job's memory is free again."""
         self.outstanding -= 1
+        if self._hungry:
+            self._loop.call_soon(self._feed)
         if self.outstanding:
             return
         if self._drained is not None and not self._drained.done():
@@ -335,6 +360,8 @@ class Servable:
             self._trim_timer = self._loop.call_later(left_s, self._trim)
         else:
             self.arena.trim()
+            for instance in self.instances:
+                instance.trim()
 
     def _on_segment(self, segment: Segment) -> None:
         for instance in self.instances:

@@ -36,9 +36,11 @@ _STATE_FILE = "state.json"
 class Service:
     """A running engine."""
 
-    def __init__(self, settings: EngineSettings, *, output: TextIO | None, runtime_dir: str | None = None) -> None:
+    def __init__(
+        self, settings: EngineSettings, *, output: TextIO | None, marked: bool = False, runtime_dir: str | None = None
+    ) -> None:
         self.settings = settings
-        self.logs = LogBook(output)
+        self.logs = LogBook(output, marked=marked)
         self.zygote = Zygote()
         self.started_at = time.time()
         self.accepting = False
@@ -247,6 +249,7 @@ class Service:
         if delete:
             await asyncio.to_thread(delete_model, self.settings.model_repositories[0], name)
             self.registry.entries.pop(name, None)
+            self.logs.forget(name)
 
     async def restart(self, name: str) -> None:
         """Start the instances of a model anew, without a failed request."""

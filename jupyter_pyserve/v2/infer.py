@@ -10,9 +10,10 @@ from jupyter_pyserve.v2.messages import InferRequest, InputRef, OutputRef, Outpu
 from jupyter_pyserve.v2.parse import parse_infer
 from jupyter_pyserve.v2.raw import raw_infer
 from jupyter_pyserve.v2.render import render_response
-from jupyter_pyserve.v2.validate import batch_size, check_bytes, element_count, validate
+from jupyter_pyserve.v2.validate import ContentError, batch_size, check_bytes, element_count, validate
 
 __all__ = [
+    "ContentError",
     "InferRequest",
     "InputRef",
     "OutputRef",

@@ -31,6 +31,10 @@ _TOO_BIG: Final = "Number too big to be stored in double."
 # Literals that no common encoder writes are understood in texts up to this size only: finding them is not free.
 _MAX_RARE_LITERALS: Final = 1 << 20
 
+# In larger texts only numbers that somebody reads are checked.
+_MAX_SEARCHED: Final = 1 << 16
+
+_LARGE_EXPONENT = re.compile(rb"[eE]\+?[0-9]{3}")
 _STRING_OR_RARE = re.compile(r'"[^"]*"?|-NaN|-?Inf(?!i)')
 _HUGE_NUMBER = re.compile(r"(?<![0-9.])-?[0-9]+(?:\.[0-9]*)?[eE]\+?[0-9]{2,}|(?<![0-9.])-?[0-9]{309,}")
 
@@ -51,6 +55,8 @@ def loads(raw: bytes) -> object:
         too_big(raw)
     if b"\\ud" in raw or b"\\uD" in raw:
         check_surrogates(raw.decode("latin-1"), len(raw))
+    if len(raw) <= _MAX_SEARCHED and _LARGE_EXPONENT.search(raw):
+        check_numbers(raw)  # whoever reads a tensor's data asks for it there
     return value
 
 

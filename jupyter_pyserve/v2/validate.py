@@ -27,6 +27,10 @@ _BATCH_NOTE: Final = (
 _LENGTH: Final = struct.Struct("<I")
 
 
+class ContentError(PyServeError):
+    """What Triton finds only when a request has reached its backend; over HTTP such errors are plain text."""
+
+
 def validate(request: InferRequest, signature: Signature) -> None:
     """Raises INVALID_ARG unless the model can take the request, as far as that shows without reading the body."""
     prefix = request_prefix(request.id)
@@ -79,7 +83,7 @@ def check_bytes(view: memoryview, count: int, *, name: str, model_name: str, req
         raise _refuse(f"{prefix}expected {count} string elements {about}, got {found}")
     if at > end:
         have = f"expecting string of length {length} but only {end - at + length} bytes available"
-        raise _refuse(f"incomplete string data for inference input '{name}', {have}")
+        raise ContentError(Code.INVALID_ARG, f"incomplete string data for inference input '{name}', {have}")
 
 
 def _refuse(message: str) -> PyServeError:

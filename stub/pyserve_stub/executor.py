@@ -25,6 +25,11 @@ from .wire.layout import LayoutCache
 
 _MAX_CACHED = 1024
 _MAX_CACHED_NBYTES = 4096
+#: numpy says only that an array is read-only, to a model whose author sees no reason why.
+_READ_ONLY = (
+    "\nThe inputs of this request lie in the client's own memory, which models may read but not change: copy an input "
+    "before changing it in place, as in x = x.copy().\n"
+)
 _SECOND_RESPONSE = "Unable to send response. Non-decoupled model cannot send more than one response."
 
 
@@ -100,7 +105,9 @@ class Executor:
                 done_ns = time.monotonic_ns()
             responses = [outbox.close(frame, wanted, answer) for (frame, wanted), answer in zip(known, answers)]
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a model are its errors too
-            text = f"Failed to process the request(s) for model '{self._instance_name}', message: {_text(error)}"
+            text = (
+                f"Failed to process the request(s) for model '{self._instance_name}', message: {_text(error, requests)}"
+            )
             get_host().log(int(LogLevel.ERROR), self._model_file, 0, text)
             self.failures += len(batch)
             for request in requests:
@@ -210,5 +217,9 @@ def _mark_failed(answer: PlainResponse) -> PlainResponse:
     return (key, code, flags | frames.BATCH_FAILED, layout, text, descriptors)
 
 
-def _text(error: BaseException) -> str:
-    return str(error) if isinstance(error, ExecuteError) else describe(error).text
+def _text(error: BaseException, requests: Sequence[InferenceRequest]) -> str:
+    if isinstance(error, ExecuteError):
+        return str(error)
+    text = describe(error).text
+    locked = any(not tensor._writable for request in requests for tensor in request._inputs)
+    return text + _READ_ONLY if locked and isinstance(error, ValueError) and "read-only" in str(error) else text

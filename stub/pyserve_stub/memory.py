@@ -38,18 +38,26 @@ class Lease(np.ndarray):
 class Segment:
     """One mapped segment; `array` is all of it as bytes."""
 
-    __slots__ = ("address", "array", "id", "nbytes", "writable")
+    __slots__ = ("_mapping", "address", "array", "id", "nbytes", "writable")
 
     def __init__(self, segment_id: int, fd: int, nbytes: int, writable: bool) -> None:
         if os.fstat(fd).st_size < nbytes:
             raise SegmentError(f"segment {segment_id} is smaller than announced")
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         mapping = mmap.mmap(fd, nbytes, access=access)
+        self._mapping = mapping
         self.id = segment_id
         self.nbytes = nbytes
         self.writable = writable
         self.array: np.ndarray[Any, Any] = np.frombuffer(mapping, dtype=np.uint8).view(_Mapped)
         self.address: int = self.array.__array_interface__["data"][0]
+
+    def discard(self, offset: int, nbytes: int) -> None:
+        """Give the whole pages of a range that nobody uses back to the system; they read as zeros afterwards."""
+        start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+        end = (offset + nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
+        if end > start:
+            self._mapping.madvise(mmap.MADV_REMOVE, start, end - start)
 
 
 class Segments:

@@ -286,6 +286,14 @@ class Session:
         self._map(note.get("segments", ()), fds)
         for segment_id in note.get("dropped", ()):
             self.segments.drop(segment_id)
+        if note.get("op") == "trim":
+            self._trim()
+
+    def _trim(self) -> None:
+        """Nothing has been asked for a while: what the arena does not need goes back to the system."""
+        with self._lock:
+            for segment_id, offset, nbytes in self._allocator.free_ranges():
+                self.segments.get(segment_id).discard(offset, nbytes)
 
     def _map(self, announced: Sequence[dict[str, Any]], fds: Sequence[int]) -> None:
         for item, fd in zip(announced, fds):

@@ -14,19 +14,23 @@ from typing import Any, Protocol, cast
 from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.servable import MemoryFull, Servable
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import inference
 from jupyter_pyserve.transports.http.chunks import Dechunker
 from jupyter_pyserve.transports.http.head import Access, Head, HeadError, HeadParser
 from jupyter_pyserve.transports.http.inbox import Inbox
-from jupyter_pyserve.transports.http.replies import TEXT, Reply, Stream, denied, failure
+from jupyter_pyserve.transports.http.replies import JSON, TEXT, Reply, Stream, denied, failure
 from jupyter_pyserve.transports.http.writer import Writer
 from jupyter_pyserve.v2 import metadata
-from jupyter_pyserve.v2.infer import inference_header_length
+from jupyter_pyserve.v2.infer import ContentError, inference_header_length
 from jupyter_pyserve.v2.routes import Endpoint, Route, RouteError
 
 _log = logging.getLogger(__name__)
+
+#: How long a request waits for room in its model's memory.
+_MEMORY_TIMEOUT_S = 10.0
 
 
 class Register(Protocol):
@@ -63,6 +67,7 @@ class State(enum.Enum):
     GATHERING = "gathering"  # the body goes to memory of its own
     CHUNKED = "chunked"
     SKIPPING = "skipping"
+    WAITING = "waiting"  # for memory to put the body into
     ANSWERING = "answering"
     CLOSED = "closed"
 
@@ -207,7 +212,42 @@ class Connection(asyncio.BufferedProtocol):
         if header_nbytes is None:
             self._gather(head)
             return
-        self._landing = landing = inference.land(servable, nbytes, header_nbytes, self)
+        try:
+            self._land(inference.land(servable, nbytes, header_nbytes, self), nbytes)
+        except MemoryFull as full:
+            if full.for_good:
+                raise
+            self._wait_for_memory(head, servable, header_nbytes, full)
+
+    def _wait_for_memory(self, head: Head, servable: Servable, header_nbytes: int, full: MemoryFull) -> None:
+        """Leave the body where it is until there is room, as long as a request may wait for that."""
+        self._state = State.WAITING
+        self._transport.pause_reading()
+
+        def retry() -> bool:
+            if self._state is not State.WAITING:
+                return True
+            try:
+                landing = inference.land(servable, head.content_length, header_nbytes, self)
+            except MemoryFull:
+                return False
+            timer.cancel()
+            self._transport.resume_reading()
+            self._land(landing, head.content_length)
+            self._proceed()
+            return True
+
+        def give_up() -> None:
+            if self._state is State.WAITING:
+                self._transport.resume_reading()
+                self._refuse(head, failure(full, TEXT))
+                self._proceed()
+
+        timer = asyncio.get_running_loop().call_later(_MEMORY_TIMEOUT_S, give_up)
+        servable.wait_for_memory(retry)
+
+    def _land(self, landing: inference.Landing, nbytes: int) -> None:
+        self._landing = landing
         available = self._inbox.take(nbytes)
         if len(available) == nbytes:
             landing.view[:] = available
@@ -296,7 +336,7 @@ class Connection(asyncio.BufferedProtocol):
             inference.submit(landing, self._limit)
         except PyServeError as error:
             landing.job.unref()
-            self._reply(failure(error))
+            self._reply(failure(error, TEXT if isinstance(error, ContentError) else JSON))
         else:
             self._job = landing.job
 

@@ -13,6 +13,14 @@ from jupyter_pyserve.v2.repository import parse_index, parse_load, parse_unload
 from jupyter_pyserve.v2.routes import Endpoint, Route
 from jupyter_pyserve.v2.status import http_status
 
+#: Of Triton's extensions those that this server has; clients look names up in the list.
+_EXTENSIONS = tuple(
+    name
+    for name in metadata.EXTENSIONS
+    if name
+    in ("model_repository", "schedule_policy", "model_configuration", "binary_tensor_data", "parameters", "statistics")
+)
+
 Function = Callable[[Service, Route, bytes], Any]
 
 
@@ -25,7 +33,7 @@ def _server_ready(service: Service, route: Route, body: bytes) -> Reply:
 
 
 def _server_metadata(service: Service, route: Route, body: bytes) -> Reply:
-    return Reply(200, metadata.server_metadata(service.settings.server_id, service.version))
+    return Reply(200, metadata.server_metadata(service.settings.server_id, service.version, _EXTENSIONS))
 
 
 def _model_ready(service: Service, route: Route, body: bytes) -> Reply:

@@ -114,7 +114,10 @@ class _Collector:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.setdefault(name.lower(), value.strip())
+        name, value = name.lower(), value.strip()
+        if name == b"transfer-encoding" and name in self.headers:
+            value = self.headers.pop(name) + b", " + value  # one list, and its last coding says where the body ends
+        self.headers.setdefault(name, value)
 
     def on_headers_complete(self) -> None:
         self.complete = True
