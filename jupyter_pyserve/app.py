@@ -119,17 +119,17 @@ class Engine:
         _log.info("Waiting for in-flight requests to complete.")
 
         async def phases() -> None:
-            await asyncio.gather(*(server.close(timeout_s) for server in self._servers))
-            if self._lanes is not None:
-                self._lanes.close()
+            lanes = [self._lanes.close(timeout_s)] if self._lanes is not None else []
+            await asyncio.gather(*(server.close(timeout_s) for server in self._servers), *lanes)
+            _log.info("All models are stopped, unloading models")
             await self.service.close()
 
         try:
-            await asyncio.wait_for(phases(), timeout_s + 10)
+            await asyncio.wait_for(phases(), timeout_s)
         except asyncio.TimeoutError:
             _log.error("Exit timeout expired. Exiting immediately.")
+            self.service.zygote.kill()  # and the kernel ends its stubs with it
             return 1
-        _log.info("All models are stopped, unloading models")
         return 0
 
 

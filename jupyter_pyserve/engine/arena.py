@@ -64,7 +64,10 @@ class Segment:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+            self.view.release()
             self.view = memoryview(b"")
+            with contextlib.suppress(BufferError):  # some of it is being sent: the mapping goes with the last view
+                self._mapping.close()
 
 
 def segment_size(wanted: int, capacity: int, limit: int) -> int | None:

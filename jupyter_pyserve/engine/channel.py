@@ -17,6 +17,9 @@ from pyserve_stub.session import receive_packet, send_packet
 #: Frames taken in at one go, so that one busy peer does not starve the others.
 _BURST = 32
 
+#: Frames that wait for a peer that does not read; one that lets more pile up is let go.
+_MAX_QUEUED = 4096
+
 OnFrame = Callable[[bytes, list[int]], None]
 
 
@@ -50,6 +53,9 @@ class Channel:
         if self.closed:
             return
         if self._queue:
+            if len(self._queue) >= _MAX_QUEUED:
+                self.close()  # it sends and never reads
+                return
             self._queue.append((data, [os.dup(fd) for fd in fds]))
             return
         try:

@@ -70,7 +70,7 @@ class Dispatcher:
 
     def put_back(self, batches: list[list[Job]]) -> None:
         """Batches that a stub was given and never started go first."""
-        self._returned.extendleft(reversed(batches))
+        self._returned.extendleft(batch for batch in reversed(batches) if batch)
 
     def pump(self, now_ns: int) -> None:
         """Give work to every instance that can take some."""

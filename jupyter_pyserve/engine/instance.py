@@ -22,19 +22,17 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
-from jupyter_pyserve.engine.arena import Segment, segment_size
+from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
 from jupyter_pyserve.engine.process import StubProcess
+from jupyter_pyserve.engine.responses import ResponseArena
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.lifecycle import STUB, StubEvent, StubState, advance
 
-#: Blocks of answered requests are reported with the next batch, or after this long without one.
-_RELEASE_DELAY_S = 0.02
-_RELEASE_AT_ONCE_NBYTES = 1 << 20
 _HELLO_TIMEOUT_S = 30.0
 #: How long a process may take to end by itself after it has finalised, and the kernel to end it after a kill.
 _EXIT_S = 1.0
@@ -72,7 +70,7 @@ class Instance:
         self.spec = spec
         self.name = spec.name
         self.state = StubState.SPAWNED
-        self.segments: dict[int, Segment] = {}
+        self.responses = ResponseArena(limit, self._tell_released)
         self.in_flight: deque[list[Job]] = deque()
         self.requests = 0
         self.failures = 0
@@ -83,7 +81,6 @@ class Instance:
         self._logs = logs
         self._model = model
         self._version = version
-        self._limit = limit
         self._channel: Channel | None = None
         self._calls: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._call_id = 0
@@ -93,9 +90,6 @@ class Instance:
         self._kept: dict[int, Job] = {}
         self._late: dict[int, Job] = {}
         self._attached: set[int] = set()
-        self._released: list[int] = []
-        self._released_nbytes = 0
-        self._release_timer: asyncio.TimerHandle | None = None
         self._layouts = LayoutCache()
 
     @property
@@ -106,7 +100,12 @@ class Instance:
     @property
     def arena_nbytes(self) -> int:
         """Bytes of shared memory that this instance answers in."""
-        return sum(segment.nbytes for segment in self.segments.values())
+        return self.responses.capacity
+
+    @property
+    def segments(self) -> dict[int, Segment]:
+        """The memory that this instance answers in."""
+        return self.responses.segments
 
     @property
     def pid(self) -> int:
@@ -122,12 +121,16 @@ class Instance:
     async def start(self, model_file: str) -> None:
         """Start the process and wait for its first frame."""
         self._hello = asyncio.get_running_loop().create_future()
-        await self._process.start((model_file, self.name), self._open_channel)
         try:
+            await self._process.start((model_file, self.name), self._open_channel)
             await asyncio.wait_for(asyncio.shield(self._hello), _HELLO_TIMEOUT_S)
         except asyncio.TimeoutError:
             self.kill()
             raise StubDied from None
+        except BaseException:
+            if self._channel is not None:
+                self._channel.close()
+            raise
 
     def _open_channel(self, sock: socket.socket) -> None:
         self._channel = Channel(sock, self._on_frame, self._on_close, lambda: self.in_flight)
@@ -216,10 +219,7 @@ class Instance:
                 self.attach(job.foreign, writable=False)
             plan = job.plan
             requests.append((job.key, plan.meta, plan.layout, job.descriptors))
-        released: Sequence[int] = ()
-        if self._released:
-            released, self._released, self._released_nbytes = self._released, [], 0
-        return frames.encode_execute(requests, released)
+        return frames.encode_execute(requests, self.responses.take_released())
 
     def _send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         if self._channel is not None:
@@ -236,26 +236,12 @@ class Instance:
         self._send(frames.encode_keys(frames.CANCEL, (job.key,)))
 
     def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
-        """The engine is done with these blocks of the stub's."""
-        for descriptor in descriptors:
-            if descriptor[3]:
-                self._released.append(descriptor[3])
-                self._released_nbytes += descriptor[2]
-        if not self._released or self._channel is None or self._channel.closed:
-            return
-        if self._released_nbytes >= _RELEASE_AT_ONCE_NBYTES or len(self._released) > 1000:
-            self._flush_released()
-        elif self._release_timer is None:
-            self._release_timer = asyncio.get_running_loop().call_later(_RELEASE_DELAY_S, self._release_later)
+        """The engine is done with these tensors of the stub's."""
+        if self.alive:
+            self.responses.release(descriptors)
 
-    def _release_later(self) -> None:
-        self._release_timer = None
-        self._flush_released()
-
-    def _flush_released(self) -> None:
-        if self._released:
-            self._send(frames.encode_keys(frames.RELEASE, self._released))
-            self._released, self._released_nbytes = [], 0
+    def _tell_released(self, leases: Sequence[int]) -> None:
+        self._send(frames.encode_keys(frames.RELEASE, leases))
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
@@ -365,16 +351,14 @@ class Instance:
     def _on_call(self, call: dict[str, Any]) -> None:
         if call["op"] != "grow":
             raise WireError(f"unknown call {call['op']}")
-        size = segment_size(int(call["nbytes"]) + 64, self.arena_nbytes, self._limit)
-        reply: dict[str, Any] = {"id": call["id"], "ok": size is not None}
+        reply: dict[str, Any] = {"id": call["id"], "ok": True}
         fds: list[int] = []
-        if size is None:
-            reply["error"] = f"{call['nbytes']} more bytes exceed the limit of {self._limit} bytes for one instance"
-        else:
-            segment = Segment(size, "pyserve-responses")
-            self.segments[segment.id] = segment
+        try:
+            segment = self.responses.grow(int(call["nbytes"]))
             reply["segments"] = [segment.announce(writable=True, arena="responses")]
             fds = [segment.fd]
+        except MemoryError as error:
+            reply.update(ok=False, error=str(error))
         self._send(frames.encode_cold(frames.REPLY, reply), fds)
 
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
@@ -396,10 +380,7 @@ class Instance:
 
     def _on_close(self) -> None:
         self._advance(StubEvent.EOF)
-        self._process.close_pipes()
-        if self._release_timer is not None:
-            self._release_timer.cancel()
-            self._release_timer = None
+        self._process.close()
         waiting: list[asyncio.Future[Any]] = [*self._calls.values()]
         if self._hello is not None:
             waiting.append(self._hello)
@@ -416,8 +397,7 @@ class Instance:
         self._kept.clear()
         late, self._late = [*self._late.values()], {}
         self._owner.died(self, late + (batches[0] if batches else []), batches[1:])
-        for segment in self.segments.values():
-            segment.close()
+        self.responses.close()
 
     def _advance(self, event: StubEvent) -> None:
         self.state = advance(STUB, self.state, event)

@@ -45,7 +45,10 @@ class Owner(Protocol):
     outstanding: int
 
     def job_ended(self) -> None:
-        """The last reference to a job's memory is gone."""
+        """A job is answered."""
+
+    def memory_freed(self) -> None:
+        """The memory of a job's inputs is free again."""
 
     def cancel(self, job: Job) -> None:
         """Nobody waits for this job any more."""
@@ -122,7 +125,12 @@ class Job:
         self.refs -= 1
         if self.refs == 0:
             self.memory.free(self.block_id)
-            self.owner.job_ended()
+            self.owner.memory_freed()
+
+    def finish(self) -> None:
+        """The front end is done with the request: it is answered, or nobody wants an answer any more."""
+        self.owner.job_ended()
+        self.unref()
 
     def contains(self, segment: int, offset: int, nbytes: int) -> bool:
         """Whether a range lies inside one of this request's own inputs."""
@@ -180,11 +188,11 @@ class Response:
         if self.instance is not None:
             self.instance.release(self.descriptors)
             self.instance = None
-        self._job.unref()
+        self._job.finish()
 
     def hand_over(self) -> None:
         """The tensors are somebody else's to release (`instance.release`); only the request is done with here."""
-        self._job.unref()
+        self._job.finish()
 
 
 class Executed(Protocol):

@@ -69,10 +69,13 @@ class StubProcess:
             await asyncio.wait_for(asyncio.shield(self._exited), timeout_s)
         return self._exited.done()
 
-    def close_pipes(self) -> None:
-        """Take what it printed last, then stop reading."""
+    def close(self) -> None:
+        """It has ended: take what it printed last, and hold nothing of it any more."""
         for pipe in self._pipes:
             pipe.close()
+        if self._page is not None:
+            self._page.close()
+            self._page = None
 
     def _on_exit(self, status: int) -> None:
         if not self._exited.done():

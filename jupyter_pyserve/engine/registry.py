@@ -47,13 +47,17 @@ class ModelEntry:
     owner: str | None = None
     deployed: bool = False
 
-    def servables(self) -> list[tuple[int, Servable]]:
-        """The versions that requests may reach, ascending."""
+    def held(self) -> list[tuple[int, Servable]]:
+        """The versions that have processes, ascending; one that was given up still holds what is left of them."""
         return [
             (version, record.servable)
             for version, record in sorted(self.versions.items())
-            if record.servable is not None and record.state is VersionState.READY
+            if record.servable is not None
         ]
+
+    def servables(self) -> list[tuple[int, Servable]]:
+        """The versions that requests may reach, ascending."""
+        return [(version, servable) for version, servable in self.held() if servable.state is VersionState.READY]
 
 
 def _silent(stage: str, instance: str) -> None:
@@ -89,7 +93,7 @@ class Registry:
         number = parse_version(version) if version else None
         if entry is None or not entry.versions:
             raise PyServeError(Code.NOT_FOUND, f"{prefix} is not found")
-        ready = [item for item in entry.servables() if item[1].state is VersionState.READY]
+        ready = entry.servables()
         if number is None:
             if not ready:
                 raise PyServeError(Code.NOT_FOUND, f"{prefix} has no available versions")
@@ -188,7 +192,7 @@ class Registry:
             return
         async with entry.lock:
             entry.signature = ()
-            for version, servable in entry.servables():
+            for version, servable in entry.held():
                 record = entry.versions[version]
                 record.advance(VersionEvent.UNLOAD)
                 record.servable = None
@@ -244,7 +248,7 @@ class Registry:
         raise LoadError({version: item for version, item in failures.items() if isinstance(item, LoadFailure)})
 
     def _swap(self, entry: ModelEntry, servables: dict[int, Servable]) -> None:
-        for version, old in entry.servables():
+        for version, old in entry.held():
             record = entry.versions[version]
             if version not in servables:
                 record.advance(VersionEvent.UNLOAD)

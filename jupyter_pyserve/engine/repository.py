@@ -15,11 +15,12 @@ from pathlib import Path
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig, check_model_name, join_problems, parse_pbtxt, validate_stage_a
 
-_IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints"})
+_IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints", ".pyserve-staging"})
 _CONFIG = "config.pbtxt"
 
 #: A version directory with this file in it was being deployed when the engine ended; it does not count.
 _PENDING = ".pyserve-pending"
+_STAGING = ".pyserve-staging"
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -145,13 +146,16 @@ class Deployment:
 
     def stage(self) -> ModelSource:
         """Write the new version; only this deployment sees it until `commit`."""
-        os.makedirs(self.model_dir, exist_ok=True)
-        self.version = max(list_versions(self.model_dir), default=0) + 1
+        self.version = max(list_versions(self.model_dir), default=0) + 1 if os.path.isdir(self.model_dir) else 1
         folder = os.path.join(self.model_dir, str(self.version))
         shutil.rmtree(folder, ignore_errors=True)  # what an engine that died left pending
-        os.makedirs(folder)
-        Path(folder, _PENDING).touch()
-        Path(folder, "model.py").write_text(self._source, encoding="utf-8")
+        # Under a name that is no version until the mark is in it: there is no moment at which half of it counts.
+        hidden = os.path.join(self.model_dir, _STAGING)
+        shutil.rmtree(hidden, ignore_errors=True)
+        os.makedirs(hidden)
+        Path(hidden, _PENDING).touch()
+        Path(hidden, "model.py").write_text(self._source, encoding="utf-8")
+        os.rename(hidden, folder)
         path = os.path.join(self.model_dir, _CONFIG)
         config = _parse(self._config or "", self.name, path, deduce_from=folder)
         selected = config.version_policy.select((*list_versions(self.model_dir), self.version))
@@ -180,6 +184,7 @@ class Deployment:
         """Leave the repository as it was."""
         if self.version:
             shutil.rmtree(os.path.join(self.model_dir, str(self.version)), ignore_errors=True)
+            shutil.rmtree(os.path.join(self.model_dir, _STAGING), ignore_errors=True)
         if self._new_model:
             with contextlib.suppress(OSError):
                 os.rmdir(self.model_dir)

@@ -28,7 +28,7 @@ def instance_row(instance: Instance, owner: Servable) -> dict[str, Any]:
         "rss_bytes": _rss_nbytes(instance.pid),
         "arena_bytes": instance.arena_nbytes,
         "arena_used_bytes": status.arena_used if status is not None else None,
-        "last_error": owner.reason or None,
+        "last_error": owner.last_error or None,
     }
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jupyter_pyserve.engine.arena import Arena, Segment
@@ -19,7 +19,7 @@ from jupyter_pyserve.engine.dispatcher import Dispatcher
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Memory, Response, Sink
 from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
-from jupyter_pyserve.engine.restarts import RestartPolicy
+from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import (
     ModelConfig,
@@ -38,9 +38,6 @@ _log = logging.getLogger(__name__)
 
 #: Free memory is given back to the system after so long without a request.
 _TRIM_AFTER_S = 10.0
-
-#: How long an instance that is not wanted any more may take to go.
-_BRIEFLY_S = 1.0
 
 
 class MemoryFull(PyServeError):
@@ -66,7 +63,6 @@ class Servable:
         self.plans: dict[Any, Any] = {}
         self.state = VersionState.UNAVAILABLE
         self.reason = ""
-        self.restarts: dict[str, int] = {}
         self._settings = context.settings
         self._logs = context.logs
         self.arena = Arena("pyserve-requests", context.settings.arena_limit_nbytes, self._on_segment)
@@ -84,10 +80,21 @@ class Servable:
         self._idle_since_s = 0.0
         self._drained: asyncio.Future[None] | None = None
         self._hungry: deque[Callable[[], bool]] = deque()
-        self._policy = RestartPolicy()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._supervisor = Supervisor(
+            self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
+        )
         self._loop = asyncio.get_running_loop()
         self._stopping = False
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each instance was started again after a death."""
+        return self._supervisor.restarts
+
+    @property
+    def last_error(self) -> str:
+        """Why an instance cannot be started at present, or why none is."""
+        return self._supervisor.last_error or self.reason
 
     @property
     def ready(self) -> bool:
@@ -106,7 +113,7 @@ class Servable:
         except BaseException:
             self._advance(VersionEvent.FAIL)
             self._stopping = True
-            await asyncio.gather(*(item.stop(_BRIEFLY_S) for item in self.instances), return_exceptions=True)
+            await asyncio.gather(*(item.stop(BRIEFLY_S) for item in self.instances), return_exceptions=True)
             self.arena.close()
             raise
         self._advance(VersionEvent.LOADED)
@@ -169,13 +176,17 @@ class Servable:
         """
         block = self.arena.allocate(nbytes)
         if block is None:
-            limit = self._settings.arena_limit_nbytes
-            raise MemoryFull(
-                f"model '{self.name}' has no shared memory left for a request of {nbytes} bytes: "
-                f"{self.arena.used} of at most {limit} bytes are in use",
-                for_good=nbytes > limit,
-            )
+            raise self.memory_full(nbytes)
         return Job(self, self._memory, block.id, sink), block.segment, block.offset
+
+    def memory_full(self, nbytes: int) -> MemoryFull:
+        """What to say when there is no room for `nbytes`."""
+        limit = self._settings.arena_limit_nbytes
+        return MemoryFull(
+            f"model '{self.name}' has no shared memory left for a request of {nbytes} bytes: "
+            f"{self.arena.used} of at most {limit} bytes are in use",
+            for_good=nbytes > limit,
+        )
 
     def wait_for_memory(self, retry: Callable[[], bool]) -> None:
         """Call `retry` whenever memory was freed, until it returns True; who came first is asked first."""
@@ -206,7 +217,7 @@ class Servable:
         job.cancelled = True
         if self._dispatcher.cancel(job):
             self._count_failure(job, time.monotonic_ns())
-            job.unref()
+            job.finish()
             return
         for instance in self.instances:
             if any(job in batch for batch in instance.in_flight):
@@ -228,55 +239,30 @@ class Servable:
         for job in executing:
             instance.failures += 1
             self._fail(job, Code.INTERNAL, f"Stub process '{instance.name}' is not healthy.")
-        self._dispatcher.put_back(waiting)
-        if self._stopping or self.state is not VersionState.READY or instance not in self.instances:
+        self._dispatcher.put_back([self._still_wanted(batch) for batch in waiting])
+        if self._stopping or self.state is not VersionState.READY:
             return
-        delay_s = self._policy.died(self._loop.time())
-        if delay_s is None:
-            self._give_up(instance)
-            return
-        instance.report(
-            f"Stub process '{instance.name}' (pid {instance.pid}) ended; it starts again in {delay_s:.2f} s"
-        )
-        self._run(self._replace(instance, delay_s))
+        self._supervisor.died(instance)
         self._dispatcher.pump(time.monotonic_ns())
 
-    async def _replace(self, old: Instance, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        fresh = self._launcher.new_instance(old.spec)
-        fresh.requests, fresh.failures = old.requests, old.failures
-        self.instances[self.instances.index(old)] = fresh
-        self.restarts[fresh.name] = self.restarts.get(fresh.name, 0) + 1
-        try:
-            await self._launcher.bring_up(fresh, self._segments())
-        except LoadFailure as failure:
-            self.reason = failure.text
-            if fresh.alive:
-                await fresh.stop(_BRIEFLY_S)
-                self.died(fresh, [], [])
-            return
-        self.reason = ""
+    def _still_wanted(self, batch: list[Job]) -> list[Job]:
+        for job in batch:
+            if job.cancelled:
+                self._fail(job, Code.CANCELLED, "")
+        return [job for job in batch if not job.cancelled]
+
+    async def restart(self, *, force: bool) -> None:
+        """Renew every instance; `force` does not wait for what they are doing."""
+        await self._supervisor.restart(self._settings.exit_timeout_s, force=force)
+
+    def _instance_ready(self) -> None:
         self._dispatcher.pump(time.monotonic_ns())
 
-    async def restart(self) -> None:
-        """Replace every instance, one after the other, while the others serve."""
-        for instance in list(self.instances):
-            fresh = self._launcher.new_instance(instance.spec)
-            try:
-                await self._launcher.bring_up(fresh, self._segments())
-            except LoadFailure:
-                await fresh.stop(_BRIEFLY_S)
-                raise
-            self.instances[self.instances.index(instance)] = fresh
-            self._dispatcher.pump(time.monotonic_ns())
-            await instance.idle()
-            await instance.stop(self._settings.exit_timeout_s)
-
-    def _give_up(self, instance: Instance) -> None:
-        lines = [record.text for record in self._logs.tail(self.name, 5, instance.name)]
-        last = self.reason or "\n".join(lines)
+    def _give_up(self, text: str) -> None:
+        lines = [record.text for record in self._logs.tail(self.name, 8) if record.stream != "log"]
+        last = self._supervisor.last_error or "\n".join(lines)
         self._advance(VersionEvent.FAIL)
-        self.reason = f"Stub process '{instance.name}' ended {self._policy.limit + 1} times in a minute. {last}".strip()
+        self.reason = f"{text} {last}".strip()
         _log.error("model '%s' version %d is UNAVAILABLE: %s", self.name, self.version, self.reason)
         for job in self._dispatcher.drain():
             self._fail(job, Code.UNAVAILABLE, self.reason)
@@ -327,8 +313,7 @@ class Servable:
     async def stop(self, timeout_s: float) -> None:
         """Finalise every instance and drop the memory; requests that are left are failed."""
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
+        self._supervisor.close()
         await asyncio.gather(*(item.stop(timeout_s) for item in self.instances))
         for job in self._dispatcher.drain():
             text = "Server is stopping, scheduler for model has stopped accepting new inference requests"
@@ -339,10 +324,8 @@ class Servable:
         self.arena.close()
 
     def job_ended(self) -> None:
-        """A job's memory is free again."""
+        """A job is answered."""
         self.outstanding -= 1
-        if self._hungry:
-            self._loop.call_soon(self._feed)
         if self.outstanding:
             return
         if self._drained is not None and not self._drained.done():
@@ -350,6 +333,11 @@ class Servable:
         self._idle_since_s = self._loop.time()
         if self._trim_timer is None and not self._stopping:
             self._trim_timer = self._loop.call_later(_TRIM_AFTER_S, self._trim)
+
+    def memory_freed(self) -> None:
+        """A job's memory is free again."""
+        if self._hungry:
+            self._loop.call_soon(self._feed)
 
     def _trim(self) -> None:
         self._trim_timer = None
@@ -367,11 +355,6 @@ class Servable:
         for instance in self.instances:
             if instance.alive and instance.pid:
                 instance.attach((segment,), writable=True)
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _advance(self, event: VersionEvent) -> None:
         self.state = advance(VERSION, self.state, event)

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from jupyter_pyserve.engine.launcher import ServableContext
+from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.registry import DeployFailure, ModelEntry, Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, delete_model, list_models
@@ -251,10 +251,16 @@ class Service:
             self.registry.entries.pop(name, None)
             self.logs.forget(name)
 
-    async def restart(self, name: str) -> None:
-        """Start the instances of a model anew, without a failed request."""
-        for _, servable in self._entry(name).servables():
-            await servable.restart()
+    async def restart(self, name: str, *, force: bool = False) -> None:
+        """Start the instances of a model anew without a failed request, unless `force` asks for it at once."""
+        entry = self._entry(name)
+        if not entry.servables():
+            await self.registry.load(name)
+        try:
+            for _, servable in entry.servables():
+                await servable.restart(force=force)
+        except LoadFailure as failure:
+            raise PyServeError(Code.INTERNAL, f"restart failed for model '{name}': {failure.text}") from failure
 
     def dump_stacks(self, name: str) -> None:
         """Make every stub of a model write the stacks of its threads to its log."""

@@ -75,6 +75,12 @@ class Zygote:
                 process.kill()
                 await asyncio.to_thread(process.wait)
 
+    def kill(self) -> None:
+        """End it, and with it every stub, at once."""
+        self.closing = True
+        if self._process is not None:
+            self._process.kill()
+
     def _launch(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {**os.environ, "PYTHONSAFEPATH": "1"}

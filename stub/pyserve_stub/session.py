@@ -7,8 +7,10 @@ thread except `receive`, which belongs to the main thread. Whoever waits for a f
 from __future__ import annotations
 
 import collections
+import errno
 import os
 import socket
+import stat
 import struct
 import threading
 from array import array
@@ -64,11 +66,25 @@ def receive_packet(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    if data[:1] == bytes((frames.SPILLED,)) and fds:
-        with open(fds[0], "rb") as file:
-            file.seek(0)
-            return file.read(_MAX_SPILL_NBYTES), list(fds[1:])
-    return data, list(fds)
+    try:
+        if data[:1] == bytes((frames.SPILLED,)) and fds:
+            data = _read_spilled(fds[0])
+            os.close(fds.pop(0))
+        if data:
+            kept, fds = list(fds), array("i")
+            return data, kept
+    finally:
+        for fd in fds:
+            os.close(fd)
+    return data, []
+
+
+def _read_spilled(fd: int) -> bytes:
+    """A frame out of an anonymous file; whatever else a peer may send could keep us waiting for ever."""
+    facts = os.fstat(fd)
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError(errno.EBADF, "a frame that is not in a file")
+    return os.pread(fd, min(facts.st_size, _MAX_SPILL_NBYTES), 0)
 
 
 class Hold:

@@ -38,6 +38,7 @@ class Zygote:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._pid = os.getpid()
         self._children: set[int] = set()
         self._wakeup, writer = socket.socketpair()
         self._wakeup.setblocking(False)
@@ -83,7 +84,7 @@ class Zygote:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            die_with_parent()
+            die_with_parent(self._pid)
             for sock in (self._control, self._wakeup, self._writer):
                 sock.close()
             channel, stdout, stderr, page = fds

@@ -24,7 +24,8 @@ def unhealthy(instance: str) -> str:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: machine.is_gone(pid), f"{pid} has ended")
+    # Not before it is reaped: the first thread may have ended while another still holds the channel open.
+    wait_until(lambda: not machine.state(pid), f"{pid} has ended")
 
 
 def restarts(engine: Engine, model: str) -> list[int]:

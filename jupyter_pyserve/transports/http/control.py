@@ -55,7 +55,7 @@ async def _undeploy(service: Service, name: str, body: Mapping[str, Any]) -> Rep
 
 
 async def _restart(service: Service, name: str, body: Mapping[str, Any]) -> Reply:
-    await service.restart(name)
+    await service.restart(name, force=body.get("force") is True)
     return _json({})
 
 

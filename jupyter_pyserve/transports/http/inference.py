@@ -5,11 +5,13 @@ Does not know sockets: the connection gives it memory to fill and bytes to read.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from jupyter_pyserve.engine.job import Job, Sink
-from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.engine.servable import MemoryFull, Servable
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.plans import Plan, make_plan
@@ -17,6 +19,9 @@ from jupyter_pyserve.v2.infer import InferRequest, check_bytes, element_count, p
 
 _ALIGNMENT = 64
 _MAX_PLANS = 1024
+
+#: How long a request waits for room in its model's memory.
+_MEMORY_TIMEOUT_S = 10.0
 
 
 @dataclass(slots=True)
@@ -47,6 +52,47 @@ def land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Lan
     return Landing(job, servable, segment, start, servable.arena.view(segment, start, nbytes), header_nbytes)
 
 
+def try_to_land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Landing | None:
+    """`land`, or None when there is no room now; raises `MemoryFull` when there never will be."""
+    try:
+        return land(servable, nbytes, header_nbytes, sink)
+    except MemoryFull as full:
+        if full.for_good:
+            raise
+        return None
+
+
+def land_later(
+    servable: Servable,
+    nbytes: int,
+    header_nbytes: int,
+    sink: Sink,
+    wanted: Callable[[], bool],
+    on_end: Callable[[Landing | PyServeError], None],
+) -> None:
+    """Call `on_end` with a landing as soon as there is room, or with the reason when there was none for too long.
+
+    Not at all if it is not `wanted` any more by then.
+    """
+
+    def retry() -> bool:
+        if not wanted():
+            return True
+        landing = try_to_land(servable, nbytes, header_nbytes, sink)
+        if landing is None:
+            return False
+        timer.cancel()
+        on_end(landing)
+        return True
+
+    def give_up() -> None:
+        if wanted():
+            on_end(servable.memory_full(nbytes))
+
+    timer = asyncio.get_running_loop().call_later(_MEMORY_TIMEOUT_S, give_up)
+    servable.wait_for_memory(retry)
+
+
 def submit(landing: Landing, max_json_nbytes: int) -> None:
     """Make the body that has landed a request and queue it; on `PyServeError` the job is still the caller's."""
     job, servable, view = landing.job, landing.servable, landing.view
@@ -71,7 +117,7 @@ def submit(landing: Landing, max_json_nbytes: int) -> None:
         job.descriptors = [(segment, offset + item.offset, item.nbytes, 0) for item in plan.request.inputs]
     else:
         landing.job = _gathered(plan, servable, view, job.sink)
-        job.unref()
+        job.finish()
         job = landing.job
     _enter(job, plan, servable)
 
@@ -86,7 +132,7 @@ def submit_json(servable: Servable, body: bytes, max_json_nbytes: int, sink: Sin
     try:
         _enter(job, plan, servable)
     except PyServeError:
-        job.unref()
+        job.finish()
         raise
     return job
 

@@ -6,6 +6,7 @@ A lane's memory is made here and allocated by the client; what a client says abo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import logging
@@ -34,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 _MAX_PLANS = 1024
 
+#: How long nobody is accepted when there are no descriptors left.
+_ACCEPT_AGAIN_S = 0.2
+
 
 class LaneServer:
     """Accepts lanes of the same user."""
@@ -45,23 +49,33 @@ class LaneServer:
         sock.setblocking(False)
         asyncio.get_running_loop().add_reader(sock.fileno(), self._accept)
 
-    def close(self) -> None:
-        """Stop accepting and let all clients go."""
+    async def close(self, timeout_s: float) -> None:
+        """Stop accepting, let what is asked be answered, and let all clients go."""
         asyncio.get_running_loop().remove_reader(self._sock.fileno())
         self._sock.close()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(lane.idle() for lane in self._lanes)), timeout_s)
         for lane in list(self._lanes):
             lane.close()
 
     def _accept(self) -> None:
         try:
             sock, _ = self._sock.accept()
-        except OSError:
+        except BlockingIOError:
+            return
+        except OSError:  # no descriptors left: the client waits, and we don't spin
+            self._pause()
             return
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         if struct.unpack("3i", credentials)[1] != os.getuid():
             sock.close()
             return
         self._lanes.add(LaneConnection(self._service, sock, self._lanes.discard))
+
+    def _pause(self) -> None:
+        loop, fd = asyncio.get_running_loop(), self._sock.fileno()
+        loop.remove_reader(fd)
+        loop.call_later(_ACCEPT_AGAIN_S, lambda: self._sock.fileno() < 0 or loop.add_reader(fd, self._accept))
 
 
 class LanePlan:
@@ -112,6 +126,7 @@ class LaneConnection:
         self._jobs: dict[int, Job] = {}
         self._keys: dict[int, int] = {}
         self._leases: dict[int, tuple[Instance, Sequence[PlainDescriptor]]] = {}
+        self._idle: asyncio.Future[None] | None = None
         self._next_lease = itertools.count(1).__next__
         self._answering = 0
         self._freed = False
@@ -120,6 +135,18 @@ class LaneConnection:
     def close(self) -> None:
         """Let the client go."""
         self._channel.close()
+
+    async def idle(self) -> None:
+        """Wait until everything that was asked is answered."""
+        if self._jobs:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def _forget(self, key: int) -> Job | None:
+        job = self._jobs.pop(key, None)
+        if not self._jobs and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+        return job
 
     # -- frames of the client -----------------------------------------------------------------------------------------
 
@@ -168,7 +195,11 @@ class LaneConnection:
 
     def _infer(self, request: PlainRequest) -> None:
         key, _, _, descriptors = request
+        if key in self._jobs:
+            raise WireError(f"two requests under the key {key}")
         try:
+            if not self._service.accepting:
+                raise PyServeError(Code.UNAVAILABLE, "Server is stopping and has stopped accepting new requests")
             for segment, offset, nbytes, _ in descriptors:
                 own = self._own.get(segment)
                 if nbytes and (own is None or offset + nbytes > own.nbytes):
@@ -200,7 +231,7 @@ class LaneConnection:
         except PyServeError:
             del self._jobs[key], self._keys[job.key]
             self._answering = key
-            job.unref()
+            job.finish()
             self._answering = 0
             raise
 
@@ -224,7 +255,7 @@ class LaneConnection:
         return plan
 
     def _cancel(self, key: int) -> None:
-        job = self._jobs.pop(key, None)
+        job = self._forget(key)
         if job is not None:
             del self._keys[job.key]
             job.owner.cancel(job)
@@ -243,7 +274,7 @@ class LaneConnection:
         if key is None:
             response.release()
             return
-        del self._jobs[key]
+        self._forget(key)
         self._answering, self._freed = key, False
         answer: PlainResponse
         if response.code is not None:
@@ -261,7 +292,7 @@ class LaneConnection:
         lease = 0
         descriptors = []
         for segment, offset, nbytes, block in response.descriptors:
-            if block:
+            if block and segment in instance.segments:
                 lease = lease or self._next_lease()
                 self._hand_over(instance, segment)
                 descriptors.append((segment, offset, nbytes, lease))

@@ -10,6 +10,7 @@ from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
 
 from jupyter_pyserve.engine.arena import Arena
 from jupyter_pyserve.engine.job import Job, Response, Sink
+from jupyter_pyserve.engine.servable import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.signature import Signature, TensorSpec
 from jupyter_pyserve.settings import EngineSettings
@@ -58,9 +59,13 @@ class FakeServable:
         self.jobs: list[Job] = []
         self.cancelled: list[Job] = []
         self.refusal: PyServeError | None = None
+        self.full: MemoryFull | None = None
+        self.hungry: list[Callable[[], bool]] = []
         self.instance = FakeInstance()
 
     def new_job(self, nbytes: int, sink: Sink) -> tuple[Job, int, int]:
+        if self.full is not None:
+            raise self.full
         block = self.arena.allocate(nbytes)
         assert block is not None
         return Job(self, self.arena, block.id, sink), block.segment, block.offset
@@ -69,6 +74,9 @@ class FakeServable:
         if self.refusal is not None:
             raise self.refusal
         self.jobs.append(job)
+
+    def wait_for_memory(self, retry: Callable[[], bool]) -> None:
+        self.hungry.append(retry)
 
     def job_ended(self) -> None:
         self.outstanding -= 1
@@ -85,7 +93,7 @@ class FakeServable:
     def echo(self, parameters: bytes = b"") -> None:
         """Answer the oldest job with its own inputs, renamed."""
         job = self.jobs.pop(0)
-        metas = tuple(TensorMeta("OUT", code, shape) for _, code, shape in decode_layout(job.layout))
+        metas = tuple(TensorMeta("OUT", code, shape) for _, code, shape in decode_layout(job.plan.layout))
         self.answer(job, metas, job.descriptors, parameters)
 
     def answer(self, job: Job, metas: tuple[TensorMeta, ...], where: Sequence[Any], parameters: bytes = b"") -> None:

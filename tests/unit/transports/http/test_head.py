@@ -190,6 +190,9 @@ def test_a_trusted_listener_asks_nothing() -> None:
         ["Content-Length: 1", "Content-Length: 2"],
         ["Content-Length: 1", "Transfer-Encoding: chunked"],
         ["Transfer-Encoding: chunked", "Content-Length: 1"],
+        ["Transfer-Encoding: xchunked"],
+        ["Transfer-Encoding: chunked, gzip"],
+        ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
         ["no colon"],
         ["Bad Name: x"],
         ["A: b\x00c"],
@@ -207,7 +210,6 @@ def test_malformed_lines(lines: list[str]) -> None:
     [
         b"\r\n\r\n",
         b"GET\r\n\r\n",
-        b"GET /v2\r\n\r\n",
         b"GET /v2 HTTP/9.9\r\n\r\n",
         b"GET  HTTP/1.1\r\n\r\n",
         b"get /v2 HTTP/1.1\r\n\r\n",
@@ -251,6 +253,12 @@ def parse_or_refuse(data: bytes) -> None:
     assert 0 <= told.content_length < 10**18
     assert told.control is None
     assert not (told.chunked and told.content_length)
+
+
+def test_a_body_that_is_chunked_by_a_second_header_is_chunked() -> None:
+    # Who takes the first of the two only would take the body for the next request.
+    lines = ("Transfer-Encoding: gzip", "Transfer-Encoding: chunked")
+    assert head(*lines, first="POST /v2 HTTP/1.1").chunked
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""The memory in which one stub answers: its segments, and what of it the engine has finished with.
+
+The stub allocates in it; the engine makes the segments, reads, and says what it has read. That is said with the stub's
+next work, or by itself when there is much of it or when no work comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from pyserve_stub.wire.frames import PlainDescriptor
+
+from jupyter_pyserve.engine.arena import Segment, segment_size
+
+_RELEASE_DELAY_S = 0.02
+_RELEASE_AT_ONCE_NBYTES = 1 << 20
+_RELEASE_AT_ONCE_COUNT = 1000
+
+
+class ResponseArena:
+    """One stub's; `tell` sends it the leases that are released."""
+
+    __slots__ = ("_limit", "_released", "_released_nbytes", "_tell", "_timer", "segments")
+
+    def __init__(self, limit: int, tell: Callable[[Sequence[int]], None]) -> None:
+        self.segments: dict[int, Segment] = {}
+        self._limit = limit
+        self._tell = tell
+        self._released: list[int] = []
+        self._released_nbytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of all segments."""
+        return sum(segment.nbytes for segment in self.segments.values())
+
+    def grow(self, nbytes: int) -> Segment:
+        """A new segment with room for `nbytes`; raises MemoryError beyond the limit."""
+        size = segment_size(nbytes + 64, self.capacity, self._limit)
+        if size is None:
+            raise MemoryError(f"{nbytes} more bytes exceed the limit of {self._limit} bytes for one instance")
+        segment = Segment(size, "pyserve-responses")
+        self.segments[segment.id] = segment
+        return segment
+
+    def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
+        """These tensors have been sent."""
+        for descriptor in descriptors:
+            if descriptor[3]:
+                self._released.append(descriptor[3])
+                self._released_nbytes += descriptor[2]
+        if self._released_nbytes >= _RELEASE_AT_ONCE_NBYTES or len(self._released) >= _RELEASE_AT_ONCE_COUNT:
+            self._tell(self.take_released())
+        elif self._timer is None and self._released:
+            self._timer = asyncio.get_running_loop().call_later(_RELEASE_DELAY_S, self._late)
+
+    def take_released(self) -> Sequence[int]:
+        """The leases that the stub does not know to be released yet."""
+        released, self._released, self._released_nbytes = self._released, [], 0
+        return released
+
+    def close(self) -> None:
+        """The stub is gone; views of the memory stay valid."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for segment in self.segments.values():
+            segment.close()
+
+    def _late(self) -> None:
+        self._timer = None
+        if self._released:
+            self._tell(self.take_released())

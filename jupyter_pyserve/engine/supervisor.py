@@ -1,0 +1,114 @@
+"""Keeping the instances of one model version alive: restart after a death, give up after too many, renew on demand.
+
+Each instance has its own count of deaths, so that the end of all processes at once is not taken for a broken model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.instance import Instance
+from jupyter_pyserve.engine.launcher import Launcher, LoadFailure
+from jupyter_pyserve.engine.restarts import RestartPolicy
+from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.model.lifecycle import StubState
+
+#: How long an instance that is not wanted any more may take to go.
+BRIEFLY_S = 1.0
+
+
+class Supervisor:
+    """Replaces instances in the list that it shares with its owner; `on_change` is called when one became ready."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        instances: list[Instance],
+        segments: Callable[[], Sequence[Segment]],
+        on_change: Callable[[], None],
+        on_give_up: Callable[[str], None],
+    ) -> None:
+        self._launcher = launcher
+        self._instances = instances
+        self._segments = segments
+        self._on_change = on_change
+        self._on_give_up = on_give_up
+        self._policies: dict[str, RestartPolicy] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.restarts: dict[str, int] = {}
+        self.last_error = ""
+
+    def died(self, instance: Instance) -> None:
+        """Start a new one in its place, unless it has died too often; instances that are starting are looked after."""
+        if instance in self._instances:
+            self._run(self._revive(instance))
+
+    async def restart(self, timeout_s: float, *, force: bool) -> None:
+        """Replace every instance, one after the other, while the others serve; `force` does not wait for answers."""
+        for instance in list(self._instances):
+            if force:
+                instance.kill()
+                continue
+            fresh = await self._start(instance)
+            if not await self._put(fresh, instance):
+                continue
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(instance.idle(), timeout_s)
+            await instance.stop(timeout_s)
+
+    def close(self) -> None:
+        """Revive nobody any more."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _revive(self, instance: Instance) -> None:
+        policy = self._policies.setdefault(instance.name, RestartPolicy())
+        loop = asyncio.get_running_loop()
+        while (delay_s := policy.died(loop.time())) is not None:
+            words = f"Stub process '{instance.name}' (pid {instance.pid}) ended; it starts again in {delay_s:.2f} s"
+            instance.report(words)
+            await asyncio.sleep(delay_s)
+            if instance not in self._instances:
+                return  # a restart was faster
+            try:
+                fresh = await self._start(instance)
+            except (LoadFailure, PyServeError, OSError) as error:
+                self.last_error = error.text if isinstance(error, LoadFailure) else str(error)
+                continue
+            self.last_error = ""
+            self.restarts[fresh.name] = self.restarts.get(fresh.name, 0) + 1
+            await self._put(fresh, instance)
+            return
+        instance.report(f"Stub process '{instance.name}' ended {policy.limit + 1} times in a minute; it is given up")
+        if not any(item.state in (StubState.READY, StubState.BUSY) for item in self._instances):
+            self._on_give_up(f"Stub process '{instance.name}' ended {policy.limit + 1} times in a minute.")
+
+    async def _start(self, old: Instance) -> Instance:
+        fresh = self._launcher.new_instance(old.spec)
+        try:
+            await self._launcher.bring_up(fresh, self._segments())
+        except BaseException:
+            await fresh.stop(BRIEFLY_S)
+            raise
+        return fresh
+
+    async def _put(self, fresh: Instance, old: Instance) -> bool:
+        """Let `fresh` serve in the place of `old`; not if that has another successor by now."""
+        if old not in self._instances:
+            await fresh.stop(BRIEFLY_S)
+            return False
+        fresh.attach(self._segments(), writable=True)  # the arena may have grown since it started
+        fresh.requests += old.requests
+        fresh.failures += old.failures
+        self._instances[self._instances.index(old)] = fresh
+        self._on_change()
+        return True
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,159 @@
+"""One request and its answer at a time: what a whole request does, and how its answer gets onto the connection.
+
+The sink of inference requests. Knows nothing of how bytes come in; `on_answered` tells the connection to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pyserve_stub.wire.layout import WireError
+
+from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http import inference
+from jupyter_pyserve.transports.http.head import Head
+from jupyter_pyserve.transports.http.replies import JSON, TEXT, Reply, Stream, failure
+from jupyter_pyserve.transports.http.writer import Writer
+from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.infer import ContentError, inference_header_length
+from jupyter_pyserve.v2.routes import Endpoint, Route
+
+_log = logging.getLogger(__name__)
+
+
+class Application(Protocol):
+    """Who answers requests."""
+
+    @property
+    def service(self) -> Service: ...
+
+    def handle(self, head: Head, body: bytes) -> Any:
+        """Answer a request that is not an inference: a `Reply`, a `Stream`, or an awaitable of either."""
+
+
+class Exchange:
+    """The request that a connection is serving. `connection_header` is the line that its answer must carry, if any."""
+
+    __slots__ = ("_app", "_connection_header", "_job", "_limit", "_on_answered", "_task", "_writer", "closed")
+
+    def __init__(
+        self,
+        app: Application,
+        writer: Writer,
+        connection_header: Callable[[], bytes],
+        on_answered: Callable[[], None],
+    ) -> None:
+        self._app = app
+        self._writer = writer
+        self._connection_header = connection_header
+        self._on_answered = on_answered
+        self._limit = app.service.settings.http_max_input_nbytes
+        self._job: Job | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.closed = False
+
+    def submit(self, landing: inference.Landing) -> None:
+        """Queue an inference whose body has landed."""
+        try:
+            inference.submit(landing, self._limit)
+        except PyServeError as error:
+            landing.job.finish()
+            self.reply(failure(error, TEXT if isinstance(error, ContentError) else JSON))
+        else:
+            self._job = landing.job
+
+    def dispatch(self, head: Head, body: bytes) -> None:
+        """Serve a request whose body is here."""
+        try:
+            if isinstance(head.route, Route) and head.route.endpoint is Endpoint.INFER:
+                self._infer(head, head.route, body)
+                return
+            answer = self._app.handle(head, body)
+        except PyServeError as error:
+            self.reply(failure(error))
+            return
+        if isinstance(answer, Reply):
+            self.reply(answer)
+        else:
+            self._task = asyncio.get_running_loop().create_task(self._answer_later(head, answer))
+
+    def _infer(self, head: Head, route: Route, body: bytes) -> None:
+        servable = self._app.service.lookup(route.model, route.version)
+        inference.check(head, servable)
+        header_nbytes = inference_header_length(head.inference_header, len(body)) if body else 0
+        if header_nbytes is None:
+            self._job = inference.submit_json(servable, body, self._limit, self)
+            return
+        landing = inference.land(servable, len(body), header_nbytes, self)
+        landing.view[:] = body
+        self.submit(landing)
+
+    async def _answer_later(self, head: Head, answer: Any) -> None:
+        reply: Reply | None = None
+        try:
+            found = answer if isinstance(answer, Stream) else await answer
+            if isinstance(found, Stream):
+                await self._writer.stream(found.chunks, found.content_type)
+            else:
+                reply = found
+        except PyServeError as error:
+            reply = failure(error)
+        except Exception:  # noqa: BLE001 - the top of a transport
+            _log.exception("a request to %s failed", head.target.decode("latin-1"))
+            reply = Reply(500, metadata.error("internal error"))
+        self._task = None
+        if reply is not None:
+            self.reply(reply)
+        else:
+            self._on_answered()
+
+    def deliver(self, job: Job, response: Response) -> None:
+        """The answer to an inference request."""
+        self._job = None
+        if self.closed:
+            response.release()
+        elif response.code is not None:
+            response.release()
+            self.reply(failure(PyServeError(response.code, response.text), TEXT))
+        else:
+            self._send(job, response)
+
+    def _send(self, job: Job, response: Response) -> None:
+        plan = job.plan
+        try:
+            views = response.views()
+            head = plan.head(response.layout, response.tensors, views, response.parameters)
+            bodies = plan.binary_views(response.tensors, views)
+        except PyServeError as error:
+            response.release()
+            self.reply(failure(error, TEXT))
+            return
+        except (WireError, ValueError, TypeError) as error:
+            response.release()
+            self.reply(failure(PyServeError(Code.INTERNAL, f"the model's response cannot be read: {error}"), TEXT))
+            return
+        connection = self._connection_header()
+        if connection:
+            head = head.replace(b"\r\n", b"\r\n" + connection, 1)
+        if self._writer.send(head, bodies, response.release):
+            self._on_answered()
+
+    def reply(self, reply: Reply) -> None:
+        """Answer with something small."""
+        self._writer.write(reply.encode(self._connection_header()))
+        self._on_answered()
+
+    def abandon(self) -> None:
+        """The client is gone."""
+        self.closed = True
+        if self._job is not None:
+            job, self._job = self._job, None
+            job.owner.cancel(job)
+        if self._task is not None:
+            self._task.cancel()
+        self._writer.abandon()

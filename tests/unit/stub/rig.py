@@ -1,0 +1,115 @@
+"""An executor between a test that plays the engine and a model that the test makes up."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from pyserve_stub.elements import DTYPES, code_of
+from pyserve_stub.executor import Executor
+from pyserve_stub.host import get_host, set_host
+from pyserve_stub.loop import EngineHost
+from pyserve_stub.wire import frames
+from pyserve_stub.wire.frames import Descriptor, PlainDescriptor, PlainResponse, RequestFrame
+from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
+
+from tests.unit.stub.peer import Peer
+
+Array = Any
+PREFIX = "Failed to process the request(s) for model 'm_0', message: "
+MODEL_FILE = "/repository/m/1/model.py"
+_INPUT_NBYTES = 1 << 16
+
+
+class Answer(NamedTuple):
+    """A response as the engine reads it."""
+
+    key: int
+    code: int
+    flags: int
+    text: str
+    outputs: dict[str, Any]
+    descriptors: list[PlainDescriptor]
+
+
+class Model:
+    """What a test says `execute` does."""
+
+    def __init__(self, execute: Callable[[list[Any]], Any]) -> None:
+        self.execute = execute
+
+
+class Rig(Peer):
+    """One executor, 64 KiB for inputs, and for outputs what the test gives."""
+
+    def __init__(self, *, decoupled: bool = False, writable: bool = True, arena: int = 1 << 16) -> None:
+        super().__init__()
+        self.input_segment = self.give(_INPUT_NBYTES, writable=writable)
+        if arena:
+            self.give(arena, arena="responses")
+        self.executor = Executor(self.session, "m", "m_0", MODEL_FILE, decoupled)
+        self.host = EngineHost(self.session)
+        self.host.outbox = self.executor.outbox
+        self._input_end = 0
+        self._next_key = 100
+
+    def request(self, *, layout: bytes | None = None, meta: dict[str, Any] | None = None, **inputs: Array) -> Any:
+        """A request whose inputs lie in shared memory."""
+        metas, descriptors = [], []
+        for name, array in inputs.items():
+            offset, self._input_end = self._input_end, (self._input_end + array.nbytes + 63) & -64
+            self.memory[self.input_segment][offset : offset + array.nbytes] = array.tobytes()
+            metas.append(TensorMeta(name, code_of(array.dtype), array.shape))
+            descriptors.append(Descriptor(self.input_segment, offset, array.nbytes, 0))
+        self._next_key += 1
+        known = encode_layout(metas) if layout is None else layout
+        return RequestFrame(self._next_key, frames.encode_meta(**meta) if meta else b"", known, descriptors)
+
+    def execute(self, execute: Callable[[list[Any]], Any], *requests: Any, released: tuple[int, ...] = ()) -> None:
+        """Run a batch; answers are to be taken with `answers`."""
+        self.executor.model = Model(execute)
+        self.executor.run(frames.encode_execute(requests, released))
+
+    def run(self, execute: Callable[[list[Any]], Any], *requests: Any) -> list[Answer]:
+        """Run a batch, by default of one request, and take its answers."""
+        self.execute(execute, *(requests or (self.request(),)))
+        return self.answers()
+
+    def answers(self) -> list[Answer]:
+        """Every response that was sent; log lines and releases are passed over."""
+        return [answer for data in self.told() if data[0] == frames.RESPONSES for answer in self.read(data)]
+
+    def read(self, data: bytes) -> list[Answer]:
+        return [self._read(item) for item in frames.decode_responses(data)[0]]
+
+    def _read(self, response: PlainResponse) -> Answer:
+        key, code, flags, layout, text, descriptors = response
+        tensors = decode_layout(layout) if layout else ()
+        assert len(tensors) == len(descriptors)
+        outputs = {
+            name: np.frombuffer(self.bytes_at(descriptor) if descriptor[2] else b"", DTYPES[kind] or "u2").reshape(shape)
+            if kind != 13
+            else self.bytes_at(descriptor)
+            for (name, kind, shape), descriptor in zip(tensors, descriptors)
+        }
+        return Answer(key, code, flags, text.decode(), outputs, list(descriptors))
+
+
+@contextlib.contextmanager
+def rig(**options: Any) -> Iterator[Rig]:
+    """A rig whose host is in charge for a while."""
+    before, made = get_host(), Rig(**options)
+    set_host(made.host)
+    try:
+        yield made
+    finally:
+        set_host(before)
+        made.close()
+
+
+def respond(**outputs: Array) -> Any:
+    """An `InferenceResponse` of these arrays."""
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http.head import Access
+from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure
+
+
+def test_bytes_of_an_answer() -> None:
+    assert Reply(405, b"{}").encode(b"") == (
+        b"HTTP/1.1 405 Not Allowed\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+    )
+
+
+def test_with_a_header_more() -> None:
+    assert b"\r\nConnection: close\r\n\r\n" in Reply(200, content_type=TEXT).encode(b"Connection: close\r\n")
+
+
+def test_errors() -> None:
+    reply = failure(PyServeError(Code.NOT_FOUND, 'say "no"'))
+    assert (reply.status, reply.body) == (404, b'{"error":"say \\"no\\""}')
+
+
+@pytest.mark.parametrize(("access", "status"), [(Access.NO_TOKEN, 401), (Access.FOREIGN_ORIGIN, 403)])
+def test_refusals(access: Access, status: int) -> None:
+    assert denied(access).status == status
