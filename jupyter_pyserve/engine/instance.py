@@ -28,6 +28,7 @@ from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
 from jupyter_pyserve.engine.process import StubProcess
 from jupyter_pyserve.engine.responses import ResponseArena
+from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import InstanceSpec
@@ -37,20 +38,6 @@ _HELLO_TIMEOUT_S = 30.0
 #: How long a process may take to end by itself after it has finalised, and the kernel to end it after a kill.
 _EXIT_S = 1.0
 _KILLED_S = 5.0
-
-
-class StubDied(Exception):
-    """The stub ended while it was asked something."""
-
-
-class StubFault(Exception):
-    """The stub answered a life-cycle call with an error of the model."""
-
-    def __init__(self, reply: dict[str, Any]) -> None:
-        super().__init__(reply.get("text", ""))
-        self.text: str = reply.get("text", "")
-        self.exception: str | None = reply.get("exception")
-        self.frames: list[dict[str, Any]] = reply.get("frames", [])
 
 
 class Instance:
@@ -78,9 +65,9 @@ class Instance:
         self.average_ns = 1_000_000.0
         self._owner = owner
         self._process = StubProcess(zygote, self._printed)
-        self._logs = logs
+        self._log = logs.add
         self._model = model
-        self._version = version
+        self._version = str(version)
         self._channel: Channel | None = None
         self._calls: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._call_id = 0
@@ -406,17 +393,6 @@ class Instance:
         self._record(stream, "INFO" if stream == "stdout" else "ERROR", line)
 
     def _record(self, stream: str, level: str, text: str, *, file: str = "", line: int = 0) -> None:
-        self._logs.add(
-            LogRecord(
-                time=time.time(),
-                model=self._model,
-                version=str(self._version),
-                instance=self.name,
-                pid=self.pid,
-                stream=stream,
-                level=level,
-                text=text,
-            ),
-            file=file,
-            line=line,
+        self._log(
+            LogRecord(time.time(), self._model, self._version, self.name, self.pid, stream, level, text), file, line
         )

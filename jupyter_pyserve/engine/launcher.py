@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jupyter_pyserve.engine.arena import Segment
-from jupyter_pyserve.engine.instance import Instance, StubDied, StubFault
+from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Executed
 from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.model.config import InstanceSpec, ModelConfig
 from jupyter_pyserve.settings import EngineSettings

@@ -20,7 +20,7 @@ _LEVELS = {"INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ER
 _MAX_LINE_NBYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LogRecord:
     """One line; `stream` is stdout, stderr or log (through `pb_utils.Logger`)."""
 
@@ -56,7 +56,7 @@ class LogBook:
         self._per_model = per_model
         self._records: dict[str, deque[LogRecord]] = {}
 
-    def add(self, record: LogRecord, *, file: str = "", line: int = 0) -> None:
+    def add(self, record: LogRecord, file: str = "", line: int = 0) -> None:
         """Keep a record; printed lines also go to the server's output as they are, logged ones to its log."""
         records = self._records.get(record.model)
         if records is None:

@@ -6,6 +6,7 @@ front ends need. Knows nothing of messages.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ def lookup(name: str) -> Datatype | None:
     return TABLE.get(name)
 
 
+@functools.lru_cache(maxsize=256)
 def from_numpy(dtype: np.dtype[np.generic]) -> Datatype | None:
     """Which datatype an array of this numpy type is sent as; None when the protocol has none (complex, dates)."""
     if dtype.kind in "OSU":

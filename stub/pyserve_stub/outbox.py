@@ -100,7 +100,7 @@ class Outbox:
             item = self._find(key)
             if item is None:
                 return
-            item.placing = response is not None
+            item.placing = item.placing or response is not None
         ready = self._respond(item.frame, item.wanted, response) if response is not None else None
         with self._lock:
             if ready is not None:

@@ -44,7 +44,11 @@ def connect(address: Address) -> socket.socket:
     """A connected socket with a deadline."""
     sock = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     sock.settimeout(TIMEOUT_S)
-    sock.connect(address)
+    try:
+        sock.connect(address)
+    except OSError:
+        sock.close()
+        raise
     return sock
 
 

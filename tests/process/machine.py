@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
+
+from tests.process.waiting import wait_until
 
 _GONE = (FileNotFoundError, ProcessLookupError)
 
@@ -78,3 +81,9 @@ def wakeups(pid: int) -> int:
 def _status_number(pid: int, field: str, thread: str = "") -> int:
     lines = Path(f"/proc/{pid}/{thread}status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+def kill(pid: int) -> None:
+    """End a process at once and wait until it is reaped: its first thread may have ended before the others."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not state(pid), f"{pid} has ended")

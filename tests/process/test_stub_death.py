@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import numpy as np
@@ -22,19 +21,13 @@ def unhealthy(instance: str) -> str:
     return f"Stub process '{instance}' is not healthy."
 
 
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    # Not before it is reaped: the first thread may have ended while another still holds the channel open.
-    wait_until(lambda: not machine.state(pid), f"{pid} has ended")
-
-
 def restarts(engine: Engine, model: str) -> list[int]:
     return [item["restarts"] for item in engine.instances(model)]
 
 
 def test_killed_while_idle(engine: Engine, puppet: str) -> None:
     [pid] = engine.pids(puppet)
-    kill(pid)
+    machine.kill(pid)
     assert said(engine.infer(puppet, command("pid"))) != pid
     assert restarts(engine, puppet) == [1]
     assert engine.ready(puppet)
@@ -48,7 +41,7 @@ def test_killed_while_executing_fails_what_it_executed_and_nothing_else(engine: 
     queued = [engine.infer_later(puppet, command("echo", value=number)) for number in range(8)]
     wait_until(lambda: engine.model(puppet)["versions"][0]["outstanding"] == 9, "all requests have arrived")
     [pid] = engine.pids(puppet)
-    kill(pid)
+    machine.kill(pid)
     failed = held.result()
     assert (failed.status, failed.error) == (500, unhealthy(f"{puppet}_0_0"))
     assert [said(answer.result()) for answer in queued] == list(range(8))
@@ -60,7 +53,7 @@ def test_readiness_tells_the_truth_until_the_replacement_is_there(engine: Engine
     gate = engine.gate()
     set_mode(engine.repository / model, f"initialize block {gate}")
     [pid] = engine.pids(model)
-    kill(pid)
+    machine.kill(pid)
     gate.wait_until_entered()  # the replacement is not ready for as long as we like
     assert not engine.ready(model)
     assert not engine.ready()
@@ -78,7 +71,7 @@ def test_the_other_instance_serves_meanwhile(engine: Engine) -> None:
     gate = engine.gate()
     set_mode(engine.repository / model, f"initialize block {gate}")
     dying, _ = engine.pids(model)
-    kill(dying)
+    machine.kill(dying)
     gate.wait_until_entered()
     assert engine.ready(model)
     for _ in range(4):
@@ -110,7 +103,7 @@ def test_what_a_crash_printed_is_in_the_log(engine: Engine, puppet: str) -> None
 def test_a_crash_loop_makes_the_model_unavailable_with_its_last_words(engine: Engine) -> None:
     model = loaded(engine, "fickle")
     set_mode(engine.repository / model, "initialize raise")
-    kill(engine.pids(model)[0])
+    machine.kill(engine.pids(model)[0])
     row = wait_until(lambda: (row := engine.index(model))["state"] == "UNAVAILABLE" and row, "it is given up")
     assert "refused to initialize" in row["reason"]
     assert not engine.ready(model)
@@ -122,7 +115,7 @@ def test_a_crash_loop_makes_the_model_unavailable_with_its_last_words(engine: En
 def test_a_loop_of_sudden_deaths_ends_too(engine: Engine) -> None:
     model = loaded(engine, "fickle")
     set_mode(engine.repository / model, "initialize exit")
-    kill(engine.pids(model)[0])
+    machine.kill(engine.pids(model)[0])
     row = wait_until(lambda: (row := engine.index(model))["state"] == "UNAVAILABLE" and row, "it is given up")
     assert "leaving at initialize" in row["reason"]
 
@@ -130,7 +123,7 @@ def test_a_loop_of_sudden_deaths_ends_too(engine: Engine) -> None:
 def test_a_given_up_model_is_loaded_again_on_request(engine: Engine) -> None:
     model = loaded(engine, "fickle")
     set_mode(engine.repository / model, "import exit")
-    kill(engine.pids(model)[0])
+    machine.kill(engine.pids(model)[0])
     wait_until(lambda: engine.index(model)["state"] == "UNAVAILABLE", "it is given up")
     set_mode(engine.repository / model, "fine")
     engine.load(model)

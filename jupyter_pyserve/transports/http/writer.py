@@ -85,6 +85,7 @@ class Writer:
     def abandon(self) -> None:
         """The connection is lost."""
         self._outgoing.clear()
+        self._paused = False  # a stream has nobody left to wait for
         self._give_back()
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)

@@ -43,6 +43,7 @@ class Lane:
         self._memory = LaneMemory()
         self._layouts = LayoutCache()
         self._encoded: dict[tuple[TensorMeta, ...], bytes] = {}
+        self._metas: dict[tuple[str, str, tuple[str, ...]], bytes] = {}
         self._pending: dict[int, Pending] = {}
         # The owners of inputs that somebody still reads, by request.
         self._lent: dict[int, Sequence[Any]] = {}
@@ -167,8 +168,6 @@ class Lane:
     ) -> Pending:
         if os.getpid() != self._pid:
             raise OSError("this lane belongs to the process that opened it; open another one after a fork")
-        rare = {"version": version, "outputs": list(outputs), "id": request_id, "parameters": dict(parameters or {})}
-        fields = {"model": model, **{name: value for name, value in rare.items() if value}}
         metas, descriptors, kept = [], [], []
         for name, value in inputs.items():
             meta, descriptor, owner = self._place(name, value)
@@ -181,8 +180,8 @@ class Lane:
             self._pending[pending.key] = pending
             self._lent[pending.key] = kept
             released, self._released, self._released_nbytes = self._released, [], 0
-        meta_bytes = json.dumps(fields, separators=(",", ":")).encode()
-        frame = (pending.key, meta_bytes, self._layout(tuple(metas)), descriptors)
+        facts = self._meta(model, version, tuple(outputs), request_id, parameters)
+        frame = (pending.key, facts, self._layout(tuple(metas)), descriptors)
         self._mailbox.send(frames.encode_execute((frame,), released, frames.INFER))
         return pending
 
@@ -211,6 +210,26 @@ class Lane:
             place, array = self._memory.locate(copy), copy
             assert place is not None
         return TensorMeta(name, datatype.code, array.shape), (*place, array.nbytes, 0), array
+
+    def _meta(
+        self,
+        model: str,
+        version: str,
+        outputs: tuple[str, ...],
+        request_id: str,
+        parameters: Mapping[str, Any] | None,
+    ) -> bytes:
+        """The rare facts of a request as JSON; remembered where only few are likely to come."""
+        key = (model, version, outputs)
+        known = self._metas.get(key) if not request_id and not parameters else None
+        if known is not None:
+            return known
+        rare = {"version": version, "outputs": outputs, "id": request_id, "parameters": dict(parameters or {})}
+        fields = {"model": model, **{name: value for name, value in rare.items() if value}}
+        meta = json.dumps(fields, separators=(",", ":")).encode()
+        if not request_id and not parameters and len(self._metas) < _MAX_CACHED:
+            self._metas[key] = meta
+        return meta
 
     def _layout(self, metas: tuple[TensorMeta, ...]) -> bytes:
         layout = self._encoded.get(metas)

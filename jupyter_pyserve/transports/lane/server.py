@@ -130,7 +130,8 @@ class LaneConnection:
         self._next_lease = itertools.count(1).__next__
         self._answering = 0
         self._freed = False
-        self._channel = Channel(sock, self._on_frame, self._on_close)
+        # One frame at a turn: looking for a second, which is seldom there, costs as much as reading the first.
+        self._channel = Channel(sock, self._on_frame, self._on_close, lambda: False)
 
     def close(self) -> None:
         """Let the client go."""

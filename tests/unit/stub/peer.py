@@ -76,6 +76,8 @@ class Peer:
 
     def bytes_at(self, descriptor: PlainDescriptor) -> bytes:
         segment, offset, nbytes, _ = descriptor
+        if not nbytes:
+            return b""
         return self.memory[segment][offset : offset + nbytes]
 
     def answer_growth(self, nbytes: int) -> GrowthThread:
@@ -109,7 +111,9 @@ class GrowthThread:
             if data[0] == frames.CALL:
                 call = frames.decode_cold(data)
                 assert call["op"] == "grow"
-                announced, fd = self._peer.new_segment(max(self._nbytes, call["nbytes"]), arena="responses")
+                announced, fd = self._peer.new_segment(
+                    max(self._nbytes, call["nbytes"] + 4095 & -4096), arena="responses"
+                )
                 self.granted += 1
                 self._peer.tell(frames.REPLY, {"id": call["id"], "ok": True, "segments": [announced]}, (fd,))
                 os.close(fd)

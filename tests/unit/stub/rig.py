@@ -90,7 +90,7 @@ class Rig(Peer):
         tensors = decode_layout(layout) if layout else ()
         assert len(tensors) == len(descriptors)
         outputs = {
-            name: np.frombuffer(self.bytes_at(descriptor) if descriptor[2] else b"", DTYPES[kind] or "u2").reshape(shape)
+            name: np.frombuffer(self.bytes_at(descriptor), DTYPES[kind] or "u2").reshape(shape)
             if kind != 13
             else self.bytes_at(descriptor)
             for (name, kind, shape), descriptor in zip(tensors, descriptors)

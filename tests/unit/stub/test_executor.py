@@ -228,7 +228,10 @@ def test_as_many_responses_as_requests_are_returned(stub: Rig, count: int) -> No
 
 def test_responses_are_returned(stub: Rig) -> None:
     text = fail(stub, lambda requests: [respond(), "OUT"], stub.request(), stub.request())
-    assert text == "Expected an 'InferenceResponse' object in the execute function return list, found type '<class 'str'>'."
+    assert (
+        text
+        == "Expected an 'InferenceResponse' object in the execute function return list, found type '<class 'str'>'."
+    )
 
 
 def test_the_first_broken_rule_is_told(stub: Rig) -> None:

@@ -20,7 +20,9 @@ def in_body(shape: tuple[int, ...] = (2,)) -> InputRef:
 
 
 def plan(*outputs: OutputRef, binary: bool = False, item: InputRef | None = None, request_id: str = "") -> Plan:
-    request = InferRequest(inputs=(item or in_body(),), outputs=outputs, binary_data_output=binary, id=request_id)
+    request = InferRequest(
+        id=request_id, parameters={}, inputs=(item or in_body(),), outputs=outputs, binary_data_output=binary
+    )
     return make_plan(request, FakeServable())
 
 
@@ -102,7 +104,7 @@ def test_batches_are_made_of_equal_shapes() -> None:
 
     def key(shape: tuple[int, ...]) -> object:
         item = InputRef(name="IN", datatype="FP32", shape=shape, offset=0, nbytes=4 * shape[0] * shape[1])
-        return make_plan(InferRequest(inputs=(item,)), servable).shape_key
+        return make_plan(InferRequest(id="", parameters={}, inputs=(item,)), servable).shape_key
 
     assert key((1, 3)) == key((4, 3))
     assert key((1, 3)) != key((1, 4))
@@ -110,7 +112,7 @@ def test_batches_are_made_of_equal_shapes() -> None:
 
 def test_batch_size() -> None:
     item = InputRef(name="IN", datatype="FP32", shape=(3, 2), offset=0, nbytes=24)
-    assert make_plan(InferRequest(inputs=(item,)), FakeServable(signature(batch=8))).batch_size == 3
+    assert make_plan(InferRequest(id="", parameters={}, inputs=(item,)), FakeServable(signature(batch=8))).batch_size == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, cast
+
+import pytest
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.settings import EngineSettings
+from jupyter_pyserve.transports.http import endpoints
+from jupyter_pyserve.transports.http.replies import TEXT, Reply
+from jupyter_pyserve.v2.routes import Endpoint, Route
+
+
+class Service:
+    """What endpoints ask; remembers what they did."""
+
+    version = "1.2.3"
+
+    def __init__(self) -> None:
+        self.settings = EngineSettings(server_id="me")
+        self.ready = True
+        self.models = {"m": True, "n": False}
+        self.done: list[tuple[str, str]] = []
+
+    def server_ready(self) -> bool:
+        return self.ready
+
+    def model_ready(self, name: str, version: str) -> bool:
+        if name not in self.models:
+            raise PyServeError(Code.NOT_FOUND, f"no {name}")
+        return self.models[name]
+
+    def statistics(self, name: str, version: str) -> list[dict[str, Any]]:
+        return [{"name": name, "version": version}]
+
+    def index(self) -> list[dict[str, str]]:
+        return [
+            {"name": "a", "version": "1", "state": "READY"},
+            {"name": "b", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded"},
+            {"name": "c"},
+        ]
+
+    async def load(self, name: str) -> None:
+        self.done.append(("load", name))
+
+    async def unload(self, name: str) -> None:
+        self.done.append(("unload", name))
+
+
+def call(service: Service, endpoint: Endpoint, body: bytes = b"", **names: str) -> Reply:
+    answer = endpoints.call(cast(Any, service), Route(endpoint=endpoint, **names), body)
+    reply = answer if isinstance(answer, Reply) else asyncio.run(answer)
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def test_live_and_ready() -> None:
+    service = Service()
+    assert call(service, Endpoint.SERVER_LIVE) == Reply(200, b"", TEXT)
+    assert call(service, Endpoint.SERVER_READY) == Reply(200, b"", TEXT)
+    service.ready = False
+    assert call(service, Endpoint.SERVER_LIVE).status == 200
+    assert call(service, Endpoint.SERVER_READY) == Reply(400, b"", TEXT)
+
+
+def test_server_metadata_says_the_id() -> None:
+    told = json.loads(call(Service(), Endpoint.SERVER_METADATA).body)
+    assert (told["name"], told["version"]) == ("me", "1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "body"),
+    [("m", 200, b""), ("n", 400, b'{"error":"Model version not ready"}'), ("x", 404, b'{"error":"no x"}')],
+)
+def test_model_ready(model: str, status: int, body: bytes) -> None:
+    assert call(Service(), Endpoint.MODEL_READY, model=model) == Reply(status, body, TEXT)
+
+
+def test_statistics() -> None:
+    told = json.loads(call(Service(), Endpoint.MODEL_STATISTICS, model="m", version="2").body)
+    assert told == {"model_stats": [{"name": "m", "version": "2"}]}
+
+
+def test_index() -> None:
+    assert json.loads(call(Service(), Endpoint.REPOSITORY_INDEX).body) == Service().index()
+    ready = json.loads(call(Service(), Endpoint.REPOSITORY_INDEX, b'{"ready":true}').body)
+    assert ready == [{"name": "a", "version": "1", "state": "READY"}]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "done"), [(Endpoint.REPOSITORY_LOAD, "load"), (Endpoint.REPOSITORY_UNLOAD, "unload")]
+)
+def test_load_and_unload(endpoint: Endpoint, done: str) -> None:
+    service = Service()
+    assert call(service, endpoint, model="m") == Reply(200)
+    assert service.done == [(done, "m")]
+    with pytest.raises(PyServeError, match="'repository_name' specification is not supported"):
+        call(service, endpoint, model="m", repository="r")
+    assert service.done == [(done, "m")]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"config": "{}"}, {"config": "{}", "file:1/model.py": "cGFzcw=="}], ids=["config", "files"]
+)
+def test_what_a_load_cannot_do_is_not_ignored(parameters: dict[str, str]) -> None:
+    service = Service()
+    with pytest.raises(PyServeError) as refusal:
+        call(service, Endpoint.REPOSITORY_LOAD, json.dumps({"parameters": parameters}).encode(), model="m")
+    assert refusal.value.code is Code.UNSUPPORTED
+    assert service.done == []
+
+
+@pytest.mark.parametrize("endpoint", sorted(set(Endpoint) - set(endpoints.ENDPOINTS) - {Endpoint.INFER}, key=str))
+def test_what_is_not_there_yet(endpoint: Endpoint) -> None:
+    with pytest.raises(PyServeError, match=f"{endpoint.value} is not supported by this server") as refusal:
+        call(Service(), endpoint)
+    assert refusal.value.code is Code.UNSUPPORTED
