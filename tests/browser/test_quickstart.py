@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tests.browser.lab import Lab, run_all_cells
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "quickstart.ipynb"
 
+ALL_RUN = """() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells
+    .every(cell => cell.cell_type !== 'code' || !cell.source || cell.execution_count !== null)"""
 CELLS = "() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells"
 
 
@@ -41,14 +44,14 @@ def errors(cells: list[dict[str, Any]]) -> list[str]:
 
 def test_runs_from_top_to_bottom(notebook: Locator, page: Page) -> None:
     run_all_cells(page)
-    cells = code_cells(page)
-    assert errors(cells) == []
-    assert [cell["source"] for cell in cells if cell["execution_count"] is None] == []
+    page.wait_for_function(ALL_RUN, timeout=60_000)
+    assert errors(code_cells(page)) == []
 
     call = notebook.locator(".jp-CodeCell", has_text='m(INPUT0=[[1, 2, 3]])["OUTPUT0"]')
     call.scroll_into_view_if_needed()
     expect(call.locator(".jp-OutputArea-output")).to_contain_text("array([[2., 3., 4.]]")
 
-    deploy = notebook.locator(".jp-CodeCell", has_text="%pyserve deploy my_python_model").first
+    source = page.locator(".jp-InputArea-editor", has_text=re.compile(r"^\s*%pyserve deploy my_python_model\s*$"))
+    deploy = notebook.locator(".jp-CodeCell", has=source)
     deploy.scroll_into_view_if_needed()
     expect(deploy.locator(".jp-OutputArea-output").last).to_contain_text("READY")

@@ -95,7 +95,7 @@ def test_versions_are_deployed(engine: Engine) -> None:
             assert events[-1]["event"] == "ready"
             wait_until(lambda number=number: running.answers[number + 1.0], f"version {number} answers")  # type: ignore[misc]
     assert set(running.answers) == {2.0, 3.0, 4.0, 5.0}
-    wait_until(lambda: len(engine.stubs()) == 4, "the newest and what the version policy keeps")
+    wait_until(lambda: len(engine.stubs()) == 1, "only the newest is left")
     assert engine.http.post(f"/api/models/{model}/undeploy", {"delete": True}).status == 200
     assert not (engine.repository / model).exists()
 

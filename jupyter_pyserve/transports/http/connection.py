@@ -75,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self._writer: Writer
         self._inbox = Inbox()
         self._reading_paused = False
+        self._proceeding = False
         self._close_after = False
         # per request
         self._state = State.HEAD
@@ -137,17 +138,23 @@ class Connection(asyncio.BufferedProtocol):
     # -- what has come ------------------------------------------------------------------------------------------------
 
     def _proceed(self) -> None:
-        """Use it, as far as it goes."""
+        """Use it, as far as it goes; an answer that is there at once comes back here, and must not go deeper."""
+        if self._proceeding:
+            return
+        self._proceeding = True
         going = True
-        while going:
-            if self._state is State.HEAD:
-                going = self._next_head()
-            elif self._state is State.SKIPPING or self._state is State.LINGERING:
-                going = self._skip_some()
-            elif self._state is State.CHUNKED:
-                going = self._dechunk_some()
-            else:
-                going = False
+        try:
+            while going:
+                if self._state is State.HEAD:
+                    going = self._next_head()
+                elif self._state is State.SKIPPING or self._state is State.LINGERING:
+                    going = self._skip_some()
+                elif self._state is State.CHUNKED:
+                    going = self._dechunk_some()
+                else:
+                    going = False
+        finally:
+            self._proceeding = False
 
     def _next_head(self) -> bool:
         data = self._inbox.take_head()
@@ -334,11 +341,9 @@ class Connection(asyncio.BufferedProtocol):
             self._state = State.CLOSED
             self._transport.close()
             return
-        # Called from within `_proceed` when the answer was there at once; then that goes on by itself.
-        late = self._state is State.ANSWERING
         self._state = State.HEAD
         self._resume_reading()
-        if late and self._inbox:
+        if self._inbox:
             self._proceed()
 
     def _pause_reading(self) -> None:

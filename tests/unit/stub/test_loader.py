@@ -129,7 +129,9 @@ def text_of(made: Loader, *steps: str) -> str:
         getattr(made, step)(*arguments(step))
     with pytest.raises(BaseException) as caught:  # noqa: PT011, B017 - whatever it is, its text is told
         getattr(made, steps[-1])(*arguments(steps[-1]))
-    return describe(caught.value).text
+    own_frame = caught.value.__traceback__
+    assert own_frame is not None
+    return describe(caught.value.with_traceback(own_frame.tb_next)).text
 
 
 def arguments(step: str) -> tuple[Any, ...]:

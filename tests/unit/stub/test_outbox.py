@@ -192,7 +192,7 @@ def test_an_arena_grows_with_what_is_sent() -> None:
         (answer,) = stub.read(growth.others.get())
         assert (answer.outputs["A"] == 7).all()
         np.testing.assert_array_equal(answer.outputs["B"], DATA)
-        assert growth.granted == 2
+        assert growth.granted == 1
 
 
 def test_the_end_of_the_engine_is_no_failure_of_the_model(stub: Rig) -> None:

@@ -31,6 +31,7 @@ def signature(
         inputs={"IN": TensorSpec(name="IN", datatype=datatype, dims=dims)},
         outputs={"OUT": TensorSpec(name="OUT", datatype=datatype, dims=dims)},
         decoupled=decoupled,
+        batch_keys=("IN",),
     )
 
 
@@ -55,7 +56,6 @@ class FakeServable:
         self.plans: dict[Any, Any] = {}
         self.arena = Arena("test", 64 << 20, lambda segment: None)
         self.outstanding = 0
-        self.ended = 0
         self.jobs: list[Job] = []
         self.cancelled: list[Job] = []
         self.refusal: PyServeError | None = None
@@ -80,12 +80,13 @@ class FakeServable:
 
     def job_ended(self) -> None:
         self.outstanding -= 1
-        self.ended += 1
+
+    def memory_freed(self) -> None:
+        pass
 
     def cancel(self, job: Job) -> None:
         self.cancelled.append(job)
         job.cancelled = True
-        job.unref()
 
     def inputs(self, job: Job) -> list[bytes]:
         return [bytes(self.arena.view(item[0], item[1], item[2])) for item in job.descriptors]

@@ -44,8 +44,8 @@ class Service:
     async def undeploy(self, name: str, *, delete: bool) -> None:
         self.done.append(("undeploy", name, delete))
 
-    async def restart(self, name: str) -> None:
-        self.done.append(("restart", name))
+    async def restart(self, name: str, *, force: bool) -> None:
+        self.done.append(("restart", name, force))
 
     def dump_stacks(self, name: str) -> None:
         self.done.append(("stacks", name))
@@ -116,7 +116,8 @@ def test_an_origin_that_says_nothing(origin: Any) -> None:
         ("undeploy", b"", ("undeploy", "m", False)),
         ("undeploy", b'{"delete": true}', ("undeploy", "m", True)),
         ("undeploy", b'{"delete": "yes"}', ("undeploy", "m", False)),
-        ("restart", b"{}", ("restart", "m")),
+        ("restart", b"{}", ("restart", "m", False)),
+        ("restart", b'{"force": true}', ("restart", "m", True)),
         ("stacks", b"{}", ("stacks", "m")),
     ],
 )

@@ -64,7 +64,7 @@ def test_inputs_in_the_header_are_copied_together() -> None:
     )
     assert servable.inputs(job) == [b"\x00\x00\x80?\x00\x00\x00@"]
     assert servable.plans == {}
-    job.unref()
+    job.finish()
     assert servable.arena.used == 0
 
 
@@ -73,7 +73,7 @@ def test_a_raw_string_gets_its_length() -> None:
     landing = landed(servable, b"", b"hello")
     inference.submit(landing, LIMIT)
     assert servable.inputs(landing.job) == [b"\x05\x00\x00\x00hello"]
-    landing.job.unref()
+    landing.job.finish()
     assert servable.arena.used == 0
 
 
@@ -83,7 +83,7 @@ def test_a_refusal_leaves_the_job_to_the_caller() -> None:
     with pytest.raises(PyServeError, match="data-type"):
         inference.submit(landing, LIMIT)
     assert servable.outstanding == 1
-    landing.job.unref()
+    landing.job.finish()
     assert servable.outstanding == 0
 
 

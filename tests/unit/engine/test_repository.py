@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jupyter_pyserve.engine.repository import (
+    Deployment,
+    delete_model,
+    list_models,
+    list_versions,
+    read_model,
+    sign,
+)
+from jupyter_pyserve.errors import Code, PyServeError
+
+CONFIG = """backend: "python"
+input [ { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] } ]
+"""
+SOURCE = "class TritonPythonModel: ...\n"
+
+
+def write(path: Path, text: str = SOURCE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def tree(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+# -- looking ----------------------------------------------------------------------------------------------------------
+
+
+def test_models_are_the_directories(tmp_path: Path) -> None:
+    for name in ("b", "a", ".hidden", "__pycache__", ".ipynb_checkpoints"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "README")
+    assert list(list_models((str(tmp_path),))) == ["a", "b"]
+
+
+def test_a_model_in_two_repositories(tmp_path: Path) -> None:
+    for place in ("one/m", "two/m", "two/n"):
+        (tmp_path / place).mkdir(parents=True)
+    repositories = (str(tmp_path / "one"), str(tmp_path / "two"))
+    found = list_models(repositories)
+    assert (len(found["m"]), len(found["n"])) == (2, 1)
+    with pytest.raises(PyServeError, match="not unique across all model repositories"):
+        read_model("m", repositories)
+
+
+def test_a_repository_that_is_gone_is_empty(tmp_path: Path) -> None:
+    assert list_models((str(tmp_path / "absent"),)) == {}
+
+
+def test_versions_are_plain_decimal_numbers(tmp_path: Path) -> None:
+    for name in ("1", "10", "2", "0", "01", "-1", "+3", "x", "1.0", "configs", "٣", "²", "1_0", " 4"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "7")
+    assert list_versions(str(tmp_path)) == [0, 1, 2, 10]
+
+
+def test_a_version_that_was_being_deployed_does_not_count(tmp_path: Path) -> None:
+    write(tmp_path / "1" / "model.py")
+    write(tmp_path / "2" / ".pyserve-pending", "")
+    assert list_versions(str(tmp_path)) == [1]
+
+
+def test_a_model_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "config.pbtxt", CONFIG)
+    write(tmp_path / "m" / "1" / "model.py")
+    write(tmp_path / "m" / "3" / "model.py")
+    source = read_model("m", (str(tmp_path),))
+    assert (source.name, source.versions, source.config.backend) == ("m", (3,), "python")
+    assert source.model_dir == str(tmp_path / "m")
+
+
+def test_the_backend_is_deduced_from_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    assert read_model("m", (str(tmp_path),)).config.backend == "python"
+
+
+def test_another_configuration_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    write(tmp_path / "m" / "config.pbtxt", CONFIG)
+    write(tmp_path / "m" / "configs" / "big.pbtxt", CONFIG + "max_batch_size: 9")
+    repositories = (str(tmp_path),)
+    assert read_model("m", repositories, config_name="big").config.max_batch_size == 9
+    assert read_model("m", repositories, config_name="absent").config.max_batch_size == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [("nonsense {", "config.pbtxt"), (CONFIG + "max_batch_size: -1", "max_batch_size")],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, config: str, message: str) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    write(tmp_path / "m" / "config.pbtxt", config)
+    with pytest.raises(PyServeError, match=message):
+        read_model("m", (str(tmp_path),))
+
+
+def test_nobody(tmp_path: Path) -> None:
+    with pytest.raises(PyServeError, match="failed to poll model 'm': model not found in any model repository"):
+        read_model("m", (str(tmp_path),))
+
+
+def test_signature_changes_with_the_files_and_nothing_else(tmp_path: Path) -> None:
+    path = write(tmp_path / "1" / "model.py")
+    before = sign(str(tmp_path))
+    write(tmp_path / "1" / "__pycache__" / "model.cpython-311.pyc")
+    write(tmp_path / ".ipynb_checkpoints" / "x")
+    assert sign(str(tmp_path)) == before
+    os.utime(path, ns=(1, 1))
+    touched = sign(str(tmp_path))
+    assert touched != before
+    write(tmp_path / "1" / "weights")
+    assert sign(str(tmp_path)) != touched
+
+
+# -- deploying --------------------------------------------------------------------------------------------------------
+
+
+def deploy(root: Path, source: str = SOURCE, config: str | None = CONFIG) -> Deployment:
+    deployment = Deployment(str(root), "m", source, config)
+    deployment.stage()
+    deployment.commit()
+    return deployment
+
+
+def test_a_first_deploy(tmp_path: Path) -> None:
+    deployment = Deployment(str(tmp_path), "m", SOURCE, CONFIG)
+    assert deployment.unchanged_version() is None
+    source = deployment.stage()
+    assert (source.name, source.versions, deployment.version) == ("m", (1,), 1)
+    assert list_versions(str(tmp_path / "m")) == []
+    deployment.commit()
+    assert tree(tmp_path) == {"m/config.pbtxt": CONFIG, "m/1/model.py": SOURCE}
+    assert read_model("m", (str(tmp_path),)).versions == (1,)
+
+
+def test_commit_signs_what_a_load_would_find(tmp_path: Path) -> None:
+    deployment = Deployment(str(tmp_path), "m", SOURCE, CONFIG)
+    deployment.stage()
+    assert deployment.commit() == read_model("m", (str(tmp_path),)).signature
+
+
+def test_the_next_version(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    assert deploy(tmp_path, "new = 1\n" + SOURCE, None).version == 2
+    assert tree(tmp_path) == {"m/1/model.py": SOURCE, "m/2/model.py": "new = 1\n" + SOURCE}
+
+
+def test_until_commit_the_old_version_is_the_model(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    Deployment(str(tmp_path), "m", "new", CONFIG + "max_batch_size: 4").stage()
+    source = read_model("m", (str(tmp_path),))
+    assert (source.versions, source.config.max_batch_size) == ((1,), 0)
+
+
+def test_the_same_again_is_unchanged(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    assert Deployment(str(tmp_path), "m", SOURCE, CONFIG).unchanged_version() == 1
+    assert Deployment(str(tmp_path), "m", SOURCE + "#", CONFIG).unchanged_version() is None
+    assert Deployment(str(tmp_path), "m", SOURCE, CONFIG + "#").unchanged_version() is None
+    assert Deployment(str(tmp_path), "m", SOURCE, None).unchanged_version() is None
+
+
+def test_what_went_back_is_a_new_version(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    deploy(tmp_path, "other")
+    assert Deployment(str(tmp_path), "m", SOURCE, CONFIG).unchanged_version() is None
+
+
+@pytest.mark.parametrize("existing", [True, False])
+def test_rolling_back_leaves_everything_as_it_was(tmp_path: Path, existing: bool) -> None:
+    if existing:
+        deploy(tmp_path)
+    before = tree(tmp_path)
+    deployment = Deployment(str(tmp_path), "m", "broken", CONFIG + "max_batch_size: 4")
+    deployment.stage()
+    deployment.roll_back()
+    assert tree(tmp_path) == before
+    assert (tmp_path / "m").exists() == existing
+
+
+def test_rolling_back_before_staging_touches_nothing(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    before = tree(tmp_path)
+    Deployment(str(tmp_path), "m", "broken", CONFIG).roll_back()
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("config", ["nonsense {", CONFIG + "max_batch_size: -1"])
+def test_a_config_that_is_wrong_can_be_rolled_back(tmp_path: Path, config: str) -> None:
+    deployment = Deployment(str(tmp_path), "m", SOURCE, config)
+    with pytest.raises(PyServeError):
+        deployment.stage()
+    deployment.roll_back()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_crash_left_is_used_again(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    crashed = Deployment(str(tmp_path), "m", "crashed", CONFIG)
+    crashed.stage()
+    write(tmp_path / "m" / "2" / "more")
+    assert Deployment(str(tmp_path), "m", SOURCE, CONFIG).unchanged_version() == 1
+    assert deploy(tmp_path, "after").version == 2
+    assert tree(tmp_path / "m" / "2") == {"model.py": "after"}
+
+
+def test_a_model_of_which_only_a_crash_is_left(tmp_path: Path) -> None:
+    Deployment(str(tmp_path), "m", "crashed", CONFIG).stage()
+    assert Deployment(str(tmp_path), "m", "crashed", CONFIG).unchanged_version() is None
+    assert deploy(tmp_path).version == 1
+
+
+def test_a_policy_that_would_not_serve_the_new_version(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    chosen = CONFIG + "version_policy { specific { versions: [ 1 ] } }"
+    deployment = Deployment(str(tmp_path), "m", "new", chosen)
+    with pytest.raises(PyServeError, match="does not select version 2"):
+        deployment.stage()
+    deployment.roll_back()
+    assert list_versions(str(tmp_path / "m")) == [1]
+
+
+def test_the_other_versions_that_the_policy_selects_are_loaded_too(tmp_path: Path) -> None:
+    both = CONFIG + "version_policy { all { } }"
+    deploy(tmp_path, config=both)
+    assert Deployment(str(tmp_path), "m", "new", both).stage().versions == (1, 2)
+
+
+BAD_NAMES = ["", ".", "..", "a/b", "/etc", "../x", "a\\b", "a\nb", "a\0b", "\x1b[31m", "-x", ".x", "a;b", "x" * 300]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES, ids=repr)
+def test_names_that_no_model_may_have(tmp_path: Path, name: str) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for action in (
+        lambda: Deployment(str(repository), name, SOURCE, CONFIG),
+        lambda: delete_model(str(repository), name),
+    ):
+        with pytest.raises(PyServeError) as refusal:
+            action()
+        assert refusal.value.code is Code.INVALID_ARG
+        assert "\n" not in refusal.value.message
+    assert [path.name for path in tmp_path.rglob("*")] == ["repository"]
+
+
+def test_deleting(tmp_path: Path) -> None:
+    deploy(tmp_path)
+    write(tmp_path / "other" / "1" / "model.py")
+    delete_model(str(tmp_path), "m")
+    delete_model(str(tmp_path), "m")
+    assert tree(tmp_path) == {"other/1/model.py": SOURCE}
