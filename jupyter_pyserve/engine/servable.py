@@ -259,10 +259,9 @@ class Servable:
         self._dispatcher.pump(time.monotonic_ns())
 
     def _give_up(self, text: str) -> None:
-        lines = [record.text for record in self._logs.tail(self.name, 8) if record.stream != "log"]
-        last = self._supervisor.last_error or "\n".join(lines)
+        lines = [record.text for record in self._logs.tail(self.name, 20) if record.stream != "log"]
         self._advance(VersionEvent.FAIL)
-        self.reason = f"{text} {last}".strip()
+        self.reason = "\n".join(part for part in (text, self._supervisor.last_error, *lines[-5:]) if part)
         _log.error("model '%s' version %d is UNAVAILABLE: %s", self.name, self.version, self.reason)
         for job in self._dispatcher.drain():
             self._fail(job, Code.UNAVAILABLE, self.reason)

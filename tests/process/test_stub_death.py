@@ -158,4 +158,4 @@ def test_a_frozen_stub_is_killed_and_replaced_on_request(engine: Engine) -> None
     assert engine.http.post(f"/api/models/{model}/restart", {"force": True}).status == 200
     assert frozen.result().error == unhealthy(stopped[0]["name"])
     assert machine.is_gone(stopped[0]["pid"])
-    assert engine.ready(model)
+    wait_until(lambda: engine.ready(model), "it serves again")

@@ -121,6 +121,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._landing is not None:
             self._landing.job.finish()
             self._landing = None
+        self._target = memoryview(b"")
         self._exchange.abandon()
 
     def pause_writing(self) -> None:

@@ -128,6 +128,8 @@ class Mailbox:
         for loop in list(self._watched):
             with contextlib.suppress(RuntimeError):
                 loop.remove_reader(self._sock.fileno())
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it, and tells the engine at once
         self._sock.close()
 
     def _pass_on(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
 
 from jupyter_pyserve.engine.arena import Arena
-from jupyter_pyserve.engine.job import Job, Response, Sink
+from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.servable import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.signature import Signature, TensorSpec
@@ -62,6 +62,7 @@ class FakeServable:
         self.full: MemoryFull | None = None
         self.hungry: list[Callable[[], bool]] = []
         self.instance = FakeInstance()
+        self.detached: list[int] = []
 
     def new_job(self, nbytes: int, sink: Sink) -> tuple[Job, int, int]:
         if self.full is not None:
@@ -69,6 +70,12 @@ class FakeServable:
         block = self.arena.allocate(nbytes)
         assert block is not None
         return Job(self, self.arena, block.id, sink), block.segment, block.offset
+
+    def foreign_job(self, memory: Memory, block_id: int, sink: Sink) -> Job:
+        return Job(self, memory, block_id, sink)
+
+    def detach(self, segment_ids: Sequence[int]) -> None:
+        self.detached += segment_ids
 
     def submit(self, job: Job) -> None:
         if self.refusal is not None:

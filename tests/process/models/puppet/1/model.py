@@ -110,13 +110,13 @@ class TritonPythonModel:
         tensor = pb_utils.get_input_tensor_by_name(request, "DATA")
         deeds.request, deeds.result = request, np.zeros(0, np.float32)
         deeds.data = tensor.as_numpy() if tensor is not None else None
-        said = getattr(deeds, command.pop("do"))(**command)
-        outputs = [
-            pb_utils.Tensor("ANSWER", np.array([json.dumps(said).encode()], object)),
-            pb_utils.Tensor("RESULT", deeds.result),
-        ]
-        deeds.request = deeds.data = deeds.result = None
-        return pb_utils.InferenceResponse(outputs)
+        try:
+            said = getattr(deeds, command.pop("do"))(**command)
+            result = deeds.result
+        finally:
+            deeds.request = deeds.data = deeds.result = None
+        answer = np.array([json.dumps(said).encode()], object)
+        return pb_utils.InferenceResponse([pb_utils.Tensor("ANSWER", answer), pb_utils.Tensor("RESULT", result)])
 
     def finalize(self):
         print(f"finalized {self.name}")
