@@ -136,3 +136,4 @@ $(BUNDLE): $(BUNDLE_SOURCES) | $(VENV)/.lab
 browser:
 	@command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null || { \
 		$(call apt-install,The tests in a real browser,chromium-headless-shell fonts-dejavu-core); }
+	@command -v curl >/dev/null || { $(call apt-install,The quickstart as a test,curl); }

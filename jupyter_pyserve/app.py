@@ -78,9 +78,9 @@ class Engine:
             self.service.urls["http_url"] = f"http://{host}:{tcp.getsockname()[1]}"
         if listen.http_fd is not None:
             await self._serve(socket.socket(fileno=listen.http_fd), Gate(trusted=True))
-        if listen.lane_fd is not None:
-            self._lanes = LaneServer(self.service, socket.socket(fileno=listen.lane_fd))
         await self.service.start()
+        if listen.lane_fd is not None:  # who connects before waits in the backlog until the models are there
+            self._lanes = LaneServer(self.service, socket.socket(fileno=listen.lane_fd))
         if tcp is not None:
             await self._serve(tcp, Gate(token=listen.token, loopback=is_loopback(listen.http_address)))
             _log.info("Started HTTPService at %s:%d", listen.http_address, tcp.getsockname()[1])

@@ -87,6 +87,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--model-load-thread-count", type=int, default=defaults.load_thread_count)
     add("--exit-on-error", type=parse_bool, default=defaults.exit_on_error, metavar="BOOL")
     add("--exit-timeout-secs", type=float, default=defaults.exit_timeout_s)
+    add("--drain-timeout-secs", type=float, default=defaults.drain_timeout_s, help="for replaced and unloaded versions")
     add("--strict-readiness", type=parse_bool, default=defaults.strict_readiness, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
     add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
@@ -130,6 +131,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         auto_complete=not (options.disable_auto_complete_config or options.strict_model_config),
         exit_on_error=options.exit_on_error,
         exit_timeout_s=options.exit_timeout_secs,
+        drain_timeout_s=options.drain_timeout_secs,
         strict_readiness=options.strict_readiness,
         model_config_name=options.model_config_name,
         load_thread_count=max(1, options.model_load_thread_count),

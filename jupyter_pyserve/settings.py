@@ -28,6 +28,8 @@ class EngineSettings:
     auto_complete: bool = True
     exit_on_error: bool = True
     exit_timeout_s: float = 30.0
+    #: How long the requests of a version that was replaced or unloaded may go on before its processes are ended.
+    drain_timeout_s: float = 300.0
     strict_readiness: bool = True
     model_config_name: str = ""
     load_thread_count: int = 4

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
+import logging
 import mmap
 import os
 from collections.abc import Callable
 from typing import Any
 
 from pyserve_stub.wire.allocator import Block, BlockAllocator
+
+_log = logging.getLogger(__name__)
 
 _PAGE_NBYTES = 4096
 _FIRST_SEGMENT_NBYTES = 1 << 20
@@ -23,17 +26,24 @@ _ids = itertools.count(1)
 
 
 class Segment:
-    """One piece of shared memory; `view` is all of it, in this process."""
+    """One piece of shared memory; `view` is all of it, in this process. MemoryError when the system has none."""
 
     __slots__ = ("_mapping", "fd", "id", "nbytes", "view")
 
     def __init__(self, nbytes: int, name: str) -> None:
         self.id = next(_ids)
         self.nbytes = nbytes
-        self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, nbytes)
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        self._mapping = mmap.mmap(self.fd, nbytes)
+        try:
+            self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        except OSError as error:
+            raise MemoryError(f"no descriptor for {nbytes} bytes of shared memory: {error.strerror}") from error
+        try:
+            os.ftruncate(self.fd, nbytes)
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            self._mapping = mmap.mmap(self.fd, nbytes)
+        except OSError as error:
+            os.close(self.fd)
+            raise MemoryError(f"{nbytes} bytes of shared memory cannot be had: {error.strerror}") from error
         self.view = memoryview(self._mapping)
 
     def announce(self, *, writable: bool, arena: str = "") -> dict[str, Any]:
@@ -103,13 +113,17 @@ class Arena:
         return self._allocator.capacity
 
     def allocate(self, nbytes: int) -> Block | None:
-        """Reserve `nbytes`; None when the limit does not allow it now."""
+        """Reserve `nbytes`; None when the limit, or the system, does not allow it now."""
         block = self._allocator.allocate(nbytes)
         if block is None:
             size = segment_size(nbytes + 64, self._allocator.capacity, self._limit)
             if size is None:
                 return None
-            segment = Segment(size, self._name)
+            try:
+                segment = Segment(size, self._name)
+            except MemoryError as error:
+                _log.error("%s", error)
+                return None
             self.segments[segment.id] = segment
             self._allocator.add_segment(segment.id, size)
             self._on_segment(segment)

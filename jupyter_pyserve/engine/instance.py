@@ -23,6 +23,7 @@ from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
 from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.calls import Calls
 from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
@@ -32,7 +33,7 @@ from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import InstanceSpec
-from jupyter_pyserve.model.lifecycle import STUB, StubEvent, StubState, advance
+from jupyter_pyserve.model.lifecycle import STUB, IllegalTransition, StubEvent, StubState, advance
 
 _HELLO_TIMEOUT_S = 30.0
 #: How long a process may take to end by itself after it has finalised, and the kernel to end it after a kill.
@@ -69,8 +70,7 @@ class Instance:
         self._model = model
         self._version = str(version)
         self._channel: Channel | None = None
-        self._calls: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._call_id = 0
+        self._calls = Calls(self._send)
         self._hello: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
         self._sent: deque[int] = deque()
@@ -111,6 +111,7 @@ class Instance:
         try:
             await self._process.start((model_file, self.name), self._open_channel)
             await asyncio.wait_for(asyncio.shield(self._hello), _HELLO_TIMEOUT_S)
+            self._require_alive()
         except asyncio.TimeoutError:
             self.kill()
             raise StubDied from None
@@ -125,14 +126,14 @@ class Instance:
     async def load(self, arguments: dict[str, Any]) -> str | None:
         """Import the model; the configuration that its auto-completion returned, if it ran."""
         self._advance(StubEvent.LOAD)
-        reply = await self._call("load", **arguments)
+        reply = await self._calls.ask("load", **arguments)
         config = reply.get("config")
         return config if isinstance(config, str) else None
 
     async def initialize(self, args: dict[str, str], *, decoupled: bool, arena: Sequence[Segment]) -> None:
         """Construct and initialise the model; then it is ready."""
         self.attach(arena, writable=True)
-        await self._call("initialize", args=args, instance_name=self.name, decoupled=decoupled)
+        await self._calls.ask("initialize", args=args, instance_name=self.name, decoupled=decoupled)
         self._advance(StubEvent.LOADED)
 
     async def stop(self, timeout_s: float) -> None:
@@ -142,7 +143,7 @@ class Instance:
             self._advance(StubEvent.DRAIN)
             if loaded:
                 with contextlib.suppress(StubDied, StubFault, asyncio.TimeoutError):
-                    await asyncio.wait_for(self._call("finalize"), timeout_s)
+                    await asyncio.wait_for(self._calls.ask("finalize"), timeout_s)
             if not loaded or not await self._process.wait(_EXIT_S):
                 self.kill()
         if self._channel is not None:
@@ -160,6 +161,11 @@ class Instance:
     def report(self, text: str) -> None:
         """Say something about this instance where its own words are kept."""
         self._record("log", "ERROR", text)
+
+    async def epitaph(self) -> str:
+        """How its process ended, as far as that can be known."""
+        await self._process.wait(_EXIT_S)
+        return f"Stub process '{self.name}' (pid {self.pid}) {self._process.end}"
 
     def dump_stacks(self) -> None:
         """Make the process write the stacks of its threads to its log, whatever it is doing."""
@@ -201,11 +207,11 @@ class Instance:
         requests = []
         for job in batch:
             job.refs += 1
+            job.instance = self
             job.dispatched_ns = now_ns
             if job.foreign:
                 self.attach(job.foreign, writable=False)
-            plan = job.plan
-            requests.append((job.key, plan.meta, plan.layout, job.descriptors))
+            requests.append((job.key, job.plan.meta, job.plan.layout, job.descriptors))
         return frames.encode_execute(requests, self.responses.take_released())
 
     def _send(self, data: bytes, fds: Sequence[int] = ()) -> None:
@@ -214,7 +220,7 @@ class Instance:
 
     async def idle(self) -> None:
         """Wait until everything that the stub was given is answered."""
-        if self.in_flight:
+        if self.in_flight or self._late:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
 
@@ -242,7 +248,7 @@ class Instance:
                 self._on_release(frames.decode_keys(data))
             else:
                 self._on_cold(data[0], frames.decode_cold(data))
-        except (WireError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError, IllegalTransition) as error:
             self._record("log", "ERROR", f"stopped: it broke the protocol ({error})")
             self.kill()
 
@@ -258,9 +264,7 @@ class Instance:
         elif kind == frames.CALL:
             self._on_call(message)
         elif kind == frames.REPLY:
-            future = self._calls.pop(message.get("id", 0), None)
-            if future is not None and not future.done():
-                future.set_result(message)
+            self._calls.answered(message)
         else:
             raise WireError(f"unknown frame {kind}")
 
@@ -268,6 +272,7 @@ class Instance:
         responses, input_ns, infer_ns = frames.decode_responses(data)
         if self._late and responses[0][0] in self._late:
             late = self._late.pop(responses[0][0])
+            self._no_longer_busy()
             self._owner.answered(self, [late], [self._response(late, responses[0])], BatchTimes(0, 0, failed=False))
             return
         if not self.in_flight:
@@ -287,6 +292,7 @@ class Instance:
         self._batch_done(len(batch), infer_ns)
         if flags & frames.DEFERRED:
             batch, answers = self._put_off(batch, answers, responses)
+        self._no_longer_busy()
         self._owner.answered(self, batch, answers, BatchTimes(input_ns, infer_ns, bool(flags & frames.BATCH_FAILED)))
 
     def _batch_done(self, count: int, infer_ns: int) -> None:
@@ -300,7 +306,6 @@ class Instance:
             self.executing_since_ns = time.monotonic_ns()
         else:
             self._advance(StubEvent.IDLE)
-            self._no_longer_busy()
 
     def _put_off(
         self, batch: list[Job], answers: list[Response], responses: Sequence[PlainResponse]
@@ -311,7 +316,7 @@ class Instance:
         return list(itertools.compress(batch, now)), list(itertools.compress(answers, now))
 
     def _no_longer_busy(self) -> None:
-        if self._idle is not None and not self._idle.done():
+        if self._idle is not None and not self._idle.done() and not self.in_flight and not self._late:
             self._idle.set_result(None)
 
     def _response(self, job: Job, item: PlainResponse) -> Response:
@@ -351,38 +356,22 @@ class Instance:
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
         self._send(frames.encode_cold(frames.NOTE, note), fds)
 
-    async def _call(self, op: str, **arguments: Any) -> dict[str, Any]:
-        if self._channel is None or self._channel.closed:
-            raise StubDied
-        self._call_id += 1
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._calls[self._call_id] = future
-        self._send(frames.encode_cold(frames.CALL, {"id": self._call_id, "op": op, **arguments}))
-        reply = await future
-        if not reply.get("ok"):
-            raise StubFault(reply)
-        return reply
-
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def _on_close(self) -> None:
         self._advance(StubEvent.EOF)
         self._process.close()
-        waiting: list[asyncio.Future[Any]] = [*self._calls.values()]
-        if self._hello is not None:
-            waiting.append(self._hello)
-        self._calls.clear()
-        for future in waiting:
-            if not future.done():
-                future.set_exception(StubDied())
-                future.exception()  # whoever waits gets it; if nobody does, that is no error
+        self._calls.end()
+        if self._hello is not None and not self._hello.done():
+            self._hello.set_exception(StubDied())
+            self._hello.exception()  # it may be that nobody waits any more
         batches, self.in_flight = list(self.in_flight), deque()
+        late, self._late = [*self._late.values()], {}
         self._sent.clear()
         self._no_longer_busy()
         for job in (*self._kept.values(), *(job for batch in batches for job in batch)):
             job.unref()
         self._kept.clear()
-        late, self._late = [*self._late.values()], {}
         self._owner.died(self, late + (batches[0] if batches else []), batches[1:])
         self.responses.close()
 

@@ -64,6 +64,7 @@ class Job:
         "dispatched_ns",
         "enqueue_ns",
         "foreign",
+        "instance",
         "key",
         "memory",
         "owner",
@@ -88,6 +89,8 @@ class Job:
         self.descriptors: Sequence[PlainDescriptor] = ()
         self.enqueue_ns = 0
         self.dispatched_ns = 0
+        #: Whose stub was given it.
+        self.instance: Instance | None = None
         owner.outstanding += 1
 
     @property

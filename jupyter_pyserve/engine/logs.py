@@ -6,6 +6,7 @@ Owns the ring of records and the reading of stubs' output pipes. Knows nothing o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -67,7 +68,8 @@ class LogBook:
             _model_log.log(level, "%s", record.text, extra={"model_file": file or "engine", "model_line": line})
         elif self._output is not None:
             text = f"[{record.instance}] {_printable(record.text)}" if self._marked else record.text
-            print(text, file=self._output, flush=True)
+            with contextlib.suppress(OSError, ValueError):  # a full disk, a closed pipe, an alphabet too small for it
+                print(text, file=self._output, flush=True)
 
     def tail(self, model: str | None, count: int, instance: str = "") -> list[LogRecord]:
         """The last `count` records of a model (of all, in order of time, when None)."""

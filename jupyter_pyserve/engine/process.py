@@ -47,6 +47,17 @@ class StubProcess:
                 for fd in (page, out_end, err_end):
                     os.close(fd)
 
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        if not self._exited.done() or self._exited.result() < 0:
+            return "ended"
+        status = os.waitstatus_to_exitcode(self._exited.result())
+        if status >= 0:
+            return f"ended with exit status {status}"
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else "unknown"
+        return f"was ended by signal {-status} ({name})"
+
     def status(self) -> status_page.Status | None:
         """What it says it is doing; for showing only."""
         return status_page.read_status(self._page) if self._page is not None else None

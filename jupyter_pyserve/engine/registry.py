@@ -7,19 +7,22 @@ protocols.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
-from jupyter_pyserve.engine.repository import Deployment, ModelSource, Signature, list_models, read_model
+from jupyter_pyserve.engine.repository import Deployment, ModelSource, Signature, delete_model, list_models, read_model
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
 
 _log = logging.getLogger(__name__)
+
+_MOST_DIGITS = len(str(2**63))
 
 
 @dataclass(slots=True)
@@ -45,7 +48,6 @@ class ModelEntry:
     signature: Signature = ()
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     owner: str | None = None
-    deployed: bool = False
 
     def held(self) -> list[tuple[int, Servable]]:
         """The versions that have processes, ascending; one that was given up still holds what is left of them."""
@@ -73,6 +75,8 @@ class Registry:
         self._on_change = on_change
         self._retiring: dict[asyncio.Task[None], Servable] = {}
         self.entries: dict[str, ModelEntry] = {}
+        #: Models that are loaded because the engine starts, until they are.
+        self.starting: set[str] = set()
         #: (name, version text) -> servable; what the hot path looks into. Emptied at every change.
         self.routes: dict[tuple[str, str], Servable] = {}
 
@@ -84,13 +88,16 @@ class Registry:
         if found is not None and found.state is VersionState.READY:
             return found
         servable = self._resolve(name, version)
-        self.routes[name, version] = servable
+        if not version or version == str(servable.version):  # 01 and 001 are the same, and there is no end of them
+            self.routes[name, version] = servable
         return servable
 
     def _resolve(self, name: str, version: str) -> Servable:
         prefix = f"Request for unknown model: '{name}'"
         entry = self.entries.get(name)
         number = parse_version(version) if version else None
+        if name in self.starting and (entry is None or not entry.held()):
+            raise PyServeError(Code.UNAVAILABLE, f"{prefix} is not at ready state: it is being loaded")
         if entry is None or not entry.versions:
             raise PyServeError(Code.NOT_FOUND, f"{prefix} is not found")
         ready = entry.servables()
@@ -128,12 +135,8 @@ class Registry:
 
     async def load(self, name: str) -> None:
         """Load a model from its repository, or load it again if it changed; the old versions serve meanwhile."""
-        entry = self._entry(name)
-        async with entry.lock:
-            try:
-                await self._load(entry, _silent)
-            finally:
-                self._forget_if_empty(entry)
+        async with self._hold(name) as entry:
+            await self._load(entry, _silent)
 
     async def _load(self, entry: ModelEntry, progress: Progress) -> None:
         name, settings = entry.name, self._settings
@@ -157,8 +160,7 @@ class Registry:
 
     async def deploy(self, deployment: Deployment, progress: Progress, owner: str | None) -> tuple[ModelEntry, bool]:
         """Make and load a new version; whether it was already so. On failure nothing has changed anywhere."""
-        entry = self._entry(deployment.name)
-        async with entry.lock:
+        async with self._hold(deployment.name) as entry:
             unchanged = await asyncio.to_thread(deployment.unchanged_version)
             if unchanged is not None:
                 if not any(version == unchanged for version, _ in entry.servables()):
@@ -166,38 +168,51 @@ class Registry:
                 entry.owner = owner
                 return entry, True
             progress("write", "")
+            servables: dict[int, Servable] = {}
             try:
                 source = await asyncio.to_thread(deployment.stage)
                 progress("spawn", "")
                 servables = await self._start(source, progress)
                 progress("swap", "")
                 entry.signature = await asyncio.to_thread(deployment.commit)
-            except LoadError as error:
+            except BaseException as error:
                 await asyncio.to_thread(deployment.roll_back)
-                self._forget_if_empty(entry)
-                raise error.failure_of(entry.name) from error
-            except BaseException:
-                await asyncio.to_thread(deployment.roll_back)
-                self._forget_if_empty(entry)
+                await asyncio.gather(*(item.stop(1.0) for item in servables.values()))
+                if isinstance(error, LoadError):
+                    raise error.failure_of(entry.name) from error
                 raise
             entry.owner = owner
-            entry.deployed = True
             self._swap(entry, servables)
             return entry, False
 
     async def unload(self, name: str) -> None:
         """Take a model away from requests at once; it ends when the requests that it has are answered."""
+        if name in self.entries:
+            async with self._hold(name) as entry:
+                self._unload(entry)
+
+    async def remove(self, name: str) -> None:
+        """Unload a model and delete it from the repository that deploys go to."""
+        async with self._hold(name) as entry:
+            self._unload(entry)
+            await asyncio.to_thread(delete_model, self._settings.model_repositories[0], name)
+            entry.versions.clear()
+
+    def _unload(self, entry: ModelEntry) -> None:
+        entry.signature = ()
+        for version, servable in entry.held():
+            record = entry.versions[version]
+            record.advance(VersionEvent.UNLOAD)
+            record.servable = None
+            self._retire(servable, record)
+        self._changed()
+
+    def kill(self, name: str) -> None:
+        """End every process of a model at once: those that serve are started again, those that drain are gone."""
         entry = self.entries.get(name)
-        if entry is None:
-            return
-        async with entry.lock:
-            entry.signature = ()
-            for version, servable in entry.held():
-                record = entry.versions[version]
-                record.advance(VersionEvent.UNLOAD)
-                record.servable = None
-                self._retire(servable, record)
-            self._changed()
+        serving = [servable for _, servable in entry.held()] if entry is not None else []
+        for servable in (*serving, *(item for item in self._retiring.values() if item.name == name)):
+            servable.kill()
 
     async def close(self) -> None:
         """Unload everything; what is not done after the exit timeout is ended."""
@@ -209,12 +224,20 @@ class Registry:
             task.cancel()
             await servable.stop(1.0)
 
-    def _entry(self, name: str) -> ModelEntry:
-        return self.entries.setdefault(name, ModelEntry(name))
-
-    def _forget_if_empty(self, entry: ModelEntry) -> None:
-        if not entry.versions:
-            self.entries.pop(entry.name, None)
+    @contextlib.asynccontextmanager
+    async def _hold(self, name: str) -> AsyncIterator[ModelEntry]:
+        """A model's entry, changed by nobody else meanwhile; forgotten if nothing comes of it."""
+        while True:
+            entry = self.entries.setdefault(name, ModelEntry(name))
+            async with entry.lock:
+                if self.entries.get(name) is not entry:
+                    continue  # whoever had it before has forgotten it
+                try:
+                    yield entry
+                finally:
+                    if not entry.versions:
+                        del self.entries[name]
+                return
 
     async def _start(self, source: ModelSource, progress: Progress) -> dict[int, Servable]:
         """Load all versions beside each other; if one fails, none is used."""
@@ -263,7 +286,7 @@ class Registry:
 
     def _retire(self, servable: Servable, record: VersionRecord | None) -> None:
         async def drain_and_stop() -> None:
-            await servable.drain()
+            await servable.drain(self._settings.drain_timeout_s)
             await servable.stop(self._settings.exit_timeout_s)
             if record is not None:
                 record.advance(VersionEvent.UNLOADED, "unloaded")
@@ -329,7 +352,8 @@ class DeployFailure(PyServeError):
 
 def parse_version(text: str) -> int:
     """A version from its text, with Triton's error for one that is too large."""
-    number = int(text) if text.isascii() and text.isdecimal() else -1
+    digits = text.lstrip("0") or "0"  # int() refuses to read thousands of them
+    number = int(digits) if text.isascii() and text.isdecimal() and len(digits) <= _MOST_DIGITS else -1
     if not 0 <= number < 2**63:
         raise PyServeError(
             Code.INVALID_ARG,

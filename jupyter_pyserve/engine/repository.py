@@ -127,11 +127,12 @@ class Deployment:
         self.model_dir = os.path.join(os.path.abspath(repository), name)
         self._source = source
         self._config = config
-        self._new_model = not os.path.isdir(self.model_dir)
+        self._new_model = False
         self.version = 0
 
     def unchanged_version(self) -> int | None:
         """The newest version, when it already says exactly this."""
+        self._new_model = not os.path.isdir(self.model_dir)
         if self._new_model:
             return None
         versions = list_versions(self.model_dir)

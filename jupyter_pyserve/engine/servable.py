@@ -7,6 +7,7 @@ models, or of who sends requests.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -117,6 +118,9 @@ class Servable:
             self.arena.close()
             raise
         self._advance(VersionEvent.LOADED)
+        for item in self.instances:
+            if not item.alive:  # it was ready, and died while others were not
+                self._supervisor.died(item)
 
     async def _start(self, progress: Progress) -> None:
         launcher = self._launcher
@@ -219,9 +223,8 @@ class Servable:
             self._count_failure(job, time.monotonic_ns())
             job.finish()
             return
-        for instance in self.instances:
-            if any(job in batch for batch in instance.in_flight):
-                instance.cancel(job)
+        if job.instance is not None:
+            job.instance.cancel(job)
 
     # -- what instances report ----------------------------------------------------------------------------------------
 
@@ -251,9 +254,13 @@ class Servable:
                 self._fail(job, Code.CANCELLED, "")
         return [job for job in batch if not job.cancelled]
 
-    async def restart(self, *, force: bool) -> None:
-        """Renew every instance; `force` does not wait for what they are doing."""
-        await self._supervisor.restart(self._settings.exit_timeout_s, force=force)
+    async def restart(self) -> None:
+        """Renew every instance without a failed request."""
+        await self._supervisor.restart(self._settings.exit_timeout_s)
+
+    def kill(self) -> None:
+        """End every process at once, whatever it is doing; those that serve are started again."""
+        self._supervisor.kill()
 
     def _instance_ready(self) -> None:
         self._dispatcher.pump(time.monotonic_ns())
@@ -303,17 +310,17 @@ class Servable:
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    async def drain(self) -> None:
-        """Wait until no request is left, however long that takes."""
+    async def drain(self, timeout_s: float) -> None:
+        """Wait until no request is left, at most `timeout_s`."""
         if self.outstanding:
             self._drained = self._loop.create_future()
-            await self._drained
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._drained, timeout_s)
 
     async def stop(self, timeout_s: float) -> None:
         """Finalise every instance and drop the memory; requests that are left are failed."""
         self._stopping = True
-        self._supervisor.close()
-        await asyncio.gather(*(item.stop(timeout_s) for item in self.instances))
+        await self._supervisor.stop(timeout_s)
         for job in self._dispatcher.drain():
             text = "Server is stopping, scheduler for model has stopped accepting new inference requests"
             self._fail(job, Code.UNAVAILABLE, text)

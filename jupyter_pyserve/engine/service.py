@@ -57,6 +57,7 @@ class Service:
         """Start what stubs are made from and load what is to be loaded; raises when that is an error at start."""
         await asyncio.gather(self.zygote.start(), asyncio.to_thread(model_config_messages))
         names = await asyncio.to_thread(self._startup_models)
+        self.registry.starting.update(names)
         gate = asyncio.Semaphore(self.settings.load_thread_count)
 
         async def load(name: str) -> bool:
@@ -66,6 +67,8 @@ class Service:
                 except PyServeError as error:
                     _log.error("%s", error.message)
                     return False
+                finally:
+                    self.registry.starting.discard(name)
                 return True
 
         loaded = await asyncio.gather(*(load(name) for name in names))
@@ -212,6 +215,7 @@ class Service:
                         "message": failure.message,
                         "exception": failure.exception,
                         "frames": failure.frames,
+                        "logs": [record.text for record in self.logs.tail(name, 20)],
                         "model_file": os.path.join(deployment.model_dir, str(deployment.version), "model.py"),
                     }
                 )
@@ -239,26 +243,31 @@ class Service:
                 await task
                 return
 
-    async def undeploy(self, name: str, *, delete: bool) -> None:
-        """Unload a model and, if asked, remove its directory."""
+    async def undeploy(self, name: str, *, delete: bool, force: bool = False) -> None:
+        """Unload a model and, if asked, remove its directory; `force` does not wait for its last requests."""
         self._require_explicit()
         check_model_name(name)
         if name not in self.registry.entries:
             raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
         await self.registry.unload(name)
+        if force:
+            self.registry.kill(name)
         if delete:
             await asyncio.to_thread(delete_model, self.settings.model_repositories[0], name)
             self.registry.entries.pop(name, None)
             self.logs.forget(name)
 
     async def restart(self, name: str, *, force: bool = False) -> None:
-        """Start the instances of a model anew without a failed request, unless `force` asks for it at once."""
+        """Start the instances of a model anew without a failed request; `force` ends them at once instead."""
         entry = self._entry(name)
+        if force:
+            self.registry.kill(name)
+            return
         if not entry.servables():
             await self.registry.load(name)
         try:
             for _, servable in entry.servables():
-                await servable.restart(force=force)
+                await servable.restart()
         except LoadFailure as failure:
             raise PyServeError(Code.INTERNAL, f"restart failed for model '{name}': {failure.text}") from failure
 

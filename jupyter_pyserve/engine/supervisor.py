@@ -39,6 +39,8 @@ class Supervisor:
         self._on_give_up = on_give_up
         self._policies: dict[str, RestartPolicy] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retiring: set[Instance] = set()
+        self._closed = False
         self.restarts: dict[str, int] = {}
         self.last_error = ""
 
@@ -47,30 +49,44 @@ class Supervisor:
         if instance in self._instances:
             self._run(self._revive(instance))
 
-    async def restart(self, timeout_s: float, *, force: bool) -> None:
-        """Replace every instance, one after the other, while the others serve; `force` does not wait for answers."""
-        for instance in list(self._instances):
-            if force:
-                instance.kill()
-                continue
-            fresh = await self._start(instance)
-            if not await self._put(fresh, instance):
-                continue
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(instance.idle(), timeout_s)
-            await instance.stop(timeout_s)
+    async def restart(self, timeout_s: float) -> None:
+        """Replace every instance, one after the other, while the others serve.
 
-    def close(self) -> None:
-        """Revive nobody any more."""
+        Each old one has `timeout_s` to finish what it is doing, in the background; then it is ended.
+        """
+        for instance in list(self._instances):
+            fresh = await self._start(instance)
+            if await self._put(fresh, instance):
+                self._run(self._retire(instance, timeout_s))
+
+    def kill(self) -> None:
+        """End every process at once: those that serve are started again, those that were retiring are gone."""
+        for instance in (*self._instances, *self._retiring):
+            instance.kill()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Revive nobody any more, and end every process; one that is busy for longer than `timeout_s` is killed."""
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*(self._retire(item, timeout_s) for item in (*self._instances, *self._retiring)))
+
+    async def _retire(self, instance: Instance, timeout_s: float) -> None:
+        self._retiring.add(instance)
+        try:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(instance.idle(), timeout_s)
+            if instance.in_flight:
+                instance.report(f"Stub process '{instance.name}' (pid {instance.pid}) is still busy; it is killed")
+                instance.kill()
+            await instance.stop(timeout_s)
+        finally:
+            self._retiring.discard(instance)
 
     async def _revive(self, instance: Instance) -> None:
         policy = self._policies.setdefault(instance.name, RestartPolicy())
         loop = asyncio.get_running_loop()
         while (delay_s := policy.died(loop.time())) is not None:
-            words = f"Stub process '{instance.name}' (pid {instance.pid}) ended; it starts again in {delay_s:.2f} s"
-            instance.report(words)
+            instance.report(f"{await instance.epitaph()}; it starts again in {delay_s:.2f} s")
             await asyncio.sleep(delay_s)
             if instance not in self._instances:
                 return  # a restart was faster
@@ -97,8 +113,8 @@ class Supervisor:
         return fresh
 
     async def _put(self, fresh: Instance, old: Instance) -> bool:
-        """Let `fresh` serve in the place of `old`; not if that has another successor by now."""
-        if old not in self._instances:
+        """Let `fresh` serve in the place of `old`; not if that has another successor by now, or none is wanted."""
+        if self._closed or old not in self._instances:
             await fresh.stop(BRIEFLY_S)
             return False
         fresh.attach(self._segments(), writable=True)  # the arena may have grown since it started

@@ -31,7 +31,7 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._ready: asyncio.Future[None] | None = None
-        self._spawning: dict[int, asyncio.Future[int]] = {}
+        self._spawning: dict[int, tuple[asyncio.Future[int], Callable[[int], None]]] = {}
         self._exits: dict[int, Callable[[int], None]] = {}
         self._next_id = 0
         self.closing = False
@@ -44,8 +44,8 @@ class Zygote:
     async def start(self) -> None:
         """Start the process and wait until it can fork; does nothing when it runs."""
         if self._ready is None:
-            self._ready = asyncio.get_running_loop().create_future()
             self._launch()
+            self._ready = asyncio.get_running_loop().create_future()
         await asyncio.wait_for(asyncio.shield(self._ready), _START_TIMEOUT_S)
 
     async def spawn(self, title: Sequence[str], fds: Sequence[int], on_exit: Callable[[int], None]) -> int:
@@ -53,14 +53,12 @@ class Zygote:
         await self.start()
         self._next_id += 1
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._spawning[self._next_id] = future
+        self._spawning[self._next_id] = future, on_exit
         assert self._channel is not None
         self._channel.send(
             frames.encode_cold(frames.NOTE, {"op": "spawn", "id": self._next_id, "title": list(title)}), fds
         )
-        pid = await asyncio.wait_for(future, _START_TIMEOUT_S)
-        self._exits[pid] = on_exit
-        return pid
+        return await asyncio.wait_for(future, _START_TIMEOUT_S)
 
     async def close(self, timeout_s: float) -> None:
         """Let it go: it ends by itself once its stubs have."""
@@ -99,22 +97,21 @@ class Zygote:
         if message["op"] == "ready" and self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
         elif message["op"] == "spawned":
-            future = self._spawning.pop(message["id"], None)
-            if future is not None and not future.done():
+            future, on_exit = self._spawning.pop(message["id"])
+            self._exits[message["pid"]] = on_exit  # now, since its end may be the very next message
+            if not future.done():
                 future.set_result(message["pid"])
         elif message["op"] == "failed":
-            future = self._spawning.pop(message["id"], None)
-            if future is not None and not future.done():
+            future, _ = self._spawning.pop(message["id"])
+            if not future.done():
                 text = f"the process of a model instance could not be started: {message['text']}"
                 future.set_exception(PyServeError(Code.UNAVAILABLE, text))
         elif message["op"] == "exited":
-            on_exit = self._exits.pop(message["pid"], None)
-            if on_exit is not None:
-                on_exit(message["status"])
+            self._exits.pop(message["pid"])(message["status"])
 
     def _on_close(self) -> None:
         failed = PyServeError(Code.UNAVAILABLE, "the process that starts model instances ended")
-        waiting = [future for future in self._spawning.values() if not future.done()]
+        waiting = [future for future, _ in self._spawning.values() if not future.done()]
         if self._ready is not None and not self._ready.done():
             waiting.append(self._ready)  # type: ignore[arg-type]
         for future in waiting:

@@ -5,6 +5,7 @@ Owns both rules. Must not know processes or directories, though the names end up
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,7 +83,8 @@ def _objection(name: str) -> str | None:
 
 
 def _is_control(character: str) -> bool:
-    return character < " " or "\x7f" <= character < "\xa0" or character in "\u2028\u2029"
+    # Invisible ones too: a name that reads backwards is shown in titles, logs and panels.
+    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
 
 
 def _devices(group: InstanceGroup) -> tuple[int, ...]:

@@ -43,11 +43,14 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
 
     magics = PyServeMagics(shell)
     shell.register_magics(magics)
-    for command in ("pyserve", "%pyserve", "%%pyserve"):
-        shell.set_hook("complete_command", magics.complete, str_key=command)  # type: ignore[no-untyped-call]
+    shell.Completer.custom_matchers.append(magics.complete)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:
     """`%unload_ext jupyter_pyserve`."""
+    from jupyter_pyserve.notebook.magics import PyServeMagics
+
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("pyserve", None)
+    matchers = shell.Completer.custom_matchers
+    matchers[:] = [match for match in matchers if not isinstance(getattr(match, "__self__", None), PyServeMagics)]

@@ -90,9 +90,9 @@ def unload(name: str) -> None:
     _control().unload(name)
 
 
-def restart(name: str) -> None:
-    """Stop a model's processes and start new ones."""
-    _control().restart(name)
+def restart(name: str, *, force: bool = False) -> None:
+    """Stop a model's processes and start new ones; `force` does not wait for the requests that they are executing."""
+    _control().restart(name, force=force)
 
 
 def status(name: str | None = None) -> ServedModel | EngineView:
@@ -114,7 +114,11 @@ def models() -> ModelList:
 
 def logs(name: str | None = None, *, tail: int = 200, instance: str | None = None) -> LogView:
     """What a model, or every model, printed and logged."""
-    return LogView(_control().logs(name, tail=tail, instance=instance))
+    control = _control()
+    records = control.logs(name, tail=tail, instance=instance)
+    if name is not None and not records:
+        control.model_status(name)  # a model that is unknown, rather than silent, is an error
+    return LogView(records)
 
 
 def start(client: Client, name: str, source: ModelSource, config: str | None) -> Deployment:

@@ -59,8 +59,8 @@ class Control:
     def undeploy(self, name: str, *, delete: bool = False) -> None:
         self._connection.json("POST", f"{_model(name)}/undeploy", {"delete": delete})
 
-    def restart(self, name: str) -> None:
-        self._connection.json("POST", f"{_model(name)}/restart", {}, timeout_s=None)
+    def restart(self, name: str, *, force: bool = False) -> None:
+        self._connection.json("POST", f"{_model(name)}/restart", {"force": True} if force else {}, timeout_s=None)
 
     def load(self, name: str) -> None:
         self._connection.json("POST", f"/v2/repository/models/{quote(name, safe='')}/load", {}, timeout_s=None)

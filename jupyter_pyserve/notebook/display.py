@@ -105,11 +105,11 @@ class ServedModel(View):
     def html(self) -> Markup:
         parts = [
             element("div", element("b", self.name), " ", _state(self.state, self.info.get("reason")), f" {self.note}"),
-            table(("version", "state", "reason"), _version_rows(self.versions)),
-            table(("instance", *_INSTANCE_KEYS[1:]), _instance_rows(self.instances)),
-            table(("side", "name", "datatype", "shape"), _tensor_rows(self.info)),
-            table(("address", ""), [(label, element("code", where)) for label, where in self.addresses()]),
+            *(table(header, rows) for header, rows in self._tables() if rows),
         ]
+        if not self._is_callable:
+            return element("div", *parts)
+        parts.append(table(("address", ""), [(label, element("code", where)) for label, where in self.addresses()]))
         snippets = [("curl: in a terminal, or in a cell with ! before it", self.curl())]
         client = self.tritonclient()
         if client is not None:
@@ -121,13 +121,23 @@ class ServedModel(View):
         reason = self.info.get("reason")
         parts = [
             f"{self.name}: {self.state}{f' ({reason})' if reason else ''}{f'  {self.note}' if self.note else ''}",
-            columns(("VERSION", "STATE", "REASON"), _version_rows(self.versions)),
-            columns(("INSTANCE", *map(str.upper, _INSTANCE_KEYS[1:])), _instance_rows(self.instances)),
-            columns(("SIDE", "NAME", "DATATYPE", "SHAPE"), _tensor_rows(self.info)),
-            columns(("ADDRESS", ""), self.addresses()),
-            self.curl(),
+            *(columns(map(str.upper, header), rows) for header, rows in self._tables() if rows),
         ]
-        return "\n\n".join(part for part in parts if part)
+        if self._is_callable:
+            parts += [columns(("ADDRESS", ""), self.addresses()), self.curl()]
+        return "\n\n".join(parts)
+
+    @property
+    def _is_callable(self) -> bool:
+        """Whether requests to paste are of use: a model out of service, or loading, has nobody to answer them."""
+        return any(version.get("state") == "READY" for version in self.versions)
+
+    def _tables(self) -> list[tuple[tuple[str, ...], list[tuple[object, ...]]]]:
+        return [
+            (("version", "state", "reason"), _version_rows(self.versions)),
+            (("instance", *_INSTANCE_KEYS[1:]), _instance_rows(self.instances)),
+            (("side", "name", "datatype", "shape"), _tensor_rows(self.info)),
+        ]
 
 
 class ModelList(View):
@@ -243,7 +253,16 @@ def _version_rows(versions: Sequence[VersionInfo]) -> list[tuple[object, ...]]:
 
 
 def _instance_rows(instances: Sequence[InstanceInfo]) -> list[tuple[object, ...]]:
-    return [tuple(instance.get(key) for key in _INSTANCE_KEYS) for instance in instances]
+    return [
+        tuple(_activity(instance) if key == "state" else instance.get(key) for key in _INSTANCE_KEYS)
+        for instance in instances
+    ]
+
+
+def _activity(instance: InstanceInfo) -> str:
+    """The state, and for how long if that may matter: one that hangs is BUSY for ever."""
+    busy_s = instance.get("busy_since_s") or 0.0
+    return f"{instance.get('state', '')}{f' {busy_s:.0f} s' if busy_s >= 1 else ''}"
 
 
 def _tensor_rows(info: ModelInfo) -> list[tuple[object, ...]]:

@@ -43,12 +43,13 @@ def error_of_event(model: str, source: ModelSource, event: DeployEvent) -> Deplo
     message = event.get("message") or "the model failed to load"
     frames = event.get("frames") or []
     lines = render_frames(source, frames, event.get("model_file", ""))
+    text = concise(message) if lines else _trimmed(message)
     exception = event.get("exception")
     if lines and exception:
-        lines.insert(0, f"{exception} in model '{model}' (what served before still does)")
-    return DeployError(
-        _code(event.get("code", "")), concise(message) if lines else _trimmed(message), lines, model=model
-    )
+        lines.insert(0, f"{exception} in model '{model}' (what served before, if anything, still does)")
+    elif "is not healthy" in message:
+        lines.append(f"The process of model '{model}' ended while it loaded; %pyserve logs {model} has its last words")
+    return DeployError(_code(event.get("code", "")), text, lines, model=model)
 
 
 def concise(message: str) -> str:

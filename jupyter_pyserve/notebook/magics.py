@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from IPython.core.error import TryNext, UsageError
+from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
+from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
@@ -165,7 +165,14 @@ class PyServeMagics(Magics):
         say(f"model '{args.name}' is unloaded")
 
     def _restart(self, args: argparse.Namespace) -> View:
-        api.restart(args.name)
+        try:
+            api.restart(args.name, force=args.force)
+        except KeyboardInterrupt:
+            raise PyServeError(
+                Code.CANCELLED,
+                f"interrupted while '{args.name}' finishes what it is executing; "
+                f"%pyserve restart {args.name} --force does not wait for that",
+            ) from None
         return api.status(args.name)
 
     def _help(self, args: argparse.Namespace) -> None:
@@ -173,12 +180,12 @@ class PyServeMagics(Magics):
 
     # completion
 
-    def complete(self, shell: object, event: Any) -> list[str]:
-        """IPython's `complete_command` hook."""
-        found = complete(event.text_until_cursor, event.symbol, self._names)
-        if not found:
-            raise TryNext
-        return found
+    @context_matcher()  # type: ignore[no-untyped-call, untyped-decorator]
+    def complete(self, context: CompletionContext) -> SimpleMatcherResult:
+        """A matcher of IPython's completer. Where it knows what may stand, Python's names are not offered beside it."""
+        found = complete(context.text_until_cursor, context.token, self._names)
+        words = [SimpleCompletion(text=word, type="magic argument") for word in found]
+        return {"completions": words, "suppress": bool(words)}
 
     def _names(self, command: str) -> Iterable[str]:
         written = self.workbench.names()

@@ -129,7 +129,8 @@ def _line_parser() -> tuple[_Parser, dict[str, _Parser]]:
     undeploy.add_argument("--delete", action="store_true", help="and delete its directory in the model repository")
     _add(commands, "load", "load a model that is in the model repository", model=True)
     _add(commands, "unload", "unload a model; it stays in the model repository", model=True)
-    _add(commands, "restart", "stop a model's processes and start new ones", model=True)
+    restart = _add(commands, "restart", "stop a model's processes and start new ones", model=True)
+    restart.add_argument("--force", action="store_true", help="at once: what they are executing fails")
     _add(commands, "help", "this text")
     return parser, commands.choices
 

@@ -1,6 +1,6 @@
 """Which endpoint a method and a path name: the whole route table of the REST protocol.
 
-Paths are taken literally (no percent-decoding, no trailing slash), the query string is dropped. Knows nothing of what
+Paths are taken literally (no trailing slash) but for quoted names, the query string is dropped. Knows nothing of what
 endpoints do, nor of headers.
 """
 
@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 
 class Endpoint(enum.Enum):
@@ -158,5 +159,5 @@ def _find(path: bytes) -> tuple[_Methods, Mapping[str, bytes | None]] | None:
 
 
 def _text(raw: bytes) -> str:
-    # A name that is not UTF-8 names nothing we could hold; replaced characters keep error texts printable.
-    return raw.decode("utf-8", "replace")
+    # Clients quote names. One that is not UTF-8 names nothing we could hold; replaced characters keep texts printable.
+    return unquote_to_bytes(raw).decode("utf-8", "replace")

@@ -47,7 +47,9 @@ def test_achieved_sizes_are_counted(inference: Inference, standalone: Server, be
     before = [_executions(way) for way in plain]
     inference.infer_together([batch(1, 3)] * 4)
     inference.infer(batch(4, 3))
-    grown = [{size: count - was.get(size, 0) for size, count in _executions(way).items()} for way, was in zip(plain, before)]
+    grown = [
+        {size: count - was.get(size, 0) for size, count in _executions(way).items()} for way, was in zip(plain, before)
+    ]
     # Two ways lead to one server, the third to the other.
     assert {4: 2} in grown
     assert {4: 0} in grown or {} in grown

@@ -42,8 +42,8 @@ REFUSALS: dict[str, tuple[Request, int, str]] = {
     "input missing": (
         Request(model="pair", inputs={"A": FLOATS}),
         400,
-        f"{NO_ID}expected 2 inputs but got 1 inputs for model 'pair'. Got input(s) ['A'], but missing required input(s) "
-        "['B']. Please provide all required input(s).",
+        f"{NO_ID}expected 2 inputs but got 1 inputs for model 'pair'. Got input(s) ['A'], but missing required "
+        "input(s) ['B']. Please provide all required input(s).",
     ),
     "other datatype": (
         Request(model="identity", inputs={"INPUT0": FLOATS.astype(np.int32)}),

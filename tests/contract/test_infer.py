@@ -134,7 +134,9 @@ def test_an_answer_without_outputs(inference: Inference) -> None:
 
 def test_an_answer_from_another_thread(inference: Inference) -> None:
     array = np.arange(3, dtype=np.float32)
-    np.testing.assert_array_equal(inference.infer(Request(model="later", inputs={"INPUT0": array}))["OUTPUT0"], array * 2)
+    np.testing.assert_array_equal(
+        inference.infer(Request(model="later", inputs={"INPUT0": array}))["OUTPUT0"], array * 2
+    )
 
 
 def test_answers_stay_as_they_were(inference: Inference) -> None:
@@ -159,8 +161,6 @@ def test_json_answers_for_those_who_ask_so(plain: Plain) -> None:
 
 def test_raw_body(plain: Plain) -> None:
     array = np.arange(4, dtype=np.float32)
-    answer = plain.send(
-        "POST", "/v2/models/identity/infer", array.tobytes(), {"Inference-Header-Content-Length": "0"}
-    )
+    answer = plain.send("POST", "/v2/models/identity/infer", array.tobytes(), {"Inference-Header-Content-Length": "0"})
     assert answer.status == 200
     assert answer.body[int(answer.headers["inference-header-content-length"]) :] == array.tobytes()

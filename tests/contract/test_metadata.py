@@ -8,20 +8,14 @@ from jupyter_pyserve import __version__
 from tests.support.plain import Plain
 from tests.support.transport import Refused, Transport
 
+#: What clients may rely on, and no more.
 EXTENSIONS = [
-    "classification",
-    "sequence",
     "model_repository",
-    "model_repository(unload_dependents)",
     "schedule_policy",
     "model_configuration",
-    "system_shared_memory",
-    "cuda_shared_memory",
     "binary_tensor_data",
     "parameters",
     "statistics",
-    "trace",
-    "logging",
 ]
 
 

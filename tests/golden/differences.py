@@ -15,6 +15,7 @@ VERSION = "the version is our own, and only the extensions that are here are lis
 FRAMING = "a server answers with its own version of HTTP, and every answer says where it ends"
 CLEARER = "what is wrong with the name is said, before a file system is asked for it"
 LISTED = "a model without a version to load stays in the index, where its owner looks for it"
+QUOTED = "clients quote names, so a quoted name is the name"
 NO_LIBRARIES = "there is no directory of backend libraries to search"
 
 _REASONS = {400: "Bad Request", 404: "Not Found"}
@@ -83,6 +84,15 @@ def _metadata(answer: Answer) -> Answer:
 _VERSION = Difference(VERSION, _metadata)
 
 
+def _identity(answer: Answer) -> Answer:
+    tensor = '"datatype":"FP32","shape":[-1,-1]}]'
+    body = (
+        '{"name":"identity","versions":["1"],"platform":"python","inputs":[{"name":"INPUT0",'
+        f'{tensor},"outputs":[{{"name":"OUTPUT0",{tensor}}}'
+    )
+    return {**answer, "status": 200, "reason": "OK", "body": body}
+
+
 def _unparsable_length(text: str) -> Difference:
     return _error(NEWER, 400, f"Unable to parse Inference-Header-Content-Length, got: {text}", "text/plain")
 
@@ -132,6 +142,14 @@ DIFFERENCES: dict[str, Difference] = {
         CLEARER, 400, f"invalid model name '{'n' * 300}', model name must not be longer than 255 bytes"
     ),
     "load_config_unknown_runtime": _text(NO_LIBRARIES, _SEARCHED, ""),
+    "route_percent_encoded": Difference(QUOTED, _identity),
+    "metadata_name_with_space_encoded": _text(QUOTED, "a%20b", "a b"),
+    "load_name_encoded_slash": _error(
+        QUOTED, 400, "invalid model name 'a/b', model name must not contain path traversal characters"
+    ),
+    "load_name_encoded_newline": _error(
+        QUOTED, 400, "invalid model name 'a\\nb', model name must not contain control characters"
+    ),
     "broken_index": _index(),
     "broken_unload_index": _index(),
     "data_fp32": _text(NUMBERS, "-0.0024999999441206457", "-0.0024999999441206455"),

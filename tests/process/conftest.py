@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.process import machine
 from tests.process.engine import Engine, Server, running_engine
 from tests.process.leaks import LeakCheck
 from tests.process.repository import add_model
@@ -29,6 +30,14 @@ class Keeper:
             self._kept = engine, LeakCheck(engine)
         return self._kept
 
+    def end(self) -> None:
+        """After all tests: it ends as it should, and all that it started with it."""
+        if self._kept is not None:
+            engine, _ = self._kept
+            seen = engine.tree()
+            assert engine.stop() == 0
+            assert all(machine.is_gone(pid) for pid in seen)
+
     def discard(self) -> None:
         self._kept = None
         self._stack.close()
@@ -38,7 +47,10 @@ class Keeper:
 def keeper() -> Iterator[Keeper]:
     keeper = Keeper()
     yield keeper
-    keeper.discard()
+    try:
+        keeper.end()
+    finally:
+        keeper.discard()
 
 
 @pytest.fixture

@@ -38,11 +38,13 @@ class Engine:
         self.log = folder / "engine.log"
         self._requests = ThreadPoolExecutor(64)
         self._gates: list[Gate] = []
-        with self._listen(folder, socket.SOCK_STREAM, "http.sock") as http:
-            with self._listen(folder, socket.SOCK_SEQPACKET, "lane.sock") as lane:
-                words = ["--runtime-dir", str(folder), "--http-fd", str(http.fileno()), "--lane-fd", str(lane.fileno())]
-                words += ["--model-repository", str(self.repository), "--model-control-mode", "explicit"]
-                self.process = self._start([*words, "--http-port", "0", *arguments], (http, lane), limits)
+        with (
+            self._listen(folder, socket.SOCK_STREAM, "http.sock") as http,
+            self._listen(folder, socket.SOCK_SEQPACKET, "lane.sock") as lane,
+        ):
+            words = ["--runtime-dir", str(folder), "--http-fd", str(http.fileno()), "--lane-fd", str(lane.fileno())]
+            words += ["--model-repository", str(self.repository), "--model-control-mode", "explicit"]
+            self.process = self._start([*words, "--http-port", "0", *arguments], (http, lane), limits)
         self.http = Client(str(folder / "http.sock"))
 
     @staticmethod

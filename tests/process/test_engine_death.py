@@ -27,10 +27,15 @@ def test_the_zygote_is_killed_and_every_instance_comes_back(fresh_engine: Engine
     before, zygote = engine.tree(), engine.zygote()
     os.kill(zygote, signal.SIGKILL)
     wait_until(lambda: all(machine.is_gone(pid) for pid in before), "its stubs die with it")
+
+    def are_back() -> bool:
+        rows = [*engine.instances(model), *engine.instances(other)]
+        return all(item["state"] == "READY" and item["pid"] not in before for item in rows)
+
+    wait_until(are_back, lambda: f"all nine are back: {engine.models()}")
     for _ in range(20):
         assert outputs(engine.infer(model, X))["Y"].tolist() == [2, 2, 2]
     assert said(engine.infer(other, command("echo", value=1))) == 1
-    wait_until(lambda: all(item["state"] == "READY" for item in engine.instances(model)), "all eight are back")
     assert engine.ready(model)
     assert len(engine.stubs()) == 9
     assert engine.zygote() != zygote
@@ -147,7 +152,7 @@ class TestADeployInterrupted:
         self.kill_during_deploy(engine, "newcomer", stage)
         engine.kill_and_start_again()
         assert engine.models() == []
-        code = 'import os\nfrom puppet_code import TritonPythonModel\n'
+        code = "import os\nfrom puppet_code import TritonPythonModel\n"
         assert engine.deploy("newcomer", code)[-1]["event"] == "error"
         good = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
         assert engine.deploy("newcomer", good)[-1]["event"] == "ready"

@@ -13,19 +13,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import Descriptor, RequestFrame
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
+
 from tests.process import machine
 from tests.process.client import command, said
 from tests.process.conftest import loaded
 from tests.process.engine import Engine, running_engine
 from tests.process.waiting import wait_until
 
-META = b'{"model":"%s"}'
 BYTES, FP32 = 13, 11
 
 
@@ -34,8 +32,8 @@ class RawLane:
 
     def __init__(self, engine: Engine) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.connect(str(engine.folder / "lane.sock"))  # waits for room in the backlog
         self.sock.settimeout(20)
-        self.sock.connect(str(engine.folder / "lane.sock"))
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
@@ -100,9 +98,7 @@ GARBAGE = {
     "meta of garbage": frames.encode_execute([RequestFrame(1, b"\xff{", encode_layout(()), ())], (), frames.INFER),
     "meta that is a list": frames.encode_execute([RequestFrame(1, b"[]", encode_layout(()), ())], (), frames.INFER),
     "meta without a model": frames.encode_execute([RequestFrame(1, b"{}", encode_layout(()), ())], (), frames.INFER),
-    "meta too deep": frames.encode_execute(
-        [RequestFrame(1, b"[" * 30_000, encode_layout(()), ())], (), frames.INFER
-    ),
+    "meta too deep": frames.encode_execute([RequestFrame(1, b"[" * 30_000, encode_layout(()), ())], (), frames.INFER),
 }
 
 
@@ -181,6 +177,16 @@ def test_strings_whose_lengths_lie(engine: Engine, puppet: str, raw: RawLane) ->
     still_works(engine, puppet)
 
 
+def test_memory_cannot_be_taken_away_under_readers(engine: Engine, puppet: str, raw: RawLane) -> None:
+    raw.send(frames.encode_cold(frames.CALL, {"id": 1, "op": "grow", "nbytes": 1000}))
+    _, fds, _, _ = socket.recv_fds(raw.sock, 1 << 17, 4)
+    for nbytes in (0, 1 << 40):
+        with pytest.raises(PermissionError):
+            os.ftruncate(fds[0], nbytes)
+    os.close(fds[0])
+    still_works(engine, puppet)
+
+
 def test_a_lane_that_never_reads(engine: Engine, puppet: str, raw: RawLane) -> None:
     raw.sock.settimeout(5)
     before = machine.resident_nbytes(engine.pid)
@@ -200,8 +206,7 @@ class TestDescriptorsThatNobodyAskedFor:
         for _ in range(10):
             lane = RawLane(engine)
             ends = [end for _ in range((count + 1) // 2) for end in os.pipe()][:count]
-            extra = [end for end in ends]
-            lane.send(data, extra)
+            lane.send(data, ends)
             for end in ends:
                 os.close(end)
             assert lane.is_closed()
@@ -221,13 +226,14 @@ class TestDescriptorsThatNobodyAskedFor:
         os.mkfifo(tmp_path / "pipe")
         pipe = os.open(tmp_path / "pipe", os.O_RDWR)
         folder, device = os.open(tmp_path, os.O_RDONLY), os.open("/dev/zero", os.O_RDONLY)
-        (left, right) = socket.socketpair()
-        for fd in (pipe, folder, device, left.fileno()):
+        left, right = socket.socketpair()
+        event = os.eventfd(0)  # reading it would wait for ever
+        for fd in (pipe, folder, device, event, left.fileno()):
             lane = RawLane(engine)
             lane.send(bytes((frames.SPILLED,)), (fd,))
             assert lane.is_closed()
             lane.close()
-        for fd in (pipe, folder, device):
+        for fd in (pipe, folder, device, event):
             os.close(fd)
         left.close()
         right.close()
@@ -273,4 +279,3 @@ def test_the_sockets_are_private(engine: Engine) -> None:
     inodes = {item[8:-1] for item in machine.descriptors(engine.pid) if item.startswith("socket:[")}
     ours = [line.split()[1] for line in listening if line.split()[9] in inodes]
     assert [address.partition(":")[0] for address in ours] == ["0100007F"]  # 127.0.0.1, and no other port
-    assert np.array(ours).size == 1

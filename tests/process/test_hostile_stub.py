@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from jupyter_pyserve.errors import PyServeError
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import Descriptor, ResponseFrame
+
+from jupyter_pyserve.errors import PyServeError
 from tests.process.client import Answer, Array, command, outputs, said
 from tests.process.conftest import loaded
 from tests.process.engine import Engine
@@ -60,8 +60,9 @@ def bystander(engine: Engine) -> Iterator[str]:
 
 
 def serves_again(engine: Engine, model: str) -> None:
-    wait_until(lambda: engine.ready(model), "it is replaced")
-    assert said(engine.infer(model, command("echo", value="well"))) == "well"
+    """In the end: what it did last may be noticed only when the next request is on its way."""
+    answer = wait_until(lambda: (a := engine.infer(model, command("echo", value="well"))).status == 200 and a, "well")
+    assert said(answer) == "well"
 
 
 @pytest.mark.parametrize("what", GARBAGE)
@@ -138,6 +139,17 @@ def test_it_answers_with_memory_that_is_not_its_own(engine: Engine, bystander: s
     assert error
     assert "0x" not in error
     serves_again(engine, model)
+
+
+def test_it_overwrites_all_memory_that_it_has(engine: Engine, puppet: str, bystander: str) -> None:
+    another = loaded(engine, "puppet")
+    engine.infer(puppet, command("plus_one", np.ones(1000)))
+    for _ in range(3):
+        answer = engine.infer(puppet, command("scribble", np.ones(1000)))
+        assert answer.status == 200
+        assert said(answer) >= 2
+        assert outputs(engine.infer(puppet, command("plus_one", [1.0])))["RESULT"].tolist() == [2.0]
+        assert outputs(engine.infer(another, command("plus_one", [1.0])))["RESULT"].tolist() == [2.0]
 
 
 def test_descriptor_arithmetic_cannot_wrap() -> None:

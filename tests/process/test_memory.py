@@ -60,6 +60,7 @@ def test_an_output_larger_than_the_limit(small_engine: Engine, model: str) -> No
 
 
 def test_outputs_that_fill_the_arena_again_and_again(small_engine: Engine, model: str) -> None:
+    assert small_engine.http.post(f"/api/models/{model}/restart").status == 200  # an arena without history
     request = small_engine.http.infer_bytes(model, command("give", count=LIMIT // 8))
     with connect(small_engine.http.address) as sock:
         for _ in range(20):
@@ -141,7 +142,7 @@ def test_many_small_requests_take_nothing(engine: Engine, puppet: str) -> None:
     assert max(grown) < MANY * 3 // 4 * 20, grown  # less than 20 bytes a request
     assert engine.instances(puppet)[0]["arena_bytes"] == capacity
     assert engine.instances(puppet)[0]["requests"] == MANY
-    del inputs
+    inputs.clear()
     wait_until(lambda: lane.used_nbytes == 0, "the lane's memory is free")
     lane.close()
 

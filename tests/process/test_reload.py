@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from jupyter_pyserve.errors import PyServeError
 from tests.process import machine
 from tests.process.client import outputs
 from tests.process.conftest import loaded
@@ -52,11 +53,11 @@ class Load:
     def over_a_lane(self) -> None:
         lane = self._engine.lane()
         x = lane.asarray(X["X"])
-        while not self._ends.is_set():
-            try:
+        try:
+            while not self._ends.is_set():
                 self.answers[float(lane.infer(self._model, {"X": x})["Y"][0])] += 1
-            except Exception as error:  # noqa: BLE001 - every failure is one too many
-                self.failures.append(error)
+        except (PyServeError, OSError) as error:
+            self.failures.append(error)
         lane.close()
 
     def more(self, count: int = 30) -> None:

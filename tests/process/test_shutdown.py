@@ -28,7 +28,9 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_drains_and_ends_with_0(serve: Serve, repository: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_drains_and_ends_with_0(
+    serve: Serve, repository: Path, tmp_path: Path, number: signal.Signals
+) -> None:
     add_model(repository, "puppet")
     server = serve(repository)
     client = server.wait_until_ready()

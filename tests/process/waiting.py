@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
 DEADLINE_S = 10.0
 
 
-def wait_until(condition: Callable[[], T], what: object, *, deadline_s: float = DEADLINE_S) -> T:
+def wait_until(
+    condition: Callable[[], T | Literal[False] | None], what: object, *, deadline_s: float = DEADLINE_S
+) -> T:
     """The first true value of `condition`; `what` (or what it returns when called) tells a failure apart."""
     deadline = time.monotonic() + deadline_s
     while not (found := condition()):

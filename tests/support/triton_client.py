@@ -57,9 +57,7 @@ class TritonClient:
         ]
 
     def index(self) -> list[dict[str, str]]:
-        rows: list[dict[str, str]] = self._ask(
-            lambda: self._client.get_model_repository_index(headers=self._headers)
-        )
+        rows: list[dict[str, str]] = self._ask(lambda: self._client.get_model_repository_index(headers=self._headers))
         return rows
 
     def load(self, model: str) -> None:

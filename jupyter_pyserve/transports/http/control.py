@@ -50,7 +50,7 @@ def _deploy(service: Service, name: str, body: Mapping[str, Any]) -> Stream:
 
 
 async def _undeploy(service: Service, name: str, body: Mapping[str, Any]) -> Reply:
-    await service.undeploy(name, delete=body.get("delete") is True)
+    await service.undeploy(name, delete=body.get("delete") is True, force=body.get("force") is True)
     return _json({})
 
 

@@ -19,7 +19,9 @@ class Inbox:
         return self._start != self._end
 
     def room(self) -> memoryview:
-        """Where the transport may write."""
+        """Where the transport may write; nowhere only if `full`."""
+        if self._end == _NBYTES:
+            self.full()  # makes room
         return self._view[self._end :]
 
     def filled(self, nbytes: int) -> None:

@@ -19,6 +19,8 @@ from jupyter_pyserve.v2.infer import InferRequest, check_bytes, element_count, p
 
 _ALIGNMENT = 64
 _MAX_PLANS = 1024
+#: Plans of larger headers are not remembered: they are unlikely to come again, and would fill the memory.
+_MAX_KEY_NBYTES = 16 * 1024
 
 #: How long a request waits for room in its model's memory.
 _MEMORY_TIMEOUT_S = 10.0
@@ -75,8 +77,10 @@ def land_later(
     Not at all if it is not `wanted` any more by then.
     """
 
+    given_up = False
+
     def retry() -> bool:
-        if not wanted():
+        if given_up or not wanted():  # what is wanted by now may be the next request
             return True
         landing = try_to_land(servable, nbytes, header_nbytes, sink)
         if landing is None:
@@ -86,6 +90,8 @@ def land_later(
         return True
 
     def give_up() -> None:
+        nonlocal given_up
+        given_up = True
         if wanted():
             on_end(servable.memory_full(nbytes))
 
@@ -146,7 +152,7 @@ def _plan(request: InferRequest, servable: Servable, key: Any) -> Plan:
     if any(item.classification for item in request.outputs):
         raise PyServeError(Code.UNSUPPORTED, "the classification extension is not supported by this server")
     plan = make_plan(request, servable)
-    if key is not None and plan.cacheable:
+    if key is not None and plan.cacheable and len(key[0]) <= _MAX_KEY_NBYTES:
         if len(servable.plans) >= _MAX_PLANS:
             servable.plans.clear()
         servable.plans[key] = plan

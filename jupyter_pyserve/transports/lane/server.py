@@ -160,7 +160,8 @@ class LaneConnection:
                 batch, released = frames.decode_execute(data)
                 self._release(released)
                 for request in batch:
-                    self._infer(request)
+                    if not self._channel.closed:  # an answer that the client does not take ends the lane
+                        self._infer(request)
             elif kind == frames.RELEASE:
                 self._release(frames.decode_keys(data))
             elif kind == frames.CANCEL:
@@ -170,7 +171,7 @@ class LaneConnection:
                 self._on_call(frames.decode_cold(data))
             else:
                 raise WireError(f"unknown frame {kind}")
-        except (WireError, KeyError, TypeError, ValueError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             _log.warning("a lane is closed: it broke the protocol (%s)", error)
             self._channel.close()
 
@@ -183,10 +184,14 @@ class LaneConnection:
         elif call["op"] == "grow":
             nbytes = int(call["nbytes"])
             size = segment_size(nbytes + 64, sum(item.nbytes for item in self._own.values()), self._limit)
-            if size is None or nbytes < 0:
+            try:
+                segment = Segment(size, "pyserve-lane") if size is not None and nbytes >= 0 else None
+            except MemoryError as error:
+                _log.error("%s", error)
+                segment = None
+            if segment is None:
                 reply = {**reply, "ok": False, "error": f"a lane may have at most {self._limit} bytes"}
             else:
-                segment = Segment(size, "pyserve-lane")
                 self._own[segment.id] = segment
                 reply["segments"] = [segment.announce(writable=True, arena="lane")]
                 fds = [segment.fd]
@@ -246,6 +251,8 @@ class LaneConnection:
             if self._service.registry.routes.get((servable.name, plan.request_version)) is servable:
                 return plan
         fields = json.loads(meta)
+        if not isinstance(fields, dict):
+            raise WireError("a request's facts are not an object")
         version = str(fields.get("version", ""))
         servable = self._service.lookup(str(fields["model"]), version)
         plan = LanePlan(_request(fields, self._layouts.decode(layout), sizes), servable, layout)

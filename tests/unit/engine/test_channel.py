@@ -9,6 +9,7 @@ import pytest
 from pyserve_stub.session import receive_packet, send_packet
 
 from jupyter_pyserve.engine.channel import Channel
+from tests.support.turning import until
 
 
 class Ends:
@@ -42,12 +43,6 @@ def play(scenario: Callable[[Ends], Awaitable[None]]) -> Ends:
         return ends
 
     return asyncio.run(run())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until something has come; the test's time limit is the deadline."""
-    while not condition():
-        await asyncio.sleep(0)
 
 
 def test_frames_both_ways() -> None:

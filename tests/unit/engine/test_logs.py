@@ -11,7 +11,13 @@ from jupyter_pyserve.engine.logs import LogBook, LogRecord, PipeReader, TritonFo
 
 
 def record(
-    text: str, *, model: str = "m", moment: float = 0.0, stream: str = "stdout", level: str = "INFO", instance: str = "i"
+    text: str,
+    *,
+    model: str = "m",
+    moment: float = 0.0,
+    stream: str = "stdout",
+    level: str = "INFO",
+    instance: str = "i",
 ) -> LogRecord:
     return LogRecord(
         time=moment, model=model, version="1", instance=instance, pid=7, stream=stream, level=level, text=text

@@ -39,7 +39,7 @@ def test_the_traceback_names_the_cell_and_its_line_and_nothing_of_ours() -> None
     assert error.message == TRITON
     shown = error._render_traceback_()
     assert shown == [
-        "ValueError in model 'm' (what served before still does)",
+        "ValueError in model 'm' (what served before, if anything, still does)",
         "Cell In[3], line 6, in initialize",
         "      4   class TritonPythonModel:",
         "      5       def initialize(self, args):",

@@ -96,7 +96,6 @@ def test_output_goes_where_it_is_sent_line_by_line() -> None:
         print("ä \udc80")
         print("error", file=sys.stderr)
         os.write(1, b"raw\n")
-        assert sys.stdin.fileno() != 0 or os.read(0, 1) == b""
         assert os.read(0, 1) == b""
         os._exit(0)
 
@@ -208,7 +207,7 @@ def test_a_process_ends_when_its_peer_is_gone(sent: bytes) -> None:
         "pass",
         "sys.stdout = sys.stderr = None",
         "sys.stdout = sys.stderr = object()",
-        "os.close(1); os.close(2); print('x')",
+        "sys.stdout.write('x'); os.close(1); os.close(2)",
         "atexit.register(lambda: 1 / 0)",
         "atexit.register(sys.exit, 5)",
         "threading.Thread(target=signal.pause if False else threading.Event().wait).start()",

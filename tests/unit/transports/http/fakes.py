@@ -150,7 +150,7 @@ class FakeApplication:
 
 
 class FakeTransport(asyncio.Transport):
-    """Keeps what was written. `stuck` takes nothing off its buffer, so that writers are paused as with a slow client."""
+    """Keeps what was written. When `stuck`, it pauses writers as for a client that reads nothing."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -205,6 +205,12 @@ class Wire:
         self.connection = Connection(self.app)
         self.transport.protocol = self.connection
         self.connection.connection_made(self.transport)
+
+    def is_closed(self) -> bool:
+        return self.transport.closed
+
+    def is_reading(self) -> bool:
+        return self.transport.reading
 
     @property
     def servable(self) -> FakeServable:

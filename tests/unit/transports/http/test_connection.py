@@ -60,7 +60,7 @@ def blob_of(answer: bytes) -> bytes:
 def test_a_request_and_its_answer() -> None:
     wire = Wire()
     assert ok(wire.ask(request("GET", "/v2"))) == b"/v2 "
-    assert not wire.transport.closed
+    assert not wire.is_closed()
 
 
 def test_bodies_reach_who_answers() -> None:
@@ -106,16 +106,16 @@ def test_domain_errors_become_statuses() -> None:
 def test_close_is_honoured() -> None:
     wire = Wire()
     assert b"\r\nConnection: close\r\n" in wire.ask(request("GET", "/v2", b"", "Connection: close"))
-    assert wire.transport.closed
+    assert wire.is_closed()
 
 
 def test_an_old_client_may_stay() -> None:
     wire = Wire()
     answer = wire.ask(b"GET /v2 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
     assert b"\r\nConnection: keep-alive\r\n" in answer
-    assert not wire.transport.closed
+    assert not wire.is_closed()
     wire.ask(b"GET /v2 HTTP/1.0\r\n\r\n")
-    assert wire.transport.closed
+    assert wire.is_closed()
 
 
 @pytest.mark.parametrize("data", [b"nonsense\r\n\r\n", b"POST /v2 HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
@@ -130,7 +130,7 @@ def test_a_head_that_never_ends() -> None:
     endless = b"GET /v2 HTTP/1.1\r\n" + b"X: xxxxxxxx\r\n" * 10_000
     wire.feed(endless[: len(wire.connection.get_buffer(-1))])
     assert refused(wire.transport.take(), 431) == "the request head is too large"
-    assert wire.transport.closed
+    assert wire.is_closed()
 
 
 def test_continue_is_said_to_who_waits_for_it() -> None:
@@ -186,14 +186,14 @@ def test_chunks_are_one_body_and_the_next_request_follows(piece: int) -> None:
 def test_chunks_beyond_the_limit_end_the_connection() -> None:
     wire = Wire()
     assert "maximum allowed input size" in refused(wire.ask(chunked(INFER, b"x" * (LIMIT + 1), size=100)), 400)
-    assert wire.transport.closed
+    assert wire.is_closed()
 
 
 def test_malformed_chunks_end_the_connection() -> None:
     wire = Wire()
     data = request("POST", "/v2/repository/index", b"", "Transfer-Encoding: chunked") + b"nonsense\r\n"
     assert refused(wire.ask(data), 400) == "malformed chunked body"
-    assert wire.transport.closed
+    assert wire.is_closed()
 
 
 def test_a_refused_request_with_chunks_is_skipped() -> None:
@@ -293,22 +293,22 @@ def test_reading_stops_when_a_client_sends_on_and_on() -> None:
     wire.feed(infer(floats(1)))
     one = request("GET", "/v2")
     for _ in range(100_000):
-        if not wire.transport.reading:
+        if not wire.is_reading():
             break
         wire.feed(one[: len(wire.connection.get_buffer(-1))])
-    assert not wire.transport.reading
+    assert not wire.is_reading()
     wire.servable.echo()
-    assert wire.transport.reading
+    assert wire.is_reading()
     assert len(wire.app.seen) > 1000
 
 
 def test_close_after_an_inference() -> None:
     wire = Wire()
     wire.feed(infer(floats(1), None, "Connection: close"))
-    assert not wire.transport.closed
+    assert not wire.is_closed()
     wire.servable.echo()
     assert b"HTTP/1.1 200 OK\r\nConnection: close\r\n" in wire.transport.take()
-    assert wire.transport.closed
+    assert wire.is_closed()
 
 
 @pytest.mark.parametrize(
@@ -400,9 +400,9 @@ def test_shutdown_closes_idle_connections_now_and_others_after_their_answer() ->
     assert idle.transport.closed
     busy.feed(infer(floats(1)))
     busy.connection.shutdown()
-    assert not busy.transport.closed
+    assert not busy.is_closed()
     busy.servable.echo()
-    assert busy.transport.closed
+    assert busy.is_closed()
     assert b"Connection: close" in busy.transport.take()
 
 
@@ -533,12 +533,12 @@ def test_a_body_waits_for_memory() -> None:
         wire = Wire()
         wire.servable.full = MemoryFull("full", for_good=False)
         wire.feed(infer(floats(1)))
-        assert not wire.transport.reading
+        assert not wire.is_reading()
         (retry,) = wire.servable.hungry
         assert retry() is False
         wire.servable.full = None
         assert retry() is True
-        assert wire.transport.reading
+        assert wire.is_reading()
         wire.servable.echo()
         assert blob_of(wire.transport.take()) == floats(1)
 
@@ -591,7 +591,7 @@ def test_a_client_that_goes_while_it_waits_for_memory() -> None:
 def test_nothing_leaks_whatever_comes(parts: list[bytes], piece: int) -> None:
     wire = Wire()
     for part in parts:
-        if wire.transport.closed:
+        if wire.is_closed():
             break
         wire.feed(part, piece)
         while wire.servable.jobs:

@@ -234,7 +234,9 @@ def test_any_bytes_are_a_head_or_are_not(data: bytes) -> None:
     st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=60),
     st.lists(
         st.tuples(
-            st.sampled_from(["Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Expect", "X", ""]),
+            st.sampled_from(
+                ["Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Expect", "X", ""]
+            ),
             st.text(st.characters(max_codepoint=255), max_size=30),
         ),
         max_size=6,

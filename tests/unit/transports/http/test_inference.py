@@ -59,9 +59,7 @@ def test_plans_are_bounded() -> None:
 def test_inputs_in_the_header_are_copied_together() -> None:
     servable = FakeServable()
     tensor = {"name": "IN", "datatype": "FP32", "shape": [2], "data": [1, 2]}
-    job = inference.submit_json(
-        cast(Any, servable), json.dumps({"inputs": [tensor]}).encode(), LIMIT, SINK
-    )
+    job = inference.submit_json(cast(Any, servable), json.dumps({"inputs": [tensor]}).encode(), LIMIT, SINK)
     assert servable.inputs(job) == [b"\x00\x00\x80?\x00\x00\x00@"]
     assert servable.plans == {}
     job.finish()
@@ -90,7 +88,11 @@ def test_a_refusal_leaves_the_job_to_the_caller() -> None:
 @pytest.mark.parametrize(
     ("members", "code", "message"),
     [
-        ({"parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 8}}, Code.UNSUPPORTED, "--allow-client-shm"),
+        (
+            {"parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 8}},
+            Code.UNSUPPORTED,
+            "--allow-client-shm",
+        ),
     ],
 )
 def test_what_is_not_there_yet(members: dict[str, Any], code: Code, message: str) -> None:

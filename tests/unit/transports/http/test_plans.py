@@ -112,7 +112,9 @@ def test_batches_are_made_of_equal_shapes() -> None:
 
 def test_batch_size() -> None:
     item = InputRef(name="IN", datatype="FP32", shape=(3, 2), offset=0, nbytes=24)
-    assert make_plan(InferRequest(id="", parameters={}, inputs=(item,)), FakeServable(signature(batch=8))).batch_size == 3
+    assert (
+        make_plan(InferRequest(id="", parameters={}, inputs=(item,)), FakeServable(signature(batch=8))).batch_size == 3
+    )
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,11 @@ def test_memory_of_others_is_not_ones_own() -> None:
     assert (memory.owns(1), memory.owns(2)) == (True, False)
 
 
+def test_nothing_lies_nowhere() -> None:
+    lent, _ = LaneMemory().segments.lend(0, 0, 0, None)
+    assert lent.nbytes == 0
+
+
 def test_who_holds_an_array() -> None:
     memory = grown()
     made = array(memory)

@@ -16,6 +16,7 @@ from pyserve_stub.wire.layout import TensorMeta, encode_layout
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings
 from jupyter_pyserve.transports.lane.server import LaneConnection
+from tests.support.turning import until
 from tests.unit.transports.http.fakes import FakeServable, signature
 
 MIB = 1 << 20
@@ -94,12 +95,10 @@ class Client:
         return key, code, flags, text, descriptors
 
     async def submitted(self) -> None:
-        while not self.servable.jobs:
-            await asyncio.sleep(0)
+        await until(lambda: self.servable.jobs)
 
     async def closed(self) -> None:
-        while not self.gone:
-            await asyncio.sleep(0)
+        await until(lambda: self.gone)
 
 
 def play(scenario: Callable[[Client], Awaitable[None]], servable: FakeServable | None = None) -> Client:
@@ -225,8 +224,7 @@ def test_a_cancelled_request_is_forgotten() -> None:
         client.infer(1, [(segment, 0, 8, 0)])
         await client.submitted()
         send_packet(client.sock, frames.encode_keys(frames.CANCEL, (1, 77)))
-        while not client.servable.cancelled:
-            await asyncio.sleep(0)
+        await until(lambda: client.servable.cancelled)
         client.servable.echo()
         assert (await client.receive())[0] == frames.RELEASE
 

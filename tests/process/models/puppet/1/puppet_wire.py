@@ -11,14 +11,12 @@ from pyserve_stub.wire.layout import TensorMeta, encode_layout
 def channel():
     """The stub's own end, found as an attacker inside the model would find it."""
     for name in os.listdir("/proc/self/fd"):
-        try:
-            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                sock = socket.socket(fileno=os.dup(int(name)))
-                if sock.type == socket.SOCK_SEQPACKET:
-                    return sock
-                sock.close()
-        except OSError:
-            continue
+        # The list has the descriptor with which it was read in it, which is closed by now.
+        if os.path.islink(f"/proc/self/fd/{name}") and stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+            sock = socket.socket(fileno=os.dup(int(name)))
+            if sock.type == socket.SOCK_SEQPACKET:
+                return sock
+            sock.close()
     raise LookupError("no channel")
 
 
@@ -58,6 +56,13 @@ class WireDeeds:
         response = frames.ResponseFrame(key, 0, frames.FINAL | frames.INPUTS_RELEASED, layout, b"", [descriptor])
         with channel() as sock:
             sock.send(frames.encode_responses([response]))
+
+    def scribble(self):
+        """Overwrite all shared memory that this process can write to."""
+        segments = [item for item in self.request_session().segments._by_id.values() if item.writable]
+        for segment in segments:
+            segment.array[:] = 0xFF
+        return len(segments)
 
     def request_session(self):
         import gc

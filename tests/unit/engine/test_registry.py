@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from jupyter_pyserve.engine import registry as module
+from jupyter_pyserve.engine.launcher import LoadFailure
+from jupyter_pyserve.engine.registry import DeployFailure, Registry, parse_version
+from jupyter_pyserve.engine.repository import Deployment
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.lifecycle import VersionState
+from jupyter_pyserve.settings import EngineSettings
+from tests.support.turning import until
+
+GOOD, BAD = "# good\n", "raise\n"
+CONFIG = 'backend: "python"\n'
+
+
+class FakeServable:
+    """Loads unless its source says `raise`; ends only when it is let go."""
+
+    def __init__(self, context: Any, config: Any, version: int, model_dir: str) -> None:
+        self.name, self.version = config.name, version
+        self.source = Path(model_dir, str(version), "model.py").read_text()
+        self.state = VersionState.UNAVAILABLE
+        self.reason = ""
+        self.drained = asyncio.get_running_loop().create_future()
+        self.stopped = False
+
+    async def start(self, progress: Any) -> None:
+        await asyncio.sleep(0)
+        if self.source.startswith("raise"):
+            raise LoadFailure("ValueError: no", exception="ValueError", frames=[{"line": 1}])
+        self.state = VersionState.READY
+
+    async def drain(self) -> None:
+        await self.drained
+
+    async def stop(self, timeout_s: float) -> None:
+        self.stopped = True
+
+
+class Bench:
+    """A registry over a folder of models."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.changes = 0
+        settings = EngineSettings(model_repositories=(str(root),), exit_timeout_s=0.0)
+        self.registry = Registry(cast(Any, SimpleNamespace(settings=settings)), self._changed)
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def write(self, name: str, source: str = GOOD, version: int = 1, config: str = CONFIG) -> None:
+        folder = self.root / name / str(version)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.py").write_text(source)
+        (self.root / name / "config.pbtxt").write_text(config)
+
+    def find(self, name: str, version: str = "") -> FakeServable:
+        return cast(FakeServable, self.registry.lookup(name, version))
+
+    def rows(self) -> list[dict[str, str]]:
+        return self.registry.index()
+
+    async def deploy(self, source: str, name: str = "m") -> bool:
+        deployment = Deployment(str(self.root), name, source, CONFIG)
+        return (await self.registry.deploy(deployment, lambda stage, instance: None, "a.ipynb"))[1]
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
+    monkeypatch.setattr(module, "Servable", FakeServable)
+
+    def run(scenario: Callable[[Bench], Awaitable[None]]) -> None:
+        async def main() -> None:
+            bench = Bench(tmp_path)
+            await scenario(bench)
+            await bench.registry.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+Play = Callable[[Callable[[Bench], Awaitable[None]]], None]
+
+
+def test_load_and_find(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        assert bench.rows() == [{"name": "m"}]
+        await bench.registry.load("m")
+        assert bench.find("m").version == 1
+        assert bench.find("m", "1") is bench.find("m")
+        assert bench.rows() == [{"name": "m", "version": "1", "state": "READY"}]
+        assert bench.changes == 1
+
+    play(scenario)
+
+
+def test_the_highest_version_unless_asked(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        for version in (1, 2, 10):
+            bench.write("m", version=version, config=CONFIG + "version_policy { all { } }")
+        await bench.registry.load("m")
+        assert (bench.find("m").version, bench.find("m", "2").version) == (10, 2)
+        assert [row["version"] for row in bench.rows()] == ["1", "2", "10"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "code", "text"),
+    [
+        ("x", "", Code.NOT_FOUND, "Request for unknown model: 'x' is not found"),
+        ("m", "7", Code.NOT_FOUND, "Request for unknown model: 'm' version 7 is not found"),
+        ("bad", "", Code.NOT_FOUND, "Request for unknown model: 'bad' has no available versions"),
+        ("bad", "1", Code.UNAVAILABLE, "Request for unknown model: 'bad' version 1 is not at ready state"),
+        ("m", "9" * 30, Code.INVALID_ARG, "(details: stol)"),
+    ],
+)
+def test_what_cannot_be_found(play: Play, name: str, version: str, code: Code, text: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        bench.write("bad", BAD)
+        await bench.registry.load("m")
+        with pytest.raises(PyServeError):
+            await bench.registry.load("bad")
+        with pytest.raises(PyServeError) as failure:
+            bench.find(name, version)
+        assert failure.value.code is code
+        assert text in failure.value.message
+
+    play(scenario)
+
+
+def test_an_unchanged_model_is_not_loaded_again(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        first = bench.find("m")
+        await bench.registry.load("m")
+        assert bench.find("m") is first
+        bench.write("m", GOOD * 2)
+        await bench.registry.load("m")
+        assert bench.find("m") is not first
+        assert not first.stopped
+        first.drained.set_result(None)
+        await until(lambda: first.stopped)
+
+    play(scenario)
+
+
+def test_a_failed_first_load_is_told_and_shown(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m", BAD)
+        with pytest.raises(PyServeError) as failure:
+            await bench.registry.load("m")
+        assert failure.value.code is Code.INVALID_ARG
+        assert failure.value.message == (
+            "load failed for model 'm': version 1 is at UNAVAILABLE state: Internal: ValueError: no;\n"
+        )
+        assert bench.rows() == [
+            {"name": "m", "version": "1", "state": "UNAVAILABLE", "reason": "Internal: ValueError: no"}
+        ]
+
+    play(scenario)
+
+
+def test_a_failed_reload_leaves_the_old_version_serving(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        first = bench.find("m")
+        bench.write("m", BAD)
+        with pytest.raises(PyServeError):
+            await bench.registry.load("m")
+        assert bench.find("m") is first
+        assert not first.stopped
+        assert bench.rows() == [{"name": "m", "version": "1", "state": "READY"}]
+
+    play(scenario)
+
+
+def test_one_bad_version_keeps_the_others_out(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m", version=1, config=CONFIG)
+        bench.write("m", BAD, version=2, config=CONFIG + "version_policy { all { } }")
+        with pytest.raises(PyServeError, match="version 2 is at UNAVAILABLE state"):
+            await bench.registry.load("m")
+        with pytest.raises(PyServeError, match="has no available versions"):
+            bench.find("m")
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (CONFIG + "version_policy { specific { versions: [ 7 ] } }", "at least one version must be available"),
+        ('backend: "onnx"\n', "unable to find backend library for backend 'onnx'"),
+    ],
+)
+def test_what_cannot_be_started(play: Play, config: str, text: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m", config=config)
+        with pytest.raises(PyServeError, match=text):
+            await bench.registry.load("m")
+
+    play(scenario)
+
+
+def test_what_cannot_be_read(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(PyServeError) as failure:
+            await bench.registry.load("nobody")
+        assert failure.value.code is Code.INTERNAL
+        assert failure.value.message == "failed to load 'nobody', failed to poll from model repository"
+        assert bench.registry.entries == {}
+
+    play(scenario)
+
+
+def test_unload_hides_at_once_and_ends_when_drained(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        servable = bench.find("m")
+        await bench.registry.unload("m")
+        with pytest.raises(PyServeError, match="has no available versions"):
+            bench.find("m")
+        assert bench.rows()[0]["state"] == "UNLOADING"
+        servable.drained.set_result(None)
+        await until(lambda: bench.rows()[0]["state"] == "UNAVAILABLE")
+        assert servable.stopped
+        assert bench.rows()[0]["reason"] == "unloaded"
+        await bench.registry.load("m")
+        assert bench.find("m") is not servable
+
+    play(scenario)
+
+
+def test_unloading_the_unknown_is_no_error(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.registry.unload("nobody")
+        assert bench.registry.entries == {}
+
+    play(scenario)
+
+
+def test_deploying_makes_versions(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        assert await bench.deploy(GOOD) is False
+        assert await bench.deploy(GOOD) is True
+        assert await bench.deploy(GOOD * 2) is False
+        assert bench.find("m").version == 2
+        assert bench.registry.entries["m"].owner == "a.ipynb"
+        await bench.registry.load("m")  # what was deployed is what lies in the repository
+        assert bench.find("m").source == GOOD * 2
+
+    play(scenario)
+
+
+def test_a_failed_deploy_changes_nothing(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(DeployFailure) as failure:
+            await bench.deploy(BAD)
+        assert (failure.value.exception, failure.value.frames) == ("ValueError", [{"line": 1}])
+        assert (bench.registry.entries, list(bench.root.iterdir())) == ({}, [])
+        await bench.deploy(GOOD)
+        first = bench.find("m")
+        with pytest.raises(DeployFailure):
+            await bench.deploy(BAD)
+        assert bench.find("m") is first
+        assert not first.stopped
+        assert [path.name for path in (bench.root / "m").iterdir() if path.is_dir()] == ["1"]
+
+    play(scenario)
+
+
+def test_operations_on_one_model_take_turns(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await asyncio.gather(*(bench.deploy(f"# {number}\n") for number in range(5)))
+        versions = sorted(int(path.name) for path in (bench.root / "m").iterdir() if path.is_dir())
+        assert versions == [1, 2, 3, 4, 5]
+        assert bench.find("m").version == 5
+
+    play(scenario)
+
+
+def test_a_name_in_two_repositories_is_shown_as_that(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        (bench.root / "other" / "m").mkdir(parents=True)
+        settings = EngineSettings(model_repositories=(str(bench.root), str(bench.root / "other")))
+        registry = Registry(cast(Any, SimpleNamespace(settings=settings)), lambda: None)
+        assert {
+            "name": "m",
+            "state": "UNAVAILABLE",
+            "reason": "model appears in two or more repositories",
+        } in registry.index()
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "٣", str(2**63)])
+def test_texts_that_are_no_version(text: str) -> None:
+    with pytest.raises(PyServeError, match="failed to get model version from specified version string"):
+        parse_version(text)
+
+
+def test_texts_that_are() -> None:
+    assert [parse_version(text) for text in ("0", "7", str(2**63 - 1))] == [0, 7, 2**63 - 1]

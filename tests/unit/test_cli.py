@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jupyter_pyserve import app, cli
+from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings
+
+SERVE = ["serve", "--model-repository=/m"]
+ENGINE = ["engine", "--model-repository=/m", "--runtime-dir=/r", "--http-fd=7", "--lane-fd=8"]
+
+
+class Runs:
+    """What `app.run` was called with."""
+
+    def __init__(self) -> None:
+        self.settings = EngineSettings()
+        self.listen = ListenSettings()
+        self.announce = False
+
+    def run(self, settings: EngineSettings, listen: ListenSettings, *, announce: bool) -> int:
+        self.settings, self.listen, self.announce = settings, listen, announce
+        return 7
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    made = Runs()
+    monkeypatch.setattr(app, "run", made.run)
+    monkeypatch.delenv("PYSERVE_TOKEN", raising=False)
+    return made
+
+
+def test_defaults_are_the_settings_own(runs: Runs) -> None:
+    assert cli.main(SERVE) == 7
+    assert runs.settings == EngineSettings(model_repositories=("/m",))
+    assert runs.listen == ListenSettings()
+    assert not runs.announce
+
+
+def test_options_of_tritons(runs: Runs) -> None:
+    options = [
+        "--model-store=/n",
+        "--model-control-mode=explicit",
+        "--load-model=a",
+        "--load-model=b",
+        "--id=me",
+        "--exit-on-error=false",
+        "--exit-timeout-secs=5",
+        "--strict-readiness=0",
+        "--disable-auto-complete-config",
+        "--http-max-input-size=99",
+        "--http-port=1234",
+        "--http-address=::1",
+        "--reuse-http-port=on",
+    ]
+    cli.main([*SERVE, *options])
+    assert runs.settings == EngineSettings(
+        server_id="me",
+        model_repositories=("/m", "/n"),
+        control_mode=ControlMode.EXPLICIT,
+        load_models=("a", "b"),
+        auto_complete=False,
+        exit_on_error=False,
+        exit_timeout_s=5.0,
+        strict_readiness=False,
+        http_max_input_nbytes=99,
+    )
+    assert runs.listen == ListenSettings(http_port=1234, http_address="::1", reuse_http_port=True)
+
+
+def test_no_http(runs: Runs) -> None:
+    cli.main([*SERVE, "--allow-http=false"])
+    assert runs.listen.http_port is None
+
+
+def test_what_jupyter_starts(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSERVE_TOKEN", "s3cret")
+    cli.main(ENGINE)
+    assert runs.announce
+    assert runs.listen == ListenSettings(http_port=0, http_fd=7, lane_fd=8, runtime_dir="/r", token="s3cret")
+    assert "PYSERVE_TOKEN" not in os.environ  # models must not find it
+
+
+def test_a_server_of_ones_own_takes_no_token_from_the_environment(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYSERVE_TOKEN", "s3cret")
+    cli.main(SERVE)
+    assert runs.listen.token == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["serve"], "error: creating server: Invalid argument - --model-repository must be specified"),
+        (
+            [*SERVE, "--load-model=a"],
+            "Error: Use of '--load-model' requires setting '--model-control-mode=explicit' as well.",
+        ),
+        (
+            [*SERVE, "--model-control-mode=explicit", "--load-model=*", "--load-model=a"],
+            "error: creating server: Invalid argument - Wildcard model name '*' must be the ONLY startup model "
+            "if specified at all.",
+        ),
+        ([*SERVE, "--exit-on-error=maybe"], 'Bad option: "--exit-on-error".\ninvalid value for bool option: maybe'),
+        ([*SERVE, "--no-such-option"], "unrecognized arguments: --no-such-option"),
+        (["engine"], "required"),
+        (["token"], "no engine is known here"),
+    ],
+)
+def test_mistakes_end_with_their_reason(
+    arguments: list[str], text: str, runs: Runs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYSERVE_RUNTIME_DIR", raising=False)
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 1
+    assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "value"), [("TRUE", True), ("on", True), ("1", True), ("Off", False), ("0", False)])
+def test_booleans(text: str, value: bool) -> None:
+    assert cli.parse_bool(text) is value
+
+
+def test_the_token_of_a_running_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "token").write_text("s3cret")
+    assert cli.main(["token", "--runtime-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "s3cret\n"
+
+
+def test_elsewhere_it_says_what_is_missing(
+    runs: Runs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(SystemExit):
+        cli.main(SERVE)
+    assert "The engine needs Linux" in capsys.readouterr().err
+
+
+def test_help_needs_no_server() -> None:
+    script = (
+        "import sys; from jupyter_pyserve import cli; cli.build_parser(); print('jupyter_pyserve.app' in sys.modules)"
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output == "False\n"
