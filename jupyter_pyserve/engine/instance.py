@@ -136,6 +136,10 @@ class Instance:
         await self._calls.ask("initialize", args=args, instance_name=self.name, decoupled=decoupled)
         self._advance(StubEvent.LOADED)
 
+    def _require_alive(self) -> None:
+        if not self.alive:  # its last words and its end came in one go
+            raise StubDied
+
     async def stop(self, timeout_s: float) -> None:
         """Finalise and end the process; it is killed when that takes longer than `timeout_s`."""
         if self.alive:

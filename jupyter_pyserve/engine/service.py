@@ -15,10 +15,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from jupyter_pyserve.engine import deploys
 from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.logs import LogBook
-from jupyter_pyserve.engine.registry import DeployFailure, ModelEntry, Registry, parse_version
-from jupyter_pyserve.engine.repository import Deployment, delete_model, list_models
+from jupyter_pyserve.engine.registry import ModelEntry, Registry, parse_version
+from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import instance_row, memory_row
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.zygote import Zygote
@@ -191,57 +192,12 @@ class Service:
 
     # -- the notebook's side ------------------------------------------------------------------------------------------
 
-    async def deploy(
-        self, name: str, source: str, config: str | None, owner: str | None
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Write and load a new version; yields progress events, then exactly one "ready" or "error" event."""
+    def deploy(self, name: str, source: str, config: str | None, owner: str | None) -> AsyncIterator[dict[str, Any]]:
+        """Write and load a new version; the events of it, the last of which is "ready" or "error"."""
         self._require_explicit()
         check_model_name(name)
         deployment = Deployment(self.settings.model_repositories[0], name, source, config)
-        events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-        def progress(stage: str, instance: str) -> None:
-            events.put_nowait({"event": "progress", "stage": stage, "instance": instance})
-
-        async def work() -> None:
-            started_s = time.monotonic()
-            try:
-                entry, unchanged = await self.registry.deploy(deployment, progress, owner)
-            except DeployFailure as failure:
-                events.put_nowait(
-                    {
-                        "event": "error",
-                        "code": failure.code.name,
-                        "message": failure.message,
-                        "exception": failure.exception,
-                        "frames": failure.frames,
-                        "logs": [record.text for record in self.logs.tail(name, 20)],
-                        "model_file": os.path.join(deployment.model_dir, str(deployment.version), "model.py"),
-                    }
-                )
-            except PyServeError as error:
-                events.put_nowait(_error_event(error.code, error.message))
-            except Exception:  # noqa: BLE001 - the top of a task: whoever watches must get an end
-                _log.exception("deploy of '%s' failed", name)
-                events.put_nowait(_error_event(Code.INTERNAL, "the deploy failed; the engine's log says why"))
-            else:
-                events.put_nowait(
-                    {
-                        "event": "ready",
-                        "unchanged": unchanged,
-                        "model": self.model_status(entry),
-                        "elapsed_ms": round((time.monotonic() - started_s) * 1000, 3),
-                    }
-                )
-
-        # Not cancelled when the listener goes away: a deploy ends in one of its two states, whoever watches.
-        task = asyncio.get_running_loop().create_task(work())
-        while True:
-            event = await events.get()
-            yield event
-            if event["event"] != "progress":
-                await task
-                return
+        return deploys.watch(self.registry, deployment, owner, describe=self.model_status, logs=self.logs)
 
     async def undeploy(self, name: str, *, delete: bool, force: bool = False) -> None:
         """Unload a model and, if asked, remove its directory; `force` does not wait for its last requests."""
@@ -249,12 +205,10 @@ class Service:
         check_model_name(name)
         if name not in self.registry.entries:
             raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
-        await self.registry.unload(name)
+        await (self.registry.remove(name) if delete else self.registry.unload(name))
         if force:
             self.registry.kill(name)
         if delete:
-            await asyncio.to_thread(delete_model, self.settings.model_repositories[0], name)
-            self.registry.entries.pop(name, None)
             self.logs.forget(name)
 
     async def restart(self, name: str, *, force: bool = False) -> None:
@@ -339,10 +293,6 @@ def _tensors(servable: Servable | None, which: str) -> list[dict[str, Any]]:
     specs = getattr(servable.signature, which).values()
     batch = [-1] if servable.signature.max_batch_size > 0 else []
     return [{"name": item.name, "datatype": item.datatype, "shape": [*batch, *item.dims]} for item in specs]
-
-
-def _error_event(code: Code, message: str) -> dict[str, Any]:
-    return {"event": "error", "code": code.name, "message": message, "exception": None, "frames": []}
 
 
 def _version() -> str:

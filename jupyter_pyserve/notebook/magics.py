@@ -180,7 +180,7 @@ class PyServeMagics(Magics):
 
     # completion
 
-    @context_matcher()  # type: ignore[no-untyped-call, untyped-decorator]
+    @context_matcher()  # type: ignore[untyped-decorator]
     def complete(self, context: CompletionContext) -> SimpleMatcherResult:
         """A matcher of IPython's completer. Where it knows what may stand, Python's names are not offered beside it."""
         found = complete(context.text_until_cursor, context.token, self._names)
@@ -238,3 +238,5 @@ def _plain_errors() -> Iterator[None]:
         raise
     except PyServeError as error:
         raise CellError(error.code, error.message) from None
+    except KeyboardInterrupt:
+        raise CellError(Code.CANCELLED, "interrupted; what the engine has begun goes on") from None

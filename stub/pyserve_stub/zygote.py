@@ -70,14 +70,15 @@ class Zygote:
         try:
             pid = _fork()
         except OSError as error:
-            self._tell({"op": "failed", "id": request["id"], "text": str(error)})
+            answer = {"op": "failed", "id": request["id"], "text": str(error)}
         else:
             if pid == 0:
                 self._become_stub(request, fds)
             self._children.add(pid)
-            self._tell({"op": "spawned", "id": request["id"], "pid": pid})
+            answer = {"op": "spawned", "id": request["id"], "pid": pid}
         for fd in fds:
             os.close(fd)
+        self._tell(answer)
 
     def _become_stub(self, request: dict[str, Any], fds: list[int]) -> NoReturn:
         """In the child."""

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,7 +50,7 @@ class Lane:
         self._lent: dict[int, Sequence[Any]] = {}
         self._calls: dict[int, Pending] = {}
         self._next_key = 0
-        self._released: list[int] = []
+        self._released: deque[int] = deque()
         self._released_nbytes = 0
 
     @classmethod
@@ -179,7 +180,7 @@ class Lane:
             pending = Pending(self._next_key, future)
             self._pending[pending.key] = pending
             self._lent[pending.key] = kept
-            released, self._released, self._released_nbytes = self._released, [], 0
+            released = self._take_released() if self._released else ()
         facts = self._meta(model, version, tuple(outputs), request_id, parameters)
         frame = (pending.key, facts, self._layout(tuple(metas)), descriptors)
         self._mailbox.send(frames.encode_execute((frame,), released, frames.INFER))
@@ -265,9 +266,17 @@ class Lane:
         if self._mailbox.closed or os.getpid() != self._pid:
             return
         if self._released_nbytes >= _GIVE_BACK_NBYTES or len(self._released) >= _GIVE_BACK_COUNT:
-            released, self._released, self._released_nbytes = self._released, [], 0
             with contextlib.suppress(OSError):
-                self._mailbox.send(frames.encode_keys(frames.RELEASE, released))
+                self._mailbox.send(frames.encode_keys(frames.RELEASE, self._take_released()))
+
+    def _take_released(self) -> list[int]:
+        """One by one: whoever takes a lease at the same time takes another one, and none is lost."""
+        self._released_nbytes = 0
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._released.popleft())
+        return taken
 
     def _ended(self, error: OSError) -> None:
         """The engine is gone: everything that is waited for ends with that."""

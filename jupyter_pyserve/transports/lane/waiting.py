@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -68,6 +69,8 @@ class Mailbox:
         self._sock = sock
         self._on_frame = on_frame
         self._on_end = on_end
+        self._poller = select.poll()
+        self._poller.register(sock, select.POLLIN)
         self._reading = threading.Lock()
         self._turn = threading.Condition(threading.Lock())
         self._waiting = 0
@@ -150,20 +153,16 @@ class Mailbox:
 
     def _read(self, timeout_s: float | None, flags: int = 0) -> None:
         try:
-            if timeout_s is not None:
-                self._sock.settimeout(timeout_s)
+            # Not the socket's own timeout: it would hold for other threads' sends as well.
+            if timeout_s is not None and not self._poller.poll(timeout_s * 1000):
+                raise TimeoutError(_LATE)
             data, fds = receive_packet(self._sock, flags)
-        except TimeoutError:
-            raise TimeoutError(_LATE) from None
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             raise
         except OSError as error:
             self.close()
             self._on_end(error)
             return
-        finally:
-            if timeout_s is not None and not self.closed:
-                self._sock.settimeout(None)
         if data:
             self._on_frame(data, fds)
             if self._waiting:  # it may have been another thread's answer

@@ -318,3 +318,58 @@ def test_texts_that_are_no_version(text: str) -> None:
 
 def test_texts_that_are() -> None:
     assert [parse_version(text) for text in ("0", "7", str(2**63 - 1))] == [0, 7, 2**63 - 1]
+
+
+def test_a_deploy_that_waited_for_one_that_failed_is_found(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        failed, fine = await asyncio.gather(bench.deploy(BAD), bench.deploy(GOOD), return_exceptions=True)
+        assert isinstance(failed, DeployFailure)
+        assert fine is False
+        assert bench.find("m").source == GOOD
+
+    play(scenario)
+
+
+def test_what_a_deploy_started_ends_when_it_cannot_be_written(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[FakeServable] = []
+
+    def commit(deployment: Deployment) -> None:
+        raise OSError("no space left on device")
+
+    class Watched(FakeServable):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            started.append(self)
+
+    async def scenario(bench: Bench) -> None:
+        monkeypatch.setattr(module, "Servable", Watched)
+        monkeypatch.setattr(Deployment, "commit", commit)
+        with pytest.raises(OSError, match="no space"):
+            await bench.deploy(GOOD)
+        assert [servable.stopped for servable in started] == [True]
+        assert bench.rows() == []
+
+    play(scenario)
+
+
+def test_a_removal_waits_for_a_deploy_and_the_next_deploy_for_the_removal(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.deploy(GOOD)
+        bench.find("m").drained.set_result(None)
+        await asyncio.gather(bench.deploy("# other\n"), bench.registry.remove("m"), bench.deploy(GOOD))
+        assert (bench.find("m").version, bench.find("m").source) == (1, GOOD)
+
+    play(scenario)
+
+
+def test_other_spellings_of_a_version_are_not_remembered(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        assert bench.find("m", "0001") is bench.find("m", "1")
+        assert list(bench.registry.routes) == [("m", "1")]
+        assert parse_version("0" * 5000 + "7") == 7
+        with pytest.raises(PyServeError, match="integral value"):
+            parse_version("1" * 5000)
+
+    play(scenario)

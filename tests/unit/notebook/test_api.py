@@ -80,7 +80,7 @@ def test_the_other_calls(engine: FakeEngine) -> None:
     for verb in ("load", "unload"):
         engine.answer("POST", f"/v2/repository/models/m/{verb}")
     pyserve.undeploy("m")
-    pyserve.restart("m")
+    pyserve.restart("m", force=True)
     pyserve.load("m")
     pyserve.unload("m")
     assert len(engine.requests) == 4

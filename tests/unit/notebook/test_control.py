@@ -55,7 +55,9 @@ def test_the_other_calls(engine: FakeEngine, control: Control) -> None:
     control.load("m")
     control.unload("m")
     control.restart("m")
-    assert [request.path.rsplit("/", 1)[-1] for request in engine.requests] == ["load", "unload", "restart"]
+    control.restart("m", force=True)
+    assert [request.path.rsplit("/", 1)[-1] for request in engine.requests] == ["load", "unload", "restart", "restart"]
+    assert [request.json for request in engine.requests[-2:]] == [{}, {"force": True}]
 
 
 def test_logs_of_one_model_and_of_all(engine: FakeEngine, control: Control) -> None:

@@ -77,6 +77,18 @@ def test_a_model_that_failed_shows_why() -> None:
     failed = _served(state="UNAVAILABLE", reason="ValueError: no", instances=[], versions=[])
     assert "add_one: UNAVAILABLE (ValueError: no)" in failed.plain()
     assert "ValueError: no" in failed._repr_html_()
+    for shown in (failed.plain(), failed._repr_html_()):  # nothing answers: no tables of nothing, no request to paste
+        assert "curl" not in shown
+        assert "pid" not in shown.lower()
+
+
+def test_an_instance_that_hangs_shows_for_how_long() -> None:
+    def state(busy_s: float | None) -> str:
+        return _served(instances=[{"name": "m_0", "state": "BUSY", "busy_since_s": busy_s}]).plain()
+
+    assert "BUSY 125 s" in state(125.4)
+    assert "BUSY" in state(0.2)
+    assert "BUSY 0" not in state(0.2)
 
 
 def test_the_list_counts() -> None:

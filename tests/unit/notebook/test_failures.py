@@ -58,8 +58,14 @@ def test_many_frames_of_a_library_are_cut() -> None:
 
 
 def test_without_frames_tritons_text_is_kept_whole() -> None:
-    error = error_of_event("m", CELL, _event(message="Stub process 'm_0' is not healthy.;\n"))
-    assert error._render_traceback_() == ["DeployError: Stub process 'm_0' is not healthy."]
+    error = error_of_event("m", CELL, _event(message="no such luck.;\n"))
+    assert error._render_traceback_() == ["DeployError: no such luck."]
+
+
+def test_a_process_that_died_leaves_its_last_words_in_the_log() -> None:
+    shown = error_of_event("m", CELL, _event(message="Stub process 'm_0' is not healthy."))._render_traceback_()
+    assert "%pyserve logs m" in shown[0]
+    assert shown[1] == "DeployError: Stub process 'm_0' is not healthy."
 
 
 def test_an_unknown_code_is_internal_and_a_missing_message_is_worded() -> None:

@@ -199,10 +199,17 @@ def test_the_other_commands(engine: FakeEngine, shell: InteractiveShell) -> None
     assert "4711" in _works(shell, "%pyserve status add_one")
     assert "hello" in _works(shell, "%pyserve logs add_one -n 5 --instance add_one_0")
     assert "4711" in _works(shell, "%pyserve restart add_one")
+    assert "4711" in _works(shell, "%pyserve restart add_one --force")
+    assert engine.requests[-2].json == {"force": True}
     assert "4711" in _works(shell, "%pyserve load add_one")
     assert "unloaded" in _works(shell, "%pyserve unload add_one")
     assert "directory deleted" in _works(shell, "%pyserve undeploy add_one --delete")
     assert engine.requests[-1].json == {"delete": True}
+
+
+def test_logs_of_a_model_that_nobody_knows(engine: FakeEngine, shell: InteractiveShell) -> None:
+    engine.answer("GET", "/api/models/nope/logs?tail=50", json={"records": []})
+    assert "unknown model: 'nope'" in _fails(shell, "%pyserve logs nope")
 
 
 def test_help_in_all_its_ways(engine: FakeEngine, shell: InteractiveShell) -> None:
@@ -243,6 +250,7 @@ def test_completion_as_a_kernel_asks(
     completed = {text[: item.start] + item.text for item in found}
     stem = text[: len(text) - len(text.rsplit(" ", 1)[-1])]
     assert {stem + word for word in expected} <= completed
+    assert not completed & {f"{stem}{word}" for word in ("and", "if", "--max")}  # Python's own names
 
 
 @pytest.mark.filterwarnings("ignore:`Completer.complete`:PendingDeprecationWarning")
@@ -258,3 +266,4 @@ def test_completion_offers_what_is_written_when_no_engine_answers(
 def test_unloading_takes_the_magics_away(shell: InteractiveShell) -> None:
     shell.run_line_magic("unload_ext", "jupyter_pyserve")
     assert "not found" in _fails(shell, "%pyserve list")
+    assert not shell.Completer.custom_matchers

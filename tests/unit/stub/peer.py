@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
 import queue
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from pyserve_stub.session import Session, receive_packet, send_packet
@@ -68,11 +70,10 @@ class Peer:
     def told(self) -> list[bytes]:
         """All that the stub has sent and that was not taken yet."""
         taken = []
-        while True:
-            try:
+        with contextlib.suppress(BlockingIOError):
+            while True:
                 taken.append(receive_packet(self.sock, socket.MSG_DONTWAIT)[0])
-            except BlockingIOError:
-                return taken
+        return taken
 
     def bytes_at(self, descriptor: PlainDescriptor) -> bytes:
         segment, offset, nbytes, _ = descriptor
@@ -119,3 +120,18 @@ class GrowthThread:
                 os.close(fd)
             else:
                 self.others.put(data)
+
+
+def started(work: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """A thread that runs `work`, and the list that will hold its result or error."""
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - for the test to look at
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, results

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
-from typing import Any, Callable, NamedTuple
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -22,6 +24,10 @@ Array = Any
 PREFIX = "Failed to process the request(s) for model 'm_0', message: "
 MODEL_FILE = "/repository/m/1/model.py"
 _INPUT_NBYTES = 1 << 16
+
+ONE = np.array([1.5], np.float32)
+DONE = frames.FINAL | frames.INPUTS_RELEASED
+BROKEN = DONE | frames.BATCH_FAILED
 
 
 class Answer(NamedTuple):
@@ -113,3 +119,25 @@ def rig(**options: Any) -> Iterator[Rig]:
 def respond(**outputs: Array) -> Any:
     """An `InferenceResponse` of these arrays."""
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
+
+
+def fail(stub: Rig, execute: Callable[[list[Any]], Any], *requests: Any) -> str:
+    """The text after the prefix, the same for every request of the batch."""
+    answers = stub.run(execute, *requests)
+    assert {(answer.code, answer.flags) for answer in answers} == {(2, BROKEN)}
+    texts = {answer.text for answer in answers}
+    assert len(texts) == 1
+    text = texts.pop()
+    assert text.startswith(PREFIX)
+    return text[len(PREFIX) :]
+
+
+def stop(stub: Rig) -> None:
+    loop = stub.executor._loop
+    assert loop is not None
+    loop.call_soon_threadsafe(loop.stop)
+    for thread in threading.enumerate():
+        if thread.name == "pyserve-asyncio":
+            thread.join()
+    loop.close()
+    asyncio.set_event_loop(None)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +14,8 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import Descriptor, RequestFrame
 from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
 
-from tests.unit.stub.rig import MODEL_FILE, PREFIX, Rig, respond, rig
+from tests.unit.stub.rig import BROKEN, DONE, MODEL_FILE, ONE, PREFIX, Rig, fail, respond, rig, stop
 
-ONE = np.array([1.5], np.float32)
-DONE = frames.FINAL | frames.INPUTS_RELEASED
-BROKEN = DONE | frames.BATCH_FAILED
 SECOND = "Unable to send response. Non-decoupled model cannot send more than one response."
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -34,17 +30,6 @@ def stub() -> Iterator[Rig]:
 def decoupled() -> Iterator[Rig]:
     with rig(decoupled=True) as made:
         yield made
-
-
-def fail(stub: Rig, execute: Callable[[list[Any]], Any], *requests: Any) -> str:
-    """The text after the prefix, the same for every request of the batch."""
-    answers = stub.run(execute, *requests)
-    assert {(answer.code, answer.flags) for answer in answers} == {(2, BROKEN)}
-    texts = {answer.text for answer in answers}
-    assert len(texts) == 1
-    text = texts.pop()
-    assert text.startswith(PREFIX)
-    return text[len(PREFIX) :]
 
 
 # -- what a model is given --------------------------------------------------------------------------------------------
@@ -89,9 +74,13 @@ def test_facts_that_were_not_told_have_defaults(stub: Rig) -> None:
 def test_facts_are_parsed_once_for_all_that_repeat_them(stub: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executor_module, "_MAX_CACHED", 2)
     parsed: list[bytes] = []
-    monkeypatch.setattr(
-        executor_module, "Meta", lambda data, make=executor_module.Meta: parsed.append(data) or make(data)
-    )
+    real = executor_module.Meta
+
+    def parse(data: bytes) -> Any:
+        parsed.append(data)
+        return real(data)
+
+    monkeypatch.setattr(executor_module, "Meta", parse)
     large = "x" * 5000
     for name in ("a", "a", large, large, "b", "a", "c", "a"):
         assert stub.run(lambda requests: [respond()], stub.request(meta={"id": name}))[0].code == 0
@@ -101,7 +90,7 @@ def test_facts_are_parsed_once_for_all_that_repeat_them(stub: Rig, monkeypatch: 
 
 def test_inputs_can_be_written_where_the_memory_may_be(stub: Rig) -> None:
     def double(requests: list[Any]) -> Any:
-        array = pb_utils.get_input_tensor_by_name(requests[0], "IN").as_numpy()
+        array = requests[0].inputs()[0].as_numpy()
         array *= 2
         return [respond(OUT=array)]
 
@@ -293,17 +282,6 @@ def test_execute_may_be_a_coroutine(stub: Rig) -> None:
     stop(stub)
 
 
-def stop(stub: Rig) -> None:
-    loop = stub.executor._loop
-    assert loop is not None
-    loop.call_soon_threadsafe(loop.stop)
-    for thread in threading.enumerate():
-        if thread.name == "pyserve-asyncio":
-            thread.join()
-    loop.close()
-    asyncio.set_event_loop(None)
-
-
 def test_a_coroutine_that_raises_shows_its_own_frames(stub: Rig) -> None:
     async def execute(requests: list[Any]) -> Any:
         await asyncio.sleep(0)
@@ -345,275 +323,3 @@ def test_what_a_coroutine_returns_follows_the_same_rules(stub: Rig) -> None:
 
     assert fail(stub, execute) == "Expected a list in the execute return, found type '<class 'tuple'>'."
     stop(stub)
-
-
-# -- inputs that live on ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "keep",
-    [
-        lambda request: request,
-        lambda request: request.inputs()[0],
-        lambda request: request.inputs()[0].as_numpy(),
-        lambda request: request.inputs()[0].as_numpy()[1:],
-        lambda request: memoryview(request.inputs()[0].as_numpy()),
-        lambda request: request.inputs()[0].to_dlpack(),
-    ],
-    ids=["request", "tensor", "array", "slice", "memoryview", "capsule"],
-)
-def test_inputs_that_a_model_keeps_are_released_later(stub: Rig, keep: Callable[[Any], Any]) -> None:
-    kept: list[Any] = []
-
-    def execute(requests: list[Any]) -> Any:
-        kept.append(keep(requests[1]))
-        return [respond(), respond()]
-
-    batch = [stub.request(IN=np.arange(4.0)), stub.request(IN=np.arange(4.0))]
-    answers = stub.run(execute, *batch)
-    assert [answer.flags for answer in answers] == [DONE, frames.FINAL]
-    kept.clear()
-    assert stub.told() == [frames.encode_keys(frames.RELEASE, (batch[1].key,))]
-
-
-@pytest.mark.parametrize(
-    "keep",
-    [
-        lambda request: request.inputs()[0].as_numpy().copy(),
-        lambda request: request.inputs()[0].as_numpy().tolist(),
-        lambda request: request.request_id(),
-    ],
-)
-def test_inputs_that_were_copied_are_released_with_the_answer(stub: Rig, keep: Callable[[Any], Any]) -> None:
-    kept: list[Any] = []
-
-    def execute(requests: list[Any]) -> Any:
-        kept.append(keep(requests[0]))
-        return [respond()]
-
-    assert stub.run(execute, stub.request(IN=ONE))[0].flags == DONE
-
-
-def test_strings_are_copied(stub: Rig) -> None:
-    kept: list[Any] = []
-
-    def execute(requests: list[Any]) -> Any:
-        kept.append(requests[0].inputs()[0].as_numpy())
-        return [respond()]
-
-    layout = encode_layout([TensorMeta("IN", 13, (1,))])
-    request = stub.request(layout=layout, IN=np.frombuffer(b"\x02\0\0\0hi", np.uint8))
-    assert stub.run(execute, request)[0].flags == DONE
-    assert kept[0].tolist() == [b"hi"]
-
-
-def test_inputs_of_a_batch_that_failed_are_released_with_it(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        array = requests[0].inputs()[0].as_numpy()
-        raise ValueError(array[0])
-
-    assert fail(stub, execute, stub.request(IN=ONE)).startswith("ValueError: 1.5")
-
-
-def test_inputs_in_a_cycle_are_released_when_it_is_collected(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        try:
-            raise ValueError
-        except ValueError as error:
-            cycle = error  # noqa: F841 - the traceback refers to this frame, and this frame to the error
-        return [respond()]
-
-    gc.disable()
-    try:
-        request = stub.request(IN=ONE)
-        (answer,) = stub.run(execute, request)
-        assert answer.flags == frames.FINAL
-    finally:
-        gc.enable()
-    gc.collect()
-    assert stub.told() == [frames.encode_keys(frames.RELEASE, (request.key,))]
-
-
-# -- response senders, where a model is not decoupled -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("returned", [None, [None]])
-def test_a_response_may_be_sent_instead_of_returned(stub: Rig, returned: Any) -> None:
-    def execute(requests: list[Any]) -> Any:
-        requests[0].get_response_sender().send(respond(OUT=ONE), FINAL)
-        return returned
-
-    (answer,) = stub.run(execute)
-    assert (answer.outputs["OUT"].tolist(), answer.flags) == ([1.5], DONE)
-
-
-def test_final_may_follow_the_response(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        sender = requests[0].get_response_sender()
-        sender.send(respond(OUT=ONE))
-        sender.send(flags=FINAL)
-
-    assert stub.run(execute)[0].outputs["OUT"].tolist() == [1.5]
-
-
-def test_some_may_be_sent_and_others_returned(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        requests[0].get_response_sender().send(respond(A=ONE), FINAL)
-        return [None, respond(B=ONE)]
-
-    first, second = stub.run(execute, stub.request(), stub.request())
-    assert (list(first.outputs), list(second.outputs)) == (["A"], ["B"])
-
-
-def test_a_thread_may_send_later(stub: Rig) -> None:
-    senders: list[Any] = []
-
-    def execute(requests: list[Any]) -> Any:
-        senders.append(requests[0].get_response_sender())
-
-    (deferred,) = stub.run(execute)
-    assert deferred.flags == frames.DEFERRED | frames.INPUTS_RELEASED
-    thread = threading.Thread(target=lambda: senders.pop().send(respond(OUT=ONE), FINAL))
-    thread.start()
-    thread.join()
-    (answer,) = stub.answers()
-    assert (answer.key, answer.outputs["OUT"].tolist(), answer.flags) == (deferred.key, [1.5], frames.FINAL)
-
-
-def test_a_thread_may_ask_for_the_sender_after_execute_returned(stub: Rig) -> None:
-    kept: list[Any] = []
-    (deferred,) = stub.run(kept.extend)
-    assert deferred.flags == frames.DEFERRED | frames.INPUTS_RELEASED
-    kept.pop().get_response_sender().send(respond(OUT=ONE), FINAL)
-    (answer,) = stub.answers()
-    assert (answer.key, answer.outputs["OUT"].tolist()) == (deferred.key, [1.5])
-
-
-@pytest.mark.parametrize("ask", [True, False])
-def test_a_request_that_nobody_can_answer_fails(stub: Rig, ask: bool) -> None:
-    def execute(requests: list[Any]) -> Any:
-        if ask:
-            requests[0].get_response_sender()
-
-    deferred, answer = stub.run(execute)
-    assert deferred.flags == frames.DEFERRED | frames.INPUTS_RELEASED
-    assert (answer.key, answer.code, answer.flags) == (deferred.key, 2, frames.FINAL)
-    assert answer.text == (
-        "nothing can answer this request any more: execute returned no response for it, and its response sender was "
-        "dropped without FINAL"
-    )
-
-
-def test_an_error_may_be_sent(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        error = pb_utils.TritonError("no", pb_utils.TritonError.NOT_FOUND)
-        requests[0].get_response_sender().send(pb_utils.InferenceResponse(error=error), FINAL)
-
-    (answer,) = stub.run(execute)
-    assert (answer.code, answer.text) == (3, "no")
-
-
-def test_a_sender_comes_too_late_when_a_response_was_returned(stub: Rig) -> None:
-    senders: list[Any] = []
-
-    def execute(requests: list[Any]) -> Any:
-        senders.append(requests[0].get_response_sender())
-        return [respond(A=ONE)]
-
-    assert list(stub.run(execute)[0].outputs) == ["A"]
-    with pytest.raises(pb_utils.TritonModelException) as caught:
-        senders[0].send(respond(B=ONE), FINAL)
-    assert str(caught.value) == SECOND
-    senders.clear()
-    assert stub.told() == []
-
-
-def test_a_sender_that_was_asked_for_after_the_answer_reaches_nobody(stub: Rig) -> None:
-    kept: list[Any] = []
-
-    def execute(requests: list[Any]) -> Any:
-        kept.extend(requests)
-        return [respond(A=ONE)]
-
-    stub.run(execute)
-    kept[0].get_response_sender().send(respond(B=ONE), FINAL)
-    kept.clear()
-    assert stub.answers() == []
-    assert stub.session.arena_used == 64
-
-
-def test_what_was_sent_with_final_is_delivered_even_if_a_response_is_returned_too(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        requests[0].get_response_sender().send(respond(A=ONE), FINAL)
-        return [respond(B=ONE), respond(B=ONE)]
-
-    first, second = stub.run(execute, stub.request(), stub.request())
-    assert (list(first.outputs), first.code) == (["A"], 0)
-    assert (second.code, second.text) == (2, PREFIX + SECOND)
-
-
-def test_what_was_sent_with_final_is_delivered_even_if_execute_raises(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        requests[0].get_response_sender().send(respond(A=ONE), FINAL)
-        raise ValueError("boom")
-
-    first, second = stub.run(execute, stub.request(), stub.request())
-    assert list(first.outputs) == ["A"]
-    assert second.text.startswith(PREFIX + "ValueError: boom")
-    assert first.flags & second.flags & frames.BATCH_FAILED
-
-
-def test_what_was_sent_without_final_is_not_delivered_if_execute_raises(stub: Rig) -> None:
-    senders: list[Any] = []
-
-    def execute(requests: list[Any]) -> Any:
-        senders.append(requests[0].get_response_sender())
-        senders[0].send(respond(A=ONE))
-        raise ValueError("boom")
-
-    assert fail(stub, execute).startswith("ValueError: boom")
-    assert stub.session.arena_used == 0
-    with pytest.raises(pb_utils.TritonModelException, match="Response sender has been closed"):
-        senders[0].send(flags=FINAL)
-    assert stub.told() == []
-
-
-def test_a_response_sent_without_final_and_dropped_fails(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        requests[0].get_response_sender().send(respond(A=ONE))
-
-    deferred, answer = stub.run(execute)
-    assert deferred.flags & frames.DEFERRED
-    assert (answer.code, answer.outputs) == (2, {})
-    assert stub.session.arena_used == 0
-
-
-def test_a_second_response_through_the_sender_fails_the_batch(stub: Rig) -> None:
-    def execute(requests: list[Any]) -> Any:
-        sender = requests[0].get_response_sender()
-        sender.send(respond(A=ONE))
-        sender.send(respond(A=ONE), FINAL)
-
-    assert fail(stub, execute).startswith(f"TritonModelException: {SECOND}\n\nAt:\n")
-
-
-def test_a_coroutine_may_send_too(stub: Rig) -> None:
-    async def execute(requests: list[Any]) -> Any:
-        requests[0].get_response_sender().send(respond(OUT=ONE), FINAL)
-
-    assert stub.run(execute)[0].outputs["OUT"].tolist() == [1.5]
-    stop(stub)
-
-
-def test_cancellation_is_seen_while_a_model_executes(stub: Rig) -> None:
-    request = stub.request()
-    seen: list[bool] = []
-
-    def execute(requests: list[Any]) -> Any:
-        seen.append(requests[0].is_cancelled())
-        stub.sock.send(frames.encode_keys(frames.CANCEL, (request.key,)))
-        seen.append(requests[0].is_cancelled())
-        return [respond()]
-
-    stub.run(execute, request)
-    assert seen == [False, True]

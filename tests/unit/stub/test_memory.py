@@ -4,7 +4,8 @@ import gc
 import mmap
 import os
 import weakref
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_memory_that_is_only_to_be_read_is_read_only() -> None:
 
 @pytest.mark.parametrize(("offset", "nbytes"), [(0, 4097), (4096, 1), (2**64 - 1, 2**64 - 1)])
 def test_nothing_outside_of_a_segment_is_lent(segments: Segments, offset: int, nbytes: int) -> None:
-    with pytest.raises(SegmentError, match="^segment 3 has 4096 bytes$"):
+    with pytest.raises(SegmentError, match=r"^segment 3 has 4096 bytes$"):
         segments.lend(3, offset, nbytes, None)
 
 
@@ -167,7 +168,7 @@ def test_everything_inside_of_a_segment_is_lent(segments: Segments, offset: int,
 
 
 def test_a_segment_that_is_not_there_is_said(segments: Segments) -> None:
-    with pytest.raises(SegmentError, match="^segment 4 is not mapped$"):
+    with pytest.raises(SegmentError, match=r"^segment 4 is not mapped$"):
         segments.lend(4, 0, 1, None)
     segments.drop(4)
 
@@ -177,7 +178,7 @@ def test_a_descriptor_is_closed_when_it_is_mapped_and_when_it_cannot_be(segments
     segments.add(9, fd, 4096)
     assert is_closed(fd)
     fd = new_memory(4096)
-    with pytest.raises(SegmentError, match="^segment 10 is smaller than announced$"):
+    with pytest.raises(SegmentError, match=r"^segment 10 is smaller than announced$"):
         segments.add(10, fd, 4097)
     assert is_closed(fd)
     assert 10 not in segments
@@ -237,3 +238,17 @@ def test_a_segment_knows_where_it_is() -> None:
     os.close(fd)
     assert (segment.id, segment.nbytes, segment.writable) == (5, 4096, True)
     assert segment.address == segment.array.ctypes.data
+
+
+@pytest.mark.parametrize(
+    ("offset", "nbytes", "zeros"),
+    [(0, 16_384, (0, 16_384)), (1, 16_383, (4096, 16_384)), (100, 8192, (4096, 8192)), (1, 4095, (0, 0))],
+)
+def test_whole_pages_are_discarded(offset: int, nbytes: int, zeros: tuple[int, int]) -> None:
+    segments = Segments()
+    segment = segments.add(1, new_memory(16_384), 16_384)
+    segment.array[:] = 1
+    segment.discard(offset, nbytes)
+    expected = np.ones(16_384, np.uint8)
+    expected[zeros[0] : zeros[1]] = 0
+    np.testing.assert_array_equal(segment.array, expected)

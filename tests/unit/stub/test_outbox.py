@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import threading
-from collections.abc import Iterator
-from typing import Any, Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import triton_python_backend_utils as pb_utils
 from pyserve_stub import outbox as outbox_module
 from pyserve_stub.session import EngineGone
 from pyserve_stub.wire import frames
+from pyserve_stub.wire.layout import encode_layout
 
 from tests.unit.stub.rig import Answer, Rig, respond, rig
 
@@ -151,11 +153,16 @@ def test_an_error_wins_over_outputs(stub: Rig) -> None:
 
 def test_layouts_are_encoded_once(stub: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[Any] = []
-    real = outbox_module.encode_layout
+
+    def encode(metas: Any) -> bytes:
+        encoded.append(metas[0].name)
+        return encode_layout(metas)
+
     monkeypatch.setattr(outbox_module, "_MAX_CACHED", 2)
-    monkeypatch.setattr(outbox_module, "encode_layout", lambda metas: encoded.append(metas[0].name) or real(metas))
+    monkeypatch.setattr(outbox_module, "encode_layout", encode)
     for name in ("a", "a", "b", "a", "c", "a"):
-        (answer,) = stub.run(lambda requests, name=name: [respond(**{name: DATA})])
+        response = respond(**{name: DATA})
+        (answer,) = stub.run(functools.partial(lambda given, _: [given], response))
         assert list(answer.outputs) == [name]
     assert encoded == ["a", "b", "c", "a"]
 
@@ -270,7 +277,7 @@ def test_final_may_come_from_another_thread_while_the_response_is_placed(stub: R
         assert stub.told() == []
         return respond_slowly(*arguments)
 
-    stub.executor.outbox._respond = interrupted  # type: ignore[method-assign]
+    stub.executor.outbox._respond = interrupted  # type: ignore[method-assign,assignment]
     sender.send(respond(OUT=DATA))
     (answer,) = stub.answers()
     assert answer.outputs["OUT"].tolist() == DATA.tolist()
@@ -289,7 +296,7 @@ def test_a_batch_may_fail_while_a_response_is_placed(stub: Rig) -> None:
             failed.wait()
             return respond_now(*arguments)
 
-        stub.executor.outbox._respond = interrupted  # type: ignore[method-assign]
+        stub.executor.outbox._respond = interrupted  # type: ignore[method-assign,assignment]
         threads.append(threading.Thread(target=lambda: sender.send(respond(OUT=DATA), FINAL)))
         threads[0].start()
         started.wait()

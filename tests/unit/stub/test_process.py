@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import textwrap
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pyserve_stub import process
@@ -163,21 +164,27 @@ def test_a_process_ends_with_its_parent() -> None:
 
     def parent() -> None:
         ready, tell = os.pipe()
+        pid = os.getpid()
 
         def child() -> None:
-            process.die_with_parent()
+            process.die_with_parent(pid)
             os.write(tell, b"x")
+            os.close(tell)
             while True:
                 signal.pause()
 
         forked(child)
-        os.read(ready, 1)
-        os._exit(0)
+        os.close(tell)
+        os._exit(0 if os.read(ready, 1) == b"x" else 1)
 
     assert status_of(forked(parent)) == 0
     os.close(hold)
     assert os.read(alive, 1) == b""
     os.close(alive)
+
+
+def test_a_process_whose_parent_is_gone_already_ends_at_once() -> None:
+    assert status_of(forked(lambda: process.die_with_parent(os.getpid()))) == exited(1)
 
 
 @pytest.mark.parametrize("sent", [b"", b"a frame that nobody reads"])

@@ -236,7 +236,6 @@ def test_the_end_of_a_stub_is_seen_though_a_process_that_the_model_forked_lives(
     zygote: Zygote, model_dir: Path
 ) -> None:
     pid, end = zygote.spawn("m")
-    reader, writer = os.pipe()
     source = f"""
         import os, signal
         child = os.fork()
@@ -255,8 +254,6 @@ def test_the_end_of_a_stub_is_seen_though_a_process_that_the_model_forked_lives(
     assert exists(child)
     os.kill(child, signal.SIGTERM)
     end.printed()  # up to the end: nobody has the pipes any more
-    os.close(reader)
-    os.close(writer)
 
 
 def test_everything_ends_with_the_engine(zygote: Zygote) -> None:
@@ -278,13 +275,12 @@ def test_an_engine_that_left_notes_unread_is_gone_too(zygote: Zygote) -> None:
 
 
 def test_stubs_that_do_not_end_are_killed() -> None:
-    zygote = Zygote("zygote._ORPHAN_GRACE_S = 0.0")
-    pids = [zygote.spawn("m")[0] for _ in range(2)]
-    zygote.control.close()
-    assert zygote.process.wait() == 0
-    assert not any(exists(pid) for pid in pids)
-    assert [receive_packet(end.sock)[0] for end in zygote.ends] == [b"", b""]
-    zygote.close()
+    with contextlib.closing(Zygote("zygote._ORPHAN_GRACE_S = 0.0")) as zygote:
+        pids = [zygote.spawn("m")[0] for _ in range(2)]
+        zygote.control.close()
+        assert zygote.process.wait() == 0
+        assert not any(exists(pid) for pid in pids)
+        assert [receive_packet(end.sock)[0] for end in zygote.ends] == [b"", b""]
 
 
 def test_a_zygote_that_is_killed_takes_its_stubs_along(zygote: Zygote) -> None:
@@ -294,15 +290,15 @@ def test_a_zygote_that_is_killed_takes_its_stubs_along(zygote: Zygote) -> None:
 
 
 def test_a_fork_that_fails_is_told() -> None:
-    zygote = Zygote("import os\nfork, os.fork = os.fork, lambda: (setattr(os, 'fork', fork), os.open('/nowhere', 0))")
-    before = len(os.listdir(f"/proc/{zygote.process.pid}/fd"))
-    zygote.request("m")
-    told = cold(zygote.control)
-    assert (told["op"], told["id"]) == ("failed", 1)
-    assert "No such file or directory" in told["text"]
-    assert len(os.listdir(f"/proc/{zygote.process.pid}/fd")) == before
-    zygote.spawn("m")
-    zygote.close()
+    change = "import os\nfork, os.fork = os.fork, lambda: (setattr(os, 'fork', fork), os.open('/nowhere', 0))"
+    with contextlib.closing(Zygote(change)) as zygote:
+        before = len(os.listdir(f"/proc/{zygote.process.pid}/fd"))
+        zygote.request("m")
+        told = cold(zygote.control)
+        assert (told["op"], told["id"]) == ("failed", 1)
+        assert "No such file or directory" in told["text"]
+        assert len(os.listdir(f"/proc/{zygote.process.pid}/fd")) == before
+        zygote.spawn("m")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

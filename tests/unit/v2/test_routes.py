@@ -36,7 +36,7 @@ TABLE = [
     ("POST", "/v2/models/m/trace/setting", Route(endpoint=Endpoint.TRACE_UPDATE, model="m")),
     ("GET", "/v2/logging", Route(endpoint=Endpoint.LOG_GET)),
     ("POST", "/v2/logging", Route(endpoint=Endpoint.LOG_UPDATE)),
-    ("GET", "/v2/models/a%20b", Route(endpoint=Endpoint.MODEL_METADATA, model="a%20b")),
+    ("GET", "/v2/models/a%20b", Route(endpoint=Endpoint.MODEL_METADATA, model="a b")),
 ]
 
 

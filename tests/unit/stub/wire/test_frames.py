@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from typing import Any, Callable
+import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -71,10 +73,8 @@ def test_bundles_arrive(members: list[bytes]) -> None:
 @pytest.mark.parametrize("decode", DECODERS)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_decoded_or_refused(decode: Callable[[bytes], Any], data: bytes) -> None:
-    try:
+    with contextlib.suppress(WireError):
         decode(data)
-    except WireError as error:
-        assert str(error)
 
 
 @given(requests=REQUESTS, released=KEYS, data=st.data())
@@ -91,16 +91,16 @@ def test_responses_that_are_cut_short_are_refused(responses: list[ResponseFrame]
 
 def refuse_parts(decode: Callable[[bytes], Any], encoded: bytes, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(encoded) - 1))
-    with pytest.raises(WireError, match="^a frame is cut short$"):
+    with pytest.raises(WireError, match=r"^a frame is cut short$"):
         decode(encoded[:cut])
-    with pytest.raises(WireError, match="^a frame has bytes left over$"):
+    with pytest.raises(WireError, match=r"^a frame has bytes left over$"):
         decode(encoded + b"x")
 
 
 @given(keys=st.lists(U64, min_size=1, max_size=5), data=st.data())
 def test_keys_that_are_cut_short_are_refused(keys: list[int], data: st.DataObject) -> None:
     encoded = frames.encode_keys(frames.CANCEL, keys)
-    with pytest.raises(WireError, match="^a frame is cut short$"):
+    with pytest.raises(WireError, match=r"^a frame is cut short$"):
         frames.decode_keys(encoded[: data.draw(st.integers(0, len(encoded) - 1))])
 
 
@@ -115,7 +115,7 @@ def test_keys_that_are_cut_short_are_refused(keys: list[int], data: st.DataObjec
     ids=["length", "member", "nothing", "bundle"],
 )
 def test_a_broken_bundle_is_refused(more: bytes, text: str) -> None:
-    with pytest.raises(WireError, match=f"^{text}$"):
+    with pytest.raises(WireError, match=rf"^{text}$"):
         frames.decode_bundle(frames.encode_bundle([b"\x01member"]) + more)
 
 
@@ -123,7 +123,7 @@ def test_a_broken_bundle_is_refused(more: bytes, text: str) -> None:
 def test_counts_are_not_believed(count: int) -> None:
     head = bytes((frames.EXECUTE, 0, 0, 0)) + count.to_bytes(4, "little")
     for decode in (frames.decode_execute, frames.decode_keys):
-        with pytest.raises(WireError, match="^a frame is cut short$"):
+        with pytest.raises(WireError, match=r"^a frame is cut short$"):
             decode(head)
 
 
@@ -140,7 +140,7 @@ def test_counts_are_not_believed(count: int) -> None:
     ids=["empty", "open", "bytes", "deep", "list", "number"],
 )
 def test_a_message_is_an_object(text: bytes, refusal: str) -> None:
-    with pytest.raises(WireError, match=f"^{refusal}$"):
+    with pytest.raises(WireError, match=rf"^{refusal}$"):
         frames.decode_cold(bytes((frames.NOTE,)) + text)
 
 

@@ -45,27 +45,27 @@ def test_bytes_that_are_cut_short_are_refused(tensors: list[TensorMeta], data: s
 
 @given(tensors=TENSORS, more=st.binary(min_size=1, max_size=20))
 def test_bytes_left_over_are_refused(tensors: list[TensorMeta], more: bytes) -> None:
-    with pytest.raises(WireError, match="^a tensor list has bytes left over$"):
+    with pytest.raises(WireError, match=r"^a tensor list has bytes left over$"):
         decode_layout(encode_layout(tensors) + more)
 
 
 def test_the_bytes_are_these() -> None:
-    assert ONE == bytes.fromhex("0100 0200 0b 02") + b"IN" + struct.pack("<2q", 2, 3)
+    assert bytes.fromhex("0100 0200 0b 02") + b"IN" + struct.pack("<2q", 2, 3) == ONE
 
 
 @pytest.mark.parametrize("code", [0, len(NAMES), 255])
 def test_a_datatype_that_is_none_is_refused(code: int) -> None:
-    with pytest.raises(WireError, match="^a tensor list is malformed$"):
+    with pytest.raises(WireError, match=r"^a tensor list is malformed$"):
         decode_layout(ONE[:4] + bytes((code,)) + ONE[5:])
 
 
 def test_a_negative_dimension_is_refused() -> None:
-    with pytest.raises(WireError, match="^a tensor list is malformed$"):
+    with pytest.raises(WireError, match=r"^a tensor list is malformed$"):
         decode_layout(encode_layout([TensorMeta("IN", 1, (-1,))]))
 
 
 def test_a_name_that_is_not_text_is_refused() -> None:
-    with pytest.raises(WireError, match="^a tensor's name is not UTF-8$"):
+    with pytest.raises(WireError, match=r"^a tensor's name is not UTF-8$"):
         decode_layout(ONE.replace(b"IN", b"\xff\xfe"))
 
 
@@ -80,14 +80,14 @@ def test_a_name_that_is_not_text_is_refused() -> None:
     ids=["name", "rank", "dimension", "code"],
 )
 def test_what_does_not_fit_is_refused(tensor: TensorMeta) -> None:
-    with pytest.raises(WireError, match="^a tensor's name, rank or dimension is too large$"):
+    with pytest.raises(WireError, match=r"^a tensor's name, rank or dimension is too large$"):
         encode_layout([tensor])
 
 
 def test_the_largest_list_fits() -> None:
     tensors = [TensorMeta("x" * 40, 1, (1,))] * MAX_TENSORS
     assert len(decode_layout(encode_layout(tensors))) == MAX_TENSORS
-    with pytest.raises(WireError, match="^4097 tensors in one message, at most 4096 are allowed$"):
+    with pytest.raises(WireError, match=r"^4097 tensors in one message, at most 4096 are allowed$"):
         encode_layout([*tensors, tensors[0]])
 
 

@@ -58,3 +58,13 @@ def test_full_when_nothing_was_taken() -> None:
     inbox = Inbox()
     put(inbox, b"x" * len(inbox.room()))
     assert inbox.full()
+
+
+def test_there_is_room_behind_what_is_left_even_at_the_end() -> None:
+    inbox = Inbox()
+    size = len(inbox.room())
+    put(inbox, b"x" * (size - 3) + b"end")
+    inbox.take(10)
+    assert len(inbox.room()) == 10
+    assert len(inbox.peek()) == size - 10
+    assert bytes(inbox.peek()).endswith(b"end")

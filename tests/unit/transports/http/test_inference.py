@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, cast
 
 import pytest
 
+from jupyter_pyserve.engine.servable import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import inference
 from tests.unit.transports.http.fakes import FakeServable, signature
@@ -100,3 +102,30 @@ def test_what_is_not_there_yet(members: dict[str, Any], code: Code, message: str
     with pytest.raises(PyServeError, match=message) as refusal:
         inference.submit(landed(servable, header(**members), b""), LIMIT)
     assert refusal.value.code is code
+
+
+def test_plans_of_huge_headers_are_not_kept() -> None:
+    servable = FakeServable()
+    told = header()[:-1] + b',"unknown":"%b"}' % (b"x" * 20_000)
+    inference.submit(landed(servable, told, bytes(8)), 100_000)
+    assert len(servable.jobs) == 1
+    assert servable.plans == {}
+
+
+def test_a_request_that_gave_up_waiting_never_lands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "_MEMORY_TIMEOUT_S", 0.0)
+
+    async def main() -> None:
+        servable: Any = FakeServable()
+        servable.memory_full = lambda nbytes: MemoryFull("full", for_good=False)
+        servable.full = MemoryFull("full", for_good=False)
+        ended: list[object] = []
+        inference.land_later(servable, 8, 0, SINK, lambda: True, ended.append)
+        while not ended:
+            await asyncio.sleep(0)
+        servable.full = None
+        assert servable.hungry[0]()
+        assert [type(item) for item in ended] == [MemoryFull]
+        assert servable.outstanding == 0
+
+    asyncio.run(main())
