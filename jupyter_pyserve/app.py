@@ -51,7 +51,7 @@ class Engine:
         if self._announce:
             self._stop_with_stdin()
         try:
-            await self._start()
+            await self._start_unless_stopped()
         except PyServeError as error:
             print(f"error: creating server: {error.code.name.capitalize()} - {error.message}", file=sys.stderr)
             await self._close()
@@ -60,7 +60,8 @@ class Engine:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 50, 50)
-        self._say_ready()
+        if not self._stop.is_set():
+            self._say_ready()
         await self._stop.wait()
         if self._signal:
             print(f"Signal ({self._signal}) received.", file=sys.stderr, flush=True)
@@ -68,6 +69,17 @@ class Engine:
         if self._orphaned and self._listen.runtime_dir is not None:
             shutil.rmtree(self._listen.runtime_dir, ignore_errors=True)  # its owner cannot do it any more
         return status
+
+    async def _start_unless_stopped(self) -> None:
+        """A model may take for ever to load; whoever ends the engine meanwhile does not wait for it."""
+        starting, stopping = asyncio.ensure_future(self._start()), asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait((starting,))
+        if not starting.cancelled():
+            starting.result()
 
     async def _start(self) -> None:
         listen = self._listen

@@ -46,14 +46,15 @@ async def watch(
             events.put_nowait(_failure_event(failure, deployment, logs))
         except PyServeError as error:
             events.put_nowait(_error_event(error.code, error.message))
-        except Exception:  # noqa: BLE001 - the top of a task: whoever watches must get an end
+        except Exception as error:  # noqa: BLE001 - the top of a task: whoever watches must get an end
             _log.exception("deploy of '%s' failed", deployment.name)
-            events.put_nowait(_error_event(Code.INTERNAL, "the deploy failed; the engine's log says why"))
+            events.put_nowait(_error_event(Code.INTERNAL, f"the deploy failed: {type(error).__name__}: {error}"))
         else:
             elapsed_ms = round((time.monotonic() - started_s) * 1000, 3)
             event = {"event": "ready", "unchanged": unchanged, "model": describe(entry), "elapsed_ms": elapsed_ms}
             events.put_nowait(event)
 
+    progress("queue", "")  # so that whoever watches knows at once that the deploy is taken
     # Not cancelled when the watcher goes away: a deploy ends in one of its two states.
     task = asyncio.get_running_loop().create_task(work())
     while True:

@@ -22,6 +22,7 @@ from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState,
 
 _log = logging.getLogger(__name__)
 
+_OUTDATED = "Newer operation has been applied to the model lifecycle, current load operation is out-dated."
 _MOST_DIGITS = len(str(2**63))
 
 
@@ -48,6 +49,9 @@ class ModelEntry:
     signature: Signature = ()
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     owner: str | None = None
+    #: The versions whose load is in progress, and whether somebody has asked for something newer meanwhile.
+    loading: list[Servable] = field(default_factory=list)
+    outdated: bool = False
 
     def held(self) -> list[tuple[int, Servable]]:
         """The versions that have processes, ascending; one that was given up still holds what is left of them."""
@@ -125,9 +129,14 @@ class Registry:
                 rows.append(
                     {"name": name, "state": "UNAVAILABLE", "reason": "model appears in two or more repositories"}
                 )
-            elif entry is None or not entry.versions:
+            elif entry is None or not (entry.versions or entry.loading):
                 rows.append({"name": name})
             else:
+                rows += [
+                    {"name": name, "version": str(item.version), "state": VersionState.LOADING.value}
+                    for item in entry.loading
+                    if item.version not in entry.versions
+                ]
                 rows += [_index_row(name, version, record) for version, record in sorted(entry.versions.items())]
         return rows
 
@@ -151,7 +160,7 @@ class Registry:
         if source.signature == entry.signature and entry.servables():
             return
         try:
-            servables = await self._start(source, progress)
+            servables = await self._start(entry, source, progress)
         except LoadError as error:
             self._record_failure(entry, error)
             raise error.as_domain_error(name) from error
@@ -159,7 +168,11 @@ class Registry:
         self._swap(entry, servables)
 
     async def deploy(self, deployment: Deployment, progress: Progress, owner: str | None) -> tuple[ModelEntry, bool]:
-        """Make and load a new version; whether it was already so. On failure nothing has changed anywhere."""
+        """Make and load a new version; whether it was already so. On failure nothing has changed anywhere.
+
+        A load of this model that is in progress is given up, since nobody wants its outcome any more.
+        """
+        self._give_up_loading(deployment.name)
         async with self._hold(deployment.name) as entry:
             unchanged = await asyncio.to_thread(deployment.unchanged_version)
             if unchanged is not None:
@@ -172,7 +185,7 @@ class Registry:
             try:
                 source = await asyncio.to_thread(deployment.stage)
                 progress("spawn", "")
-                servables = await self._start(source, progress)
+                servables = await self._start(entry, source, progress)
                 progress("swap", "")
                 entry.signature = await asyncio.to_thread(deployment.commit)
             except BaseException as error:
@@ -188,11 +201,13 @@ class Registry:
     async def unload(self, name: str) -> None:
         """Take a model away from requests at once; it ends when the requests that it has are answered."""
         if name in self.entries:
+            self._give_up_loading(name)
             async with self._hold(name) as entry:
                 self._unload(entry)
 
     async def remove(self, name: str) -> None:
         """Unload a model and delete it from the repository that deploys go to."""
+        self._give_up_loading(name)
         async with self._hold(name) as entry:
             self._unload(entry)
             await asyncio.to_thread(delete_model, self._settings.model_repositories[0], name)
@@ -207,8 +222,16 @@ class Registry:
             self._retire(servable, record)
         self._changed()
 
+    def _give_up_loading(self, name: str) -> None:
+        entry = self.entries.get(name)
+        if entry is not None and entry.loading:
+            entry.outdated = True
+            for servable in entry.loading:
+                servable.kill()
+
     def kill(self, name: str) -> None:
-        """End every process of a model at once: those that serve are started again, those that drain are gone."""
+        """End every process of a model at once: those that serve are started again, all others are gone."""
+        self._give_up_loading(name)
         entry = self.entries.get(name)
         serving = [servable for _, servable in entry.held()] if entry is not None else []
         for servable in (*serving, *(item for item in self._retiring.values() if item.name == name)):
@@ -239,7 +262,7 @@ class Registry:
                         del self.entries[name]
                 return
 
-    async def _start(self, source: ModelSource, progress: Progress) -> dict[int, Servable]:
+    async def _start(self, entry: ModelEntry, source: ModelSource, progress: Progress) -> dict[int, Servable]:
         """Load all versions beside each other; if one fails, none is used."""
         if not source.versions:
             raise LoadError(
@@ -258,9 +281,13 @@ class Registry:
         servables = {
             version: Servable(self._context, source.config, version, source.model_dir) for version in source.versions
         }
-        results = await asyncio.gather(
-            *(servable.start(progress) for servable in servables.values()), return_exceptions=True
-        )
+        entry.loading, entry.outdated = list(servables.values()), False
+        try:
+            results = await asyncio.gather(
+                *(servable.start(progress) for servable in servables.values()), return_exceptions=True
+            )
+        finally:
+            entry.loading = []
         failures = {version: result for version, result in zip(servables, results) if isinstance(result, BaseException)}
         if not failures:
             return servables
@@ -268,6 +295,8 @@ class Registry:
         unexpected = [item for item in failures.values() if not isinstance(item, LoadFailure)]
         if unexpected:
             raise unexpected[0]
+        if entry.outdated:
+            raise LoadError(dict.fromkeys(failures, LoadFailure(_OUTDATED)))
         raise LoadError({version: item for version, item in failures.items() if isinstance(item, LoadFailure)})
 
     def _swap(self, entry: ModelEntry, servables: dict[int, Servable]) -> None:

@@ -132,8 +132,7 @@ class Deployment:
 
     def unchanged_version(self) -> int | None:
         """The newest version, when it already says exactly this."""
-        self._new_model = not os.path.isdir(self.model_dir)
-        if self._new_model:
+        if not os.path.isdir(self.model_dir):
             return None
         versions = list_versions(self.model_dir)
         if not versions:
@@ -147,7 +146,8 @@ class Deployment:
 
     def stage(self) -> ModelSource:
         """Write the new version; only this deployment sees it until `commit`."""
-        self.version = max(list_versions(self.model_dir), default=0) + 1 if os.path.isdir(self.model_dir) else 1
+        self._new_model = not os.path.isdir(self.model_dir)
+        self.version = 1 if self._new_model else max(list_versions(self.model_dir), default=0) + 1
         folder = os.path.join(self.model_dir, str(self.version))
         shutil.rmtree(folder, ignore_errors=True)  # what an engine that died left pending
         # Under a name that is no version until the mark is in it: there is no moment at which half of it counts.

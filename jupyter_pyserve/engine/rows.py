@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 from jupyter_pyserve.engine.instance import Instance
+from jupyter_pyserve.engine.registry import ModelEntry, VersionRecord
 from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.model.lifecycle import VersionState
 
 
 def instance_row(instance: Instance, owner: Servable) -> dict[str, Any]:
@@ -49,3 +51,47 @@ def _rss_nbytes(pid: int) -> int | None:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, IndexError, ValueError):
         return None
+
+
+def model_row(entry: ModelEntry) -> dict[str, Any]:
+    """One model with its versions and instances, those that are loading last."""
+    versions = [
+        _version_row(version, _state_of(record), _reason_of(record), record.servable)
+        for version, record in sorted(entry.versions.items())
+    ]
+    versions += [_version_row(item.version, VersionState.LOADING, "", item) for item in entry.loading]
+    serving = [servable for _, servable in entry.held()]
+    newest = serving[-1] if serving else None
+    shown = next((row for row in reversed(versions) if row["state"] == VersionState.READY.value), None)
+    shown = shown or (versions[-1] if versions else _version_row(0, VersionState.UNAVAILABLE, "", None))
+    return {
+        "name": entry.name,
+        "state": shown["state"],
+        "reason": shown["reason"],
+        "versions": versions,
+        "instances": [instance_row(item, owner) for owner in (*serving, *entry.loading) for item in owner.instances],
+        "max_batch_size": newest.config.max_batch_size if newest is not None else 0,
+        "inputs": _tensors(newest, "inputs"),
+        "outputs": _tensors(newest, "outputs"),
+        "owner": entry.owner,
+    }
+
+
+def _version_row(version: int, state: VersionState, reason: str, servable: Servable | None) -> dict[str, Any]:
+    return {"version": str(version), "state": state.value, "reason": reason, **memory_row(servable)}
+
+
+def _state_of(record: VersionRecord) -> VersionState:
+    return record.state if record.servable is None else record.servable.state
+
+
+def _reason_of(record: VersionRecord) -> str:
+    return record.reason if record.servable is None else record.servable.reason
+
+
+def _tensors(servable: Servable | None, which: str) -> list[dict[str, Any]]:
+    if servable is None:
+        return []
+    specs = getattr(servable.signature, which).values()
+    batch = [-1] if servable.signature.max_batch_size > 0 else []
+    return [{"name": item.name, "datatype": item.datatype, "shape": [*batch, *item.dims]} for item in specs]

@@ -20,7 +20,7 @@ from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.registry import ModelEntry, Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
-from jupyter_pyserve.engine.rows import instance_row, memory_row
+from jupyter_pyserve.engine.rows import model_row
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
@@ -197,7 +197,7 @@ class Service:
         self._require_explicit()
         check_model_name(name)
         deployment = Deployment(self.settings.model_repositories[0], name, source, config)
-        return deploys.watch(self.registry, deployment, owner, describe=self.model_status, logs=self.logs)
+        return deploys.watch(self.registry, deployment, owner, describe=model_row, logs=self.logs)
 
     async def undeploy(self, name: str, *, delete: bool, force: bool = False) -> None:
         """Unload a model and, if asked, remove its directory; `force` does not wait for its last requests."""
@@ -248,51 +248,8 @@ class Service:
                 "repositories": [os.path.abspath(item) for item in self.settings.model_repositories],
                 **self.urls,
             },
-            "models": [self.model_status(entry) for _, entry in sorted(self.registry.entries.items())],
+            "models": [model_row(entry) for _, entry in sorted(self.registry.entries.items())],
         }
-
-    def model_status(self, entry: ModelEntry) -> dict[str, Any]:
-        """One model, for showing."""
-        rows = [
-            {
-                "version": str(version),
-                "state": _state_of(record).value,
-                "reason": _reason_of(record),
-                **memory_row(record.servable),
-            }
-            for version, record in sorted(entry.versions.items())
-        ]
-        servables = entry.servables()
-        newest = servables[-1][1] if servables else None
-        return {
-            "name": entry.name,
-            "state": rows[-1]["state"] if rows else VersionState.UNAVAILABLE.value,
-            "reason": rows[-1]["reason"] if rows else "",
-            "versions": rows,
-            "instances": [instance_row(item, servable) for _, servable in servables for item in servable.instances],
-            "max_batch_size": newest.config.max_batch_size if newest is not None else 0,
-            "inputs": _tensors(newest, "inputs"),
-            "outputs": _tensors(newest, "outputs"),
-            "owner": entry.owner,
-        }
-
-
-def _state_of(record: Any) -> VersionState:
-    state: VersionState = record.state if record.servable is None else record.servable.state
-    return state
-
-
-def _reason_of(record: Any) -> str:
-    reason: str = record.reason if record.servable is None else record.servable.reason
-    return reason
-
-
-def _tensors(servable: Servable | None, which: str) -> list[dict[str, Any]]:
-    if servable is None:
-        return []
-    specs = getattr(servable.signature, which).values()
-    batch = [-1] if servable.signature.max_batch_size > 0 else []
-    return [{"name": item.name, "datatype": item.datatype, "shape": [*batch, *item.dims]} for item in specs]
 
 
 def _version() -> str:

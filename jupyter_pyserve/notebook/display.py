@@ -27,6 +27,7 @@ _BAD = "color:var(--jp-error-color1,#c62828);font-weight:bold"
 _WAITING = "color:var(--jp-warn-color1,#b26a00);font-weight:bold"
 _INSTANCE_KEYS = ("name", "version", "pid", "state", "kind", "requests", "failures")
 _STAGES = {
+    "queue": "waiting for its turn",
     "write": "writing the model repository",
     "spawn": "starting a process",
     "import": "importing model.py",

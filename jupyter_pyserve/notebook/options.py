@@ -179,7 +179,8 @@ def option_words(parser: argparse.ArgumentParser) -> list[str]:
 
 def help_text() -> str:
     """All of it, for `%pyserve help` and for `%pyserve?`."""
-    return "\n".join([_LINE.format_help(), _CELL.format_help(), CELL_COMMANDS["model"].format_help()])
+    usages = "".join(LINE_COMMANDS[name].format_usage() for name in ("deploy", "logs", "undeploy", "restart"))
+    return "\n".join([_LINE.format_help(), usages, _CELL.format_help(), CELL_COMMANDS["model"].format_help()])
 
 
 def _split(line: str) -> Sequence[str]:

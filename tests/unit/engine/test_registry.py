@@ -38,7 +38,7 @@ class FakeServable:
             raise LoadFailure("ValueError: no", exception="ValueError", frames=[{"line": 1}])
         self.state = VersionState.READY
 
-    async def drain(self) -> None:
+    async def drain(self, timeout_s: float) -> None:
         await self.drained
 
     async def stop(self, timeout_s: float) -> None:

@@ -9,6 +9,7 @@ import pytest
 from jupyter_pyserve.engine.servable import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import inference
+from tests.support.turning import until
 from tests.unit.transports.http.fakes import FakeServable, signature
 
 LIMIT = 1000
@@ -121,8 +122,7 @@ def test_a_request_that_gave_up_waiting_never_lands(monkeypatch: pytest.MonkeyPa
         servable.full = MemoryFull("full", for_good=False)
         ended: list[object] = []
         inference.land_later(servable, 8, 0, SINK, lambda: True, ended.append)
-        while not ended:
-            await asyncio.sleep(0)
+        await until(lambda: bool(ended))
         servable.full = None
         assert servable.hungry[0]()
         assert [type(item) for item in ended] == [MemoryFull]
