@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -155,9 +156,17 @@ def set_up_logging(settings: EngineSettings) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
+def raise_descriptor_limit() -> None:
+    """As many clients as the system allows: each is a descriptor, and the usual soft limit is a thousand."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def run(settings: EngineSettings, listen: ListenSettings, *, announce: bool = False) -> int:
     """Run an engine in this process until it is told to stop; `announce` is for whoever started it as a child."""
     set_up_logging(settings)
+    raise_descriptor_limit()
     if listen.runtime_dir is not None and listen.token:
         _write_token(Path(listen.runtime_dir, "token"), listen.token)
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from pyserve_stub.session import receive_packet, send_packet
+
+_log = logging.getLogger(__name__)
 
 #: Frames taken in at one go, so that one busy peer does not starve the others.
 _BURST = 32
@@ -63,8 +66,11 @@ class Channel:
         except BlockingIOError:
             self._queue.append((data, [os.dup(fd) for fd in fds]))
             self._loop.add_writer(self.sock.fileno(), self._writable)
-        except OSError:
+        except (BrokenPipeError, ConnectionResetError):
             pass  # the peer is gone; what it sent before that is still to be read
+        except OSError:
+            _log.exception("a frame could not be sent, so its channel is closed")
+            self._loop.call_soon(self.close)
 
     def close(self) -> None:
         """Stop at once."""

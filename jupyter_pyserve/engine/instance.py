@@ -28,7 +28,7 @@ from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
 from jupyter_pyserve.engine.process import StubProcess
-from jupyter_pyserve.engine.responses import ResponseArena
+from jupyter_pyserve.engine.responses import ExpectedSizes, ResponseArena
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code
@@ -78,6 +78,7 @@ class Instance:
         self._late: dict[int, Job] = {}
         self._attached: set[int] = set()
         self._layouts = LayoutCache()
+        self._sizes = ExpectedSizes()
 
     @property
     def alive(self) -> bool:
@@ -330,8 +331,7 @@ class Instance:
             known = Code(code - 1) if code <= len(Code) else Code.UNKNOWN
             return Response(job, known, text.decode("utf-8", "replace"))
         tensors = self._layouts.decode(layout) if layout else ()
-        if len(tensors) != len(descriptors):
-            raise WireError("a response has more or fewer tensors than descriptors")
+        self._sizes.check(layout, tensors, descriptors)
         return Response(job, None, "", layout, tensors, descriptors, text, self)
 
     def _on_note(self, note: dict[str, Any]) -> None:

@@ -7,15 +7,46 @@ next work, or by itself when there is much of it or when no work comes.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 
+from pyserve_stub.wire.datatypes import BYTES, ITEMSIZE
 from pyserve_stub.wire.frames import PlainDescriptor
+from pyserve_stub.wire.layout import TensorMeta, WireError
 
 from jupyter_pyserve.engine.arena import Segment, segment_size
 
+_MAX_LAYOUTS = 1024
 _RELEASE_DELAY_S = 0.02
 _RELEASE_AT_ONCE_NBYTES = 1 << 20
 _RELEASE_AT_ONCE_COUNT = 1000
+
+
+class ExpectedSizes:
+    """How many bytes the tensors of an answer must have, remembered by the layout's bytes.
+
+    Front ends announce lengths by shapes, so an answer that contradicts itself must not reach them.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, list[int | None]] = {}
+
+    def check(self, layout: bytes, tensors: Sequence[TensorMeta], descriptors: Sequence[PlainDescriptor]) -> None:
+        """Raises `WireError` for an answer whose descriptors do not fit its layout."""
+        sizes = self._known.get(layout)
+        if sizes is None:
+            if len(self._known) >= _MAX_LAYOUTS:
+                self._known.clear()
+            sizes = self._known[layout] = [
+                math.prod(shape) * ITEMSIZE[code] if code != BYTES else None for _, code, shape in tensors
+            ]
+        if len(sizes) != len(descriptors):
+            raise WireError("a response has more or fewer tensors than descriptors")
+        for size, descriptor in zip(sizes, descriptors):
+            if size is not None and size != descriptor[2]:
+                raise WireError("a tensor's bytes do not fit its shape")
 
 
 class ResponseArena:

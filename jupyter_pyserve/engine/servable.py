@@ -183,6 +183,11 @@ class Servable:
             raise self.memory_full(nbytes)
         return Job(self, self._memory, block.id, sink), block.segment, block.offset
 
+    @property
+    def crowded(self) -> bool:
+        """Whether requests wait for memory."""
+        return bool(self._hungry)
+
     def memory_full(self, nbytes: int) -> MemoryFull:
         """What to say when there is no room for `nbytes`."""
         limit = self._settings.arena_limit_nbytes
@@ -382,5 +387,8 @@ class _ArenaMemory:
 def _deliver(job: Job, response: Response) -> None:
     if job.cancelled:
         response.release()
-    else:
+        return
+    try:
         job.sink.deliver(job, response)
+    except Exception:  # noqa: BLE001 - one front end's failure must not keep the answers of the others from leaving
+        _log.exception("the answer to request %d was lost", job.key)

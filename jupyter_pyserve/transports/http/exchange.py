@@ -64,6 +64,10 @@ class Exchange:
         except PyServeError as error:
             landing.job.finish()
             self.reply(failure(error, TEXT if isinstance(error, ContentError) else JSON))
+        except Exception:  # noqa: BLE001 - the top of a transport
+            _log.exception("an inference request failed")
+            landing.job.finish()
+            self.reply(Reply(500, metadata.error("internal error")))
         else:
             self._job = landing.job
 
@@ -107,10 +111,12 @@ class Exchange:
             _log.exception("a request to %s failed", head.target.decode("latin-1"))
             reply = Reply(500, metadata.error("internal error"))
         self._task = None
-        if reply is not None:
-            self.reply(reply)
-        else:
+        if reply is None:
             self._on_answered()
+        elif self._writer.streaming:
+            self._writer.break_off()  # half an answer is out: another one behind it would be taken for its end
+        else:
+            self.reply(reply)
 
     def deliver(self, job: Job, response: Response) -> None:
         """The answer to an inference request."""

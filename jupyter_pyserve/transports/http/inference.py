@@ -54,8 +54,12 @@ def land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Lan
     return Landing(job, servable, segment, start, servable.arena.view(segment, start, nbytes), header_nbytes)
 
 
-def try_to_land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Landing | None:
-    """`land`, or None when there is no room now; raises `MemoryFull` when there never will be."""
+def try_to_land(
+    servable: Servable, nbytes: int, header_nbytes: int, sink: Sink, *, waited: bool = False
+) -> Landing | None:
+    """`land`, or None when there is no room now or others wait for it; raises `MemoryFull` when there never will be."""
+    if servable.crowded and not waited:
+        return None
     try:
         return land(servable, nbytes, header_nbytes, sink)
     except MemoryFull as full:
@@ -82,7 +86,7 @@ def land_later(
     def retry() -> bool:
         if given_up or not wanted():  # what is wanted by now may be the next request
             return True
-        landing = try_to_land(servable, nbytes, header_nbytes, sink)
+        landing = try_to_land(servable, nbytes, header_nbytes, sink, waited=True)
         if landing is None:
             return False
         timer.cancel()

@@ -88,7 +88,7 @@ def bind_tcp(address: str, port: int, *, reuse_port: bool) -> socket.socket:
     try:
         sock.bind((address, port))
         sock.listen(_BACKLOG)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         sock.close()
         raise PyServeError(
             Code.UNAVAILABLE,

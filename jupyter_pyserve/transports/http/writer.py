@@ -16,7 +16,7 @@ _SLICE_NBYTES = 1 << 20
 class Writer:
     """The outgoing half of a connection; `on_sent` is called when a large answer has left."""
 
-    __slots__ = ("_drained", "_fd", "_on_sent", "_outgoing", "_paused", "_release", "_transport")
+    __slots__ = ("_drained", "_fd", "_on_sent", "_outgoing", "_paused", "_release", "_transport", "streaming")
 
     def __init__(self, transport: asyncio.Transport, on_sent: Callable[[], None]) -> None:
         self._transport = transport
@@ -28,6 +28,8 @@ class Writer:
         self._release: Callable[[], None] | None = None
         self._paused = False
         self._drained: asyncio.Future[None] | None = None
+        #: Whether a stream has begun and not ended.
+        self.streaming = False
 
     def write(self, data: bytes) -> None:
         """Send something small."""
@@ -73,6 +75,7 @@ class Writer:
         """Send pieces as they come; an error before the first has not sent anything."""
         chunk = await anext(chunks, None)
         head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.streaming = True
         self._transport.write(head % content_type)
         while chunk is not None:
             self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
@@ -81,6 +84,11 @@ class Writer:
                 await self._drained
             chunk = await anext(chunks, None)
         self._transport.write(b"0\r\n\r\n")
+        self.streaming = False
+
+    def break_off(self) -> None:
+        """End the connection in the middle of a stream, so that nobody takes it for whole."""
+        self._transport.abort()
 
     def abandon(self) -> None:
         """The connection is lost."""

@@ -49,6 +49,8 @@ class FakeInstance:
 class FakeServable:
     """A model version whose jobs wait until a test answers them."""
 
+    crowded = False
+
     def __init__(self, described: Signature | None = None) -> None:
         self.name = "m"
         self.version = 1

@@ -41,8 +41,8 @@ class Service:
         yield {"event": "progress"}
         yield {"event": "ready"}
 
-    async def undeploy(self, name: str, *, delete: bool) -> None:
-        self.done.append(("undeploy", name, delete))
+    async def undeploy(self, name: str, *, delete: bool, force: bool) -> None:
+        self.done.append(("undeploy", name, delete, force))
 
     async def restart(self, name: str, *, force: bool) -> None:
         self.done.append(("restart", name, force))
@@ -113,9 +113,9 @@ def test_an_origin_that_says_nothing(origin: Any) -> None:
 @pytest.mark.parametrize(
     ("action", "body", "done"),
     [
-        ("undeploy", b"", ("undeploy", "m", False)),
-        ("undeploy", b'{"delete": true}', ("undeploy", "m", True)),
-        ("undeploy", b'{"delete": "yes"}', ("undeploy", "m", False)),
+        ("undeploy", b"", ("undeploy", "m", False, False)),
+        ("undeploy", b'{"delete": true}', ("undeploy", "m", True, False)),
+        ("undeploy", b'{"delete": "yes", "force": true}', ("undeploy", "m", False, True)),
         ("restart", b"{}", ("restart", "m", False)),
         ("restart", b'{"force": true}', ("restart", "m", True)),
         ("stacks", b"{}", ("stacks", "m")),
