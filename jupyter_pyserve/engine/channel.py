@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.spin import Spinner
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class Channel:
     `expecting` says whether more frames may be there already; when it says no, none is looked for in vain.
     """
 
-    __slots__ = ("_expecting", "_loop", "_on_close", "_on_frame", "_queue", "closed", "sock")
+    __slots__ = ("_expecting", "_loop", "_on_close", "_on_frame", "_queue", "_spinner", "closed", "sock")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Channel:
         self._on_close = on_close
         self._expecting = expecting
         self._queue: deque[tuple[bytes, list[int]]] = deque()
+        self._spinner = Spinner(sock)
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
@@ -71,6 +73,14 @@ class Channel:
         except OSError:
             _log.exception("a frame could not be sent, so its channel is closed")
             self._loop.call_soon(self.close)
+
+    def linger(self) -> None:
+        """At the end of this turn, wait awake for a frame that is likely to come at once; everything else waits too."""
+        self._loop.call_soon(self._linger)
+
+    def _linger(self) -> None:
+        if not self.closed and self._expecting() and self._spinner.spin():
+            self._readable()
 
     def close(self) -> None:
         """Stop at once."""

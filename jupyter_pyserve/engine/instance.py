@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from pyserve_stub.spin import BUDGET_NS
 from pyserve_stub.status import Status
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
@@ -202,6 +203,8 @@ class Instance:
         self.in_flight += batches
         self._sent.append(len(batches))
         self._send(members[0] if len(members) == 1 else frames.encode_bundle(members))
+        if self.average_ns < BUDGET_NS / 2 and len(self.in_flight) == 1 and self._channel is not None:
+            self._channel.linger()  # the answer will be there before the loop has gone to sleep
 
     @property
     def outstanding(self) -> int:

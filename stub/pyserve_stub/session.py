@@ -13,10 +13,12 @@ import socket
 import stat
 import struct
 import threading
+import time
 from array import array
 from typing import Any, Callable, Iterable, Sequence
 
 from .memory import Segments
+from .spin import Spinner
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
 
@@ -118,6 +120,7 @@ class Session:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._spinner = Spinner(sock)
         self._inbox: collections.deque[tuple[bytes, list[int]]] = collections.deque()
         self._call_ids = 0
         self._calls: dict[int, _Call] = {}
@@ -164,7 +167,7 @@ class Session:
         while True:
             try:
                 with self._reading:
-                    frame = self._inbox.popleft() if self._inbox else self._read(0)
+                    frame = self._inbox.popleft() if self._inbox else self._await()
             finally:
                 if self._calls:
                     self._pass_on()
@@ -173,6 +176,15 @@ class Session:
                 if data[0] != frames.NOTE:
                     return data
                 self._note(frames.decode_cold(data), fds)
+
+    def _await(self) -> tuple[bytes, list[int]] | None:
+        """`_read`, awake at first if the next frame is likely to come soon."""
+        if self._spinner.ready():
+            return self._read(0)
+        began_ns = time.monotonic_ns()
+        frame = self._read(0)
+        self._spinner.slept(time.monotonic_ns() - began_ns)
+        return frame
 
     def poll(self) -> None:
         """Take in what has arrived, without waiting: cancellations act at once, other frames wait their turn."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.spin import Spinner
 
 _LATE = "the model did not answer in time"
 
@@ -69,6 +70,7 @@ class Mailbox:
         self._sock = sock
         self._on_frame = on_frame
         self._on_end = on_end
+        self._spinner = Spinner(sock)
         self._poller = select.poll()
         self._poller.register(sock, select.POLLIN)
         self._reading = threading.Lock()
@@ -151,12 +153,21 @@ class Mailbox:
         finally:
             self._pass_on()
 
+    def _receive(self) -> tuple[bytes, list[int]]:
+        """The next frame, waited for awake at first if it is likely to come soon."""
+        if self._spinner.ready():
+            return receive_packet(self._sock)
+        began_ns = time.monotonic_ns()
+        frame = receive_packet(self._sock)
+        self._spinner.slept(time.monotonic_ns() - began_ns)
+        return frame
+
     def _read(self, timeout_s: float | None, flags: int = 0) -> None:
         try:
             # Not the socket's own timeout: it would hold for other threads' sends as well.
             if timeout_s is not None and not self._poller.poll(timeout_s * 1000):
                 raise TimeoutError(_LATE)
-            data, fds = receive_packet(self._sock, flags)
+            data, fds = self._receive() if not flags else receive_packet(self._sock, flags)
         except (BlockingIOError, TimeoutError):
             raise
         except OSError as error:
