@@ -160,6 +160,10 @@ class Instance:
         """End the process at once; its death is then noticed like any other."""
         self._process.kill()
 
+    async def gone(self) -> None:
+        """Wait until a process that was killed has ended."""
+        await self._process.wait(_KILLED_S)
+
     def trim(self) -> None:
         """Ask the stub to give the memory that it does not use back to the system."""
         self._note({"op": "trim"}, ())

@@ -229,13 +229,14 @@ class Registry:
             for servable in entry.loading:
                 servable.kill()
 
-    def kill(self, name: str) -> None:
-        """End every process of a model at once: those that serve are started again, all others are gone."""
+    async def kill(self, name: str) -> None:
+        """End every process of a model now: those that serve are started again, all others are gone."""
         self._give_up_loading(name)
         entry = self.entries.get(name)
         serving = [servable for _, servable in entry.held()] if entry is not None else []
-        for servable in (*serving, *(item for item in self._retiring.values() if item.name == name)):
-            servable.kill()
+        draining = [servable for servable in self._retiring.values() if servable.name == name]
+        doomed = [instance for servable in (*serving, *draining) for instance in servable.kill()]
+        await asyncio.gather(*(instance.gone() for instance in doomed))
 
     async def close(self) -> None:
         """Unload everything; what is not done after the exit timeout is ended."""

@@ -263,9 +263,9 @@ class Servable:
         """Renew every instance without a failed request."""
         await self._supervisor.restart(self._settings.exit_timeout_s)
 
-    def kill(self) -> None:
-        """End every process at once, whatever it is doing; those that serve are started again."""
-        self._supervisor.kill()
+    def kill(self) -> list[Instance]:
+        """End every process at once, whatever it is doing, and say which; those that serve are started again."""
+        return self._supervisor.kill()
 
     def _instance_ready(self) -> None:
         self._dispatcher.pump(time.monotonic_ns())

@@ -207,7 +207,7 @@ class Service:
             raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
         await (self.registry.remove(name) if delete else self.registry.unload(name))
         if force:
-            self.registry.kill(name)
+            await self.registry.kill(name)
         if delete:
             self.logs.forget(name)
 
@@ -215,7 +215,7 @@ class Service:
         """Start the instances of a model anew without a failed request; `force` ends them at once instead."""
         entry = self._entry(name)
         if force:
-            self.registry.kill(name)
+            await self.registry.kill(name)
             return
         if not entry.servables():
             await self.registry.load(name)

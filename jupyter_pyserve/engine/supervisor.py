@@ -59,10 +59,12 @@ class Supervisor:
             if await self._put(fresh, instance):
                 self._run(self._retire(instance, timeout_s))
 
-    def kill(self) -> None:
-        """End every process at once: those that serve are started again, those that were retiring are gone."""
-        for instance in (*self._instances, *self._retiring):
+    def kill(self) -> list[Instance]:
+        """End every process at once, and say which: those that serve are started again, retiring ones are gone."""
+        doomed = [*self._instances, *self._retiring]
+        for instance in doomed:
             instance.kill()
+        return doomed
 
     async def stop(self, timeout_s: float) -> None:
         """Revive nobody any more, and end every process; one that is busy for longer than `timeout_s` is killed."""

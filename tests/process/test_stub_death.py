@@ -157,5 +157,5 @@ def test_a_frozen_stub_is_killed_and_replaced_on_request(engine: Engine) -> None
         assert said(engine.infer(model, command("echo", value=number))) == number
     assert engine.http.post(f"/api/models/{model}/restart", {"force": True}).status == 200
     assert frozen.result().error == unhealthy(stopped[0]["name"])
-    assert machine.is_gone(stopped[0]["pid"])
+    wait_until(lambda: machine.is_gone(stopped[0]["pid"]), "it is gone")
     wait_until(lambda: engine.ready(model), "it serves again")
