@@ -154,10 +154,6 @@ def _add_wait(parser: _Parser) -> None:
 
 _LINE, LINE_COMMANDS = _line_parser()
 _CELL, CELL_COMMANDS = _cell_parser()
-CONFIG_OPTIONS = (
-    "input", "output", "max_batch_size", "instances", "kind", "dynamic_batching", "preferred_batch_size",
-    "max_queue_delay_us", "decoupled", "parameter",
-)  # fmt: skip
 
 
 def parse_line(line: str) -> argparse.Namespace:
@@ -166,10 +162,6 @@ def parse_line(line: str) -> argparse.Namespace:
 
 def parse_cell(line: str) -> argparse.Namespace:
     return _CELL.parse_args(_split(line))
-
-
-def has_config_options(args: argparse.Namespace) -> bool:
-    return any(getattr(args, name) not in (None, False, []) for name in CONFIG_OPTIONS)
 
 
 def option_words(parser: argparse.ArgumentParser) -> list[str]:

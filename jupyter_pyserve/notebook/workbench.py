@@ -59,8 +59,5 @@ class Workbench:
         model = self.model(name)
         return config_for(name, model.options, model.facts, written=self._configs.get(name))
 
-    def has_config_cell(self, name: str) -> bool:
-        return name in self._configs
-
     def names(self) -> list[str]:
         return sorted(self._models)

@@ -22,6 +22,7 @@ from tests.unit.stub.peer import Peer
 
 Array = Any
 PREFIX = "Failed to process the request(s) for model 'm_0', message: "
+SECOND = "Unable to send response. Non-decoupled model cannot send more than one response."
 MODEL_FILE = "/repository/m/1/model.py"
 _INPUT_NBYTES = 1 << 16
 

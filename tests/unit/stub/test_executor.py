@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,7 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import Descriptor, RequestFrame
 from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
 
-from tests.unit.stub.rig import BROKEN, DONE, MODEL_FILE, ONE, PREFIX, Rig, fail, respond, rig, stop
-
-SECOND = "Unable to send response. Non-decoupled model cannot send more than one response."
-FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-
-
-@pytest.fixture
-def stub() -> Iterator[Rig]:
-    with rig() as made:
-        yield made
-
-
-@pytest.fixture
-def decoupled() -> Iterator[Rig]:
-    with rig(decoupled=True) as made:
-        yield made
-
+from tests.unit.stub.rig import BROKEN, DONE, MODEL_FILE, ONE, PREFIX, SECOND, Rig, fail, respond, rig, stop
 
 # -- what a model is given --------------------------------------------------------------------------------------------
 

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
-from tests.unit.stub.rig import DONE, ONE, Rig, fail, respond, rig
-
-SECOND = "Unable to send response. Non-decoupled model cannot send more than one response."
-FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-
-
-@pytest.fixture
-def stub() -> Iterator[Rig]:
-    with rig() as made:
-        yield made
+from tests.unit.stub.rig import DONE, ONE, Rig, fail, respond
 
 
 @pytest.mark.parametrize(

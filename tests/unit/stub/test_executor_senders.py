@@ -1,23 +1,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import triton_python_backend_utils as pb_utils
 from pyserve_stub.wire import frames
 
-from tests.unit.stub.rig import DONE, ONE, PREFIX, Rig, fail, respond, rig, stop
+from tests.unit.stub.rig import DONE, ONE, PREFIX, SECOND, Rig, fail, respond, stop
 
-SECOND = "Unable to send response. Non-decoupled model cannot send more than one response."
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
-
-
-@pytest.fixture
-def stub() -> Iterator[Rig]:
-    with rig() as made:
-        yield made
 
 
 @pytest.mark.parametrize("returned", [None, [None]])
