@@ -69,6 +69,11 @@ class Segment:
         if end > start:
             self._mapping.madvise(mmap.MADV_REMOVE, start, end - start)
 
+    @property
+    def closed(self) -> bool:
+        """Whether whoever made it has dropped it."""
+        return self.fd < 0
+
     def close(self) -> None:
         """Drop the descriptor; the memory goes when the last view and the last peer's mapping are gone."""
         if self.fd >= 0:

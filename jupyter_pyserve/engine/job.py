@@ -6,8 +6,9 @@ the inputs, in whichever order that happens.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pyserve_stub.wire.frames import PlainDescriptor
@@ -36,7 +37,7 @@ class Sink(Protocol):
     """Who gets the answer: one response, unless the model is decoupled."""
 
     def deliver(self, job: Job, response: Response) -> None:
-        """Take a response; `response.release()` must be called when its bytes have been sent."""
+        """Take a response; `response.release()` must be called when its bytes have been sent, once for each."""
 
 
 class Owner(Protocol):
@@ -142,10 +143,25 @@ class Job:
         )
 
 
-class Response:
-    """An answer: a failure (`code` is not None), or tensors that stay in place until `release`."""
+class Lender(Protocol):
+    """Whose memory the tensors of an answer lie in, unless it is the request's own: a stub's, as a rule."""
 
-    __slots__ = ("_job", "code", "descriptors", "instance", "layout", "parameters", "tensors", "text")
+    @property
+    def segments(self) -> Mapping[int, Segment]:
+        """The memory, by segment id."""
+
+    def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
+        """Nobody reads these tensors any more."""
+
+
+class Response:
+    """An answer: a failure (`code` is not None), or tensors that stay in place until `release`.
+
+    A request has one, unless its model is decoupled: then there are any number, the last of which is `final`. A `bare`
+    one has no tensors and says only that.
+    """
+
+    __slots__ = ("_job", "bare", "code", "descriptors", "final", "layout", "lender", "parameters", "tensors", "text")
 
     def __init__(
         self,
@@ -156,7 +172,10 @@ class Response:
         tensors: tuple[TensorMeta, ...] = (),
         descriptors: Sequence[PlainDescriptor] = (),
         parameters: bytes = b"",
-        instance: Instance | None = None,
+        lender: Lender | None = None,
+        *,
+        final: bool = True,
+        bare: bool = False,
     ) -> None:
         self._job = job
         self.code = code
@@ -165,7 +184,11 @@ class Response:
         self.tensors = tensors
         self.descriptors = descriptors
         self.parameters = parameters
-        self.instance = instance
+        self.lender = lender
+        self.final = final
+        self.bare = bare
+        if not final:
+            job.refs += 1  # its tensors may lie in the inputs, which the final one does not wait for
 
     def views(self) -> list[memoryview]:
         """The bytes of each tensor, where they are; a stub that points elsewhere is refused with `WireError`."""
@@ -175,27 +198,42 @@ class Response:
         segment, offset, nbytes, _ = descriptor
         if nbytes == 0:
             return memoryview(b"")
-        instance = self.instance
-        assert instance is not None
-        own = instance.segments.get(segment)
-        if own is not None:
-            if offset + nbytes > own.nbytes:
-                raise WireError("a response points outside of its segment")
-            return own.view[offset : offset + nbytes]
-        if not self._job.contains(segment, offset, nbytes):
-            raise WireError("a response points at memory that is not its own")
+        lent = self.segment(descriptor)
+        if lent is not None:
+            return lent.view[offset : offset + nbytes]
         return self._job.memory.view(segment, offset, nbytes)
+
+    def segment(self, descriptor: PlainDescriptor) -> Segment | None:
+        """Where one of the tensors lies: in memory that was lent, or (None) in the request's own inputs.
+
+        A stub that points elsewhere is refused with `WireError`.
+        """
+        segment, offset, nbytes, _ = descriptor
+        assert self.lender is not None
+        lent = self.lender.segments.get(segment)
+        if lent is None:
+            if nbytes and not self._job.contains(segment, offset, nbytes):
+                raise WireError("a response points at memory that is not its own")
+        elif offset + nbytes > lent.nbytes:
+            raise WireError("a response points outside of its segment")
+        return lent
 
     def release(self) -> None:
         """The answer has been sent, or nobody wants it."""
-        if self.instance is not None:
-            self.instance.release(self.descriptors)
-            self.instance = None
-        self._job.finish()
+        self.hand_over()()
 
-    def hand_over(self) -> None:
-        """The tensors are somebody else's to release (`instance.release`); only the request is done with here."""
-        self._job.finish()
+    def hand_over(self) -> Callable[[], None]:
+        """The request is done with, but not the tensors: they stay until the function that this returns is called."""
+        if self.final:
+            self._job.finish()
+        else:
+            self._job.unref()
+        lender, self.lender = self.lender, None
+        return functools.partial(lender.release, self.descriptors) if lender is not None else _nothing
+
+
+def _nothing() -> None:
+    """There is nothing to release."""
 
 
 class Executed(Protocol):

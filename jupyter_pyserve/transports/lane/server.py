@@ -13,17 +13,16 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import BYTES, NAMES
-from pyserve_stub.wire.frames import PlainDescriptor, PlainRequest, PlainResponse
+from pyserve_stub.wire.frames import PlainRequest, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
 from jupyter_pyserve.engine.arena import Segment, segment_size
 from jupyter_pyserve.engine.channel import Channel
-from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job, Response
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.service import Service
@@ -120,12 +119,12 @@ class LaneConnection:
         self._on_closed = on_close
         self._limit = service.settings.arena_limit_nbytes
         self._own: dict[int, Segment] = {}
-        self._sent: dict[int, Instance] = {}
+        self._sent: dict[int, Segment] = {}
         self._layouts = LayoutCache()
         self._plans: dict[tuple[bytes, bytes, tuple[int, ...]], LanePlan] = {}
         self._jobs: dict[int, Job] = {}
         self._keys: dict[int, int] = {}
-        self._leases: dict[int, tuple[Instance, Sequence[PlainDescriptor]]] = {}
+        self._leases: dict[int, Callable[[], None]] = {}
         self._idle: asyncio.Future[None] | None = None
         self._next_lease = itertools.count(1).__next__
         self._answering = 0
@@ -270,9 +269,9 @@ class LaneConnection:
 
     def _release(self, leases: Sequence[int]) -> None:
         for lease in leases:
-            held = self._leases.pop(lease, None)
-            if held is not None:
-                held[0].release(held[1])
+            give_back = self._leases.pop(lease, None)
+            if give_back is not None:
+                give_back()
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -290,43 +289,43 @@ class LaneConnection:
             response.release()
             answer = (key, code, self._flags(), b"", text, ())
         else:
-            answer = self._success(key, job, response)
+            answer = self._success(key, response)
         self._answering = 0
         self._send(answer)
 
-    def _success(self, key: int, job: Job, response: Response) -> PlainResponse:
-        instance = response.instance
-        assert instance is not None
+    def _success(self, key: int, response: Response) -> PlainResponse:
         lease = 0
         descriptors = []
-        for segment, offset, nbytes, block in response.descriptors:
-            if block and segment in instance.segments:
-                lease = lease or self._next_lease()
-                self._hand_over(instance, segment)
-                descriptors.append((segment, offset, nbytes, lease))
-            elif nbytes and not job.contains(segment, offset, nbytes):
-                response.release()
-                text = b"the stub answered with memory that is not its own"
-                return (key, Code.INTERNAL + 1, self._flags(), b"", text, ())
-            else:
-                descriptors.append((segment, offset, nbytes, 0))
+        try:
+            for descriptor in response.descriptors:
+                lent = response.segment(descriptor)
+                if lent is not None and descriptor[3]:
+                    lease = lease or self._next_lease()
+                    self._show(lent)
+                    descriptors.append((*descriptor[:3], lease))
+                else:
+                    descriptors.append((*descriptor[:3], 0))
+        except WireError as error:
+            response.release()
+            return (key, Code.INTERNAL + 1, self._flags(), b"", str(error).encode(), ())
+        give_back = response.hand_over()
         if lease:
-            self._leases[lease] = (instance, response.descriptors)
-        response.hand_over()
+            self._leases[lease] = give_back
+        else:
+            give_back()
         return (key, 0, self._flags(), response.layout, response.parameters, descriptors)
 
     def _flags(self) -> int:
         return _DONE if self._freed else frames.FINAL
 
-    def _hand_over(self, instance: Instance, segment_id: int) -> None:
-        """Give the client a segment of the stub's, once, and take back those of stubs that have ended."""
-        if segment_id in self._sent:
+    def _show(self, segment: Segment) -> None:
+        """Give the client a segment of a stub's, once, and take back those of stubs that have ended."""
+        if segment.id in self._sent:
             return
-        ended = [known for known, owner in self._sent.items() if not owner.alive]
+        ended = [known for known, shown in self._sent.items() if shown.closed]
         for known in ended:
             del self._sent[known]
-        segment = instance.segments[segment_id]
-        self._sent[segment_id] = instance
+        self._sent[segment.id] = segment
         note = {"segments": [segment.announce(writable=True)], "dropped": ended}
         self._channel.send(frames.encode_cold(frames.NOTE, note), (segment.fd,))
 
@@ -351,8 +350,8 @@ class LaneConnection:
             self._keys.pop(job.key, None)
             job.owner.cancel(job)
         self._jobs.clear()
-        for instance, descriptors in self._leases.values():
-            instance.release(descriptors)
+        for give_back in self._leases.values():
+            give_back()
         self._leases.clear()
         for servable in self._service.registry.all_servables():
             servable.detach(list(self._own))

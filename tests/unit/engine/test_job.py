@@ -95,7 +95,7 @@ def test_what_is_its_own(where: tuple[int, int, int], inside: bool) -> None:
 
 
 def response(instance: Instance, *descriptors: tuple[int, int, int, int]) -> Response:
-    return Response(job((1, 64, 100, 0)), descriptors=descriptors, instance=cast(Any, instance))
+    return Response(job((1, 64, 100, 0)), descriptors=descriptors, lender=cast(Any, instance))
 
 
 def test_views_of_the_stubs_memory_and_of_the_requests() -> None:
@@ -131,6 +131,20 @@ def test_releasing_gives_both_memories_back_once() -> None:
 def test_handing_over_leaves_the_stubs_memory() -> None:
     instance = Instance()
     made = response(instance, (7, 0, 3, 9))
-    made.hand_over()
+    give_back = made.hand_over()
     assert instance.released == []
     assert freed(made._job) == [5]
+    give_back()
+    assert instance.released == [(7, 0, 3, 9)]
+
+
+def test_inputs_stay_until_every_response_of_a_stream_is_read() -> None:
+    made, instance = job((1, 64, 100, 0)), Instance()
+    first = Response(made, descriptors=[(1, 64, 4, 0)], lender=cast(Any, instance), final=False)
+    last = Response(made, final=True, bare=True)
+    last.release()
+    assert made.owner.outstanding == 0
+    assert freed(made) == []
+    first.release()
+    assert instance.released == [(1, 64, 4, 0)]
+    assert freed(made) == [5]
