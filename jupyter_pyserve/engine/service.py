@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -175,13 +175,18 @@ class Service:
         """Rows of the repository index."""
         return self.registry.index()
 
-    async def load(self, name: str) -> None:
-        """Load or reload a model from its repository."""
+    async def load(self, name: str, *, config: str | None = None, files: Mapping[str, bytes] | None = None) -> None:
+        """Load or reload a model from its repository, or with a configuration (JSON text) and files in place of it.
+
+        Files are named by their path inside the model's directory, without a `file:` before it.
+        """
         self._require_explicit()
         check_model_name(name)
+        if config is not None or files:
+            raise PyServeError(Code.UNSUPPORTED, "load parameters 'config' and 'file' are not supported by this server")
         await self.registry.load(name)
 
-    async def unload(self, name: str) -> None:
+    async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
         """Unload a model; returns before its last requests are answered."""
         self._require_explicit()
         await self.registry.unload(name)

@@ -67,16 +67,13 @@ def _index(service: Service, route: Route, body: bytes) -> Reply:
 async def _load(service: Service, route: Route, body: bytes) -> Reply:
     _require_no_repository(route)
     request = parse_load(body)
-    if request.config is not None or request.files:
-        raise PyServeError(Code.UNSUPPORTED, "load parameters 'config' and 'file' are not supported by this server")
-    await service.load(route.model)
+    await service.load(route.model, config=request.config, files=request.files)
     return Reply(200)
 
 
 async def _unload(service: Service, route: Route, body: bytes) -> Reply:
     _require_no_repository(route)
-    parse_unload(body)
-    await service.unload(route.model)
+    await service.unload(route.model, unload_dependents=parse_unload(body))
     return Reply(200)
 
 
