@@ -30,6 +30,7 @@ from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
 from jupyter_pyserve.engine.process import StubProcess
 from jupyter_pyserve.engine.responses import ExpectedSizes, ResponseArena
+from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code
@@ -51,6 +52,7 @@ class Instance:
         owner: Executed,
         zygote: Zygote,
         logs: LogBook,
+        services: StubServices,
         *,
         model: str,
         version: int,
@@ -68,6 +70,7 @@ class Instance:
         self._owner = owner
         self._process = StubProcess(zygote, self._printed)
         self._log = logs.add
+        self._services = services
         self._model = model
         self._version = str(version)
         self._channel: Channel | None = None
@@ -350,19 +353,15 @@ class Instance:
                 self._hello.set_result(None)
         elif note["op"] == "log":
             self._record("log", str(note["level"]), str(note["text"]), file=str(note["file"]), line=int(note["line"]))
+        else:
+            self._services.call(StubCall(self, note, self._send))
 
-    def _on_call(self, call: dict[str, Any]) -> None:
-        if call["op"] != "grow":
-            raise WireError(f"unknown call {call['op']}")
-        reply: dict[str, Any] = {"id": call["id"], "ok": True}
-        fds: list[int] = []
-        try:
-            segment = self.responses.grow(int(call["nbytes"]))
-            reply["segments"] = [segment.announce(writable=True, arena="responses")]
-            fds = [segment.fd]
-        except MemoryError as error:
-            reply.update(ok=False, error=str(error))
-        self._send(frames.encode_cold(frames.REPLY, reply), fds)
+    def _on_call(self, message: dict[str, Any]) -> None:
+        call = StubCall(self, message, self._send)
+        if message["op"] == "grow":
+            self.responses.grow(call)
+        else:
+            self._services.call(call)
 
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
         self._send(frames.encode_cold(frames.NOTE, note), fds)
@@ -373,6 +372,7 @@ class Instance:
         self._advance(StubEvent.EOF)
         self._process.close()
         self._calls.end()
+        self._services.ended(self)
         if self._hello is not None and not self._hello.done():
             self._hello.set_exception(StubDied())
             self._hello.exception()  # it may be that nobody waits any more

@@ -13,6 +13,7 @@ from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Executed
 from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.model.config import InstanceSpec, ModelConfig
@@ -48,6 +49,7 @@ class ServableContext:
     zygote: Zygote
     logs: LogBook
     settings: EngineSettings
+    services: StubServices
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Launcher:
             self.owner,
             self.context.zygote,
             self.context.logs,
+            self.context.services,
             model=self.config.name,
             version=self.version,
             limit=self.context.settings.arena_limit_nbytes,

@@ -15,6 +15,8 @@ from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import TensorMeta, WireError
 
 from jupyter_pyserve.engine.arena import Segment, segment_size
+from jupyter_pyserve.engine.stub_calls import StubCall
+from jupyter_pyserve.errors import Code
 
 _MAX_LAYOUTS = 1024
 _RELEASE_DELAY_S = 0.02
@@ -67,14 +69,17 @@ class ResponseArena:
         """Bytes of all segments."""
         return sum(segment.nbytes for segment in self.segments.values())
 
-    def grow(self, nbytes: int) -> Segment:
-        """A new segment with room for `nbytes`; raises MemoryError beyond the limit."""
+    def grow(self, call: StubCall) -> None:
+        """Answer the stub's call for more memory with a new segment, up to the limit."""
+        nbytes = int(call.arguments["nbytes"])
         size = segment_size(nbytes + 64, self.capacity, self._limit)
         if size is None:
-            raise MemoryError(f"{nbytes} more bytes exceed the limit of {self._limit} bytes for one instance")
+            text = f"{nbytes} more bytes exceed the limit of {self._limit} bytes for one instance"
+            call.refuse(Code.UNAVAILABLE, text)
+            return
         segment = Segment(size, "pyserve-responses")
         self.segments[segment.id] = segment
-        return segment
+        call.reply(fds=(segment.fd,), segments=[segment.announce(writable=True, arena="responses")])
 
     def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
         """These tensors have been sent."""

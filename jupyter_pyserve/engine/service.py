@@ -22,6 +22,7 @@ from jupyter_pyserve.engine.registry import ModelEntry, Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
 from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import check_model_name
@@ -48,7 +49,8 @@ class Service:
         self.version = _version()
         self.urls: dict[str, str | None] = {"http_url": None, "grpc_url": None, "metrics_url": None}
         self._state_file = Path(runtime_dir, _STATE_FILE) if runtime_dir is not None else None
-        context = ServableContext(zygote=self.zygote, logs=self.logs, settings=settings)
+        services = StubServices()
+        context = ServableContext(zygote=self.zygote, logs=self.logs, settings=settings, services=services)
         self.registry = Registry(context, self._changed)
         self.lookup = self.registry.lookup
 

@@ -165,17 +165,32 @@ class Session:
     def receive(self) -> bytes:
         """The next frame that is not about memory or cancellation; waits."""
         while True:
-            try:
-                with self._reading:
-                    frame = self._inbox.popleft() if self._inbox else self._await()
-            finally:
-                if self._calls:
-                    self._pass_on()
+            frame = self._next()
             if frame is not None:
                 data, fds = frame
                 if data[0] != frames.NOTE:
                     return data
                 self._note(frames.decode_cold(data), fds)
+
+    def _next(self) -> tuple[bytes, list[int]] | None:
+        """What another thread has read while it waited for a reply, else what comes next."""
+        if not self._reading.acquire(blocking=False) and not self._take_turn(lambda: self._inbox):
+            return self._inbox.popleft()
+        try:
+            return self._inbox.popleft() if self._inbox else self._await()
+        finally:
+            self._reading.release()
+            if self._calls:
+                self._pass_on()
+
+    def _take_turn(self, done: Callable[[], object]) -> bool:
+        """Wait for the right to read; False when somebody else has read what was waited for."""
+        with self._turn:
+            while not done():
+                if self._reading.acquire(blocking=False):
+                    return True
+                self._turn.wait()
+        return False
 
     def _await(self) -> tuple[bytes, list[int]] | None:
         """`_read`, awake at first if the next frame is likely to come soon."""
@@ -197,8 +212,7 @@ class Session:
             pass
         finally:
             self._reading.release()
-            if self._calls:
-                self._pass_on()
+            self._pass_on()
 
     def call(self, op: str, **arguments: Any) -> dict[str, Any]:
         """Ask the engine and wait for its reply."""
@@ -214,26 +228,25 @@ class Session:
             self._calls.pop(call_id, None)
 
     def _reply(self, call: _Call) -> dict[str, Any]:
-        with self._turn:
-            while call.reply is None and not self._reading.acquire(blocking=False):
-                self._turn.wait()
-        if call.reply is None:
+        if self._take_turn(lambda: call.reply is not None):
             try:
                 while call.reply is None:
                     self._keep(self._read(0))
             finally:
                 self._reading.release()
                 self._pass_on()
+        assert call.reply is not None
         return call.reply
 
     def _pass_on(self) -> None:
-        """Wake the threads that wait for a reply: one is there, or nobody reads any more."""
+        """Wake the threads that wait for their turn: what they wait for is there, or nobody reads any more."""
         with self._turn:
             self._turn.notify_all()
 
     def _keep(self, frame: tuple[bytes, list[int]] | None) -> None:
         if frame is not None:
             self._inbox.append(frame)
+            self._pass_on()
 
     def release_inputs(self, key: int) -> None:
         """Nothing reads the inputs of a request any more: its answer will say so, or a frame of its own does."""

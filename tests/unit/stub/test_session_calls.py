@@ -201,3 +201,26 @@ def test_an_arena_that_is_idle_gives_its_free_pages_back(peer: Peer) -> None:
     assert memory[: kept[3]] == b"\x07" * kept[3]
     assert memory[freed[2] + 4096 : 1 << 20].strip(b"\0") == b""
     assert peer.session.arena_used == kept[3]
+
+
+def test_what_a_waiting_caller_reads_for_the_receiver_reaches_it_at_once(peer: Peer) -> None:
+    caller, replies = started(lambda: peer.session.call("ask"))
+    call = frames.decode_cold(peer.next())  # the caller is the one that reads
+    receiver, received = started(peer.session.receive)
+    peer.sock.send(MARK)
+    receiver.join(20)  # although the reply is not there yet
+    assert received == [MARK]
+    peer.tell(frames.REPLY, {"id": call["id"]})
+    caller.join()
+    assert replies == [{"id": call["id"]}]
+
+
+def test_the_receiver_takes_over_when_a_caller_has_its_reply(peer: Peer) -> None:
+    caller, _ = started(lambda: peer.session.call("ask"))
+    call = frames.decode_cold(peer.next())
+    receiver, received = started(peer.session.receive)
+    peer.tell(frames.REPLY, {"id": call["id"]})
+    caller.join()
+    peer.sock.send(MARK)
+    receiver.join(20)
+    assert received == [MARK]
