@@ -164,8 +164,9 @@ def _plan(request: InferRequest, servable: Servable, key: Any) -> Plan:
 
 
 def _check_strings(plan: Plan, servable: Servable, view: memoryview) -> None:
-    for item in plan.request.inputs:
-        if item in plan.strings and not item.lead:
+    for index in plan.strings:
+        item = plan.request.inputs[index]
+        if not item.lead:
             check_bytes(
                 view[item.offset : item.offset + item.nbytes],
                 element_count(item, servable.signature),

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Protocol
 
-from pyserve_stub.wire.datatypes import BYTES, CODES, NAMES
-from pyserve_stub.wire.frames import encode_meta
-from pyserve_stub.wire.layout import TensorMeta, encode_layout
+from pyserve_stub.wire.datatypes import NAMES
+from pyserve_stub.wire.layout import TensorMeta
 
 from jupyter_pyserve.model.signature import Signature
-from jupyter_pyserve.v2 import jsonout
-from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputValue, batch_size, render_response, validate
+from jupyter_pyserve.v2.infer import InferRequest, OutputValue, render_response
+from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
 
 _MAX_HEADS = 64
 
@@ -30,16 +29,10 @@ class Target(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class Plan:
-    """A validated request; `in_body` says that every input lies in the body as it came."""
+class Plan(RequestPlan):
+    """A request that came over HTTP; `in_body` says that every input lies in the body as it came."""
 
-    request: InferRequest
-    meta: bytes
-    layout: bytes
     in_body: bool
-    batch_size: int
-    shape_key: Any
-    strings: tuple[InputRef, ...]
     binary: dict[str, bool]
     binary_default: bool
     model_name: str
@@ -100,39 +93,13 @@ class Plan:
 
 def make_plan(request: InferRequest, target: Target) -> Plan:
     """Validate a request against a model version; raises `PyServeError` with Triton's text."""
-    validate(request, target.signature)
-    fields: dict[str, Any] = {
-        "outputs": [item.name for item in request.outputs] or list(target.signature.outputs),
-    }
-    if request.id:
-        fields["id"] = request.id
-    if request.correlation_id:
-        fields["correlation_id"] = request.correlation_id
-    if request.flags:
-        fields["flags"] = request.flags
-    if request.timeout_us:
-        fields["timeout_us"] = request.timeout_us
-    if request.parameters:
-        fields["parameters"] = jsonout.dumps(request.parameters).decode("utf-8", "surrogateescape")
-    metas = [TensorMeta(item.name, CODES[item.datatype], item.shape) for item in request.inputs]
+    made = make_request_plan(request, target.signature)
     return Plan(
-        request=request,
-        meta=encode_meta(**fields),
-        layout=encode_layout(metas),
+        **{item.name: getattr(made, item.name) for item in fields(made)},
         in_body=all(item.inline is None and item.region is None and not item.lead for item in request.inputs),
-        batch_size=batch_size(request, target.signature),
-        shape_key=_shape_key(request, target.signature),
-        strings=tuple(item for item in request.inputs if CODES[item.datatype] == BYTES and item.inline is None),
         binary={item.name: item.binary for item in request.outputs},
         binary_default=request.binary_data_output,
         model_name=target.name,
         version=str(target.version),
         cacheable=all(item.inline is None for item in request.inputs),
     )
-
-
-def _shape_key(request: InferRequest, signature: Signature) -> Any:
-    """Requests with equal keys may share a batch."""
-    skip = 1 if signature.max_batch_size > 0 else 0
-    shapes = {item.name: item.shape[skip:] for item in request.inputs}
-    return frozenset(shapes), tuple(shapes.get(name) for name in signature.batch_keys)

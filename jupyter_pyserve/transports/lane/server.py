@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyserve_stub.wire import frames
-from pyserve_stub.wire.datatypes import BYTES, NAMES
+from pyserve_stub.wire.datatypes import NAMES
 from pyserve_stub.wire.frames import PlainRequest, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
@@ -27,8 +27,8 @@ from jupyter_pyserve.engine.job import Job, Response
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.v2 import jsonout
-from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, batch_size, check_bytes, element_count, validate
+from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, check_bytes, element_count
+from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
 
 _log = logging.getLogger(__name__)
 
@@ -77,40 +77,6 @@ class LaneServer:
         loop.call_later(_ACCEPT_AGAIN_S, lambda: self._sock.fileno() < 0 or loop.add_reader(fd, self._accept))
 
 
-class LanePlan:
-    """A request's rare facts and layout, validated for one model version."""
-
-    __slots__ = ("batch_size", "layout", "meta", "request", "request_version", "servable", "shape_key", "strings")
-
-    def __init__(self, request: InferRequest, servable: Servable, layout: bytes) -> None:
-        validate(request, servable.signature)
-        if servable.signature.decoupled:
-            raise PyServeError(Code.UNSUPPORTED, "a lane doesn't support models with decoupled transaction policy")
-        self.request = request
-        self.request_version = ""
-        self.servable = servable
-        self.layout = layout
-        self.batch_size = batch_size(request, servable.signature)
-        skip = 1 if servable.signature.max_batch_size > 0 else 0
-        shapes = {item.name: item.shape[skip:] for item in request.inputs}
-        self.shape_key = frozenset(shapes), tuple(shapes.get(name) for name in servable.signature.batch_keys)
-        self.strings = tuple(index for index, item in enumerate(request.inputs) if item.datatype == NAMES[BYTES])
-        fields: dict[str, Any] = {
-            "outputs": [item.name for item in request.outputs] or list(servable.signature.outputs)
-        }
-        if request.id:
-            fields["id"] = request.id
-        if request.timeout_us:
-            fields["timeout_us"] = request.timeout_us
-        if request.correlation_id:
-            fields["correlation_id"] = request.correlation_id
-        if request.flags:
-            fields["flags"] = request.flags
-        if request.parameters:
-            fields["parameters"] = jsonout.dumps(request.parameters).decode()
-        self.meta = frames.encode_meta(**fields)
-
-
 class LaneConnection:
     """One client process; the memory and the sink of its jobs."""
 
@@ -121,7 +87,8 @@ class LaneConnection:
         self._own: dict[int, Segment] = {}
         self._sent: dict[int, Segment] = {}
         self._layouts = LayoutCache()
-        self._plans: dict[tuple[bytes, bytes, tuple[int, ...]], LanePlan] = {}
+        #: By the bytes of a request: what it comes to, for which model version, and which version it asked for.
+        self._plans: dict[tuple[bytes, bytes, tuple[int, ...]], tuple[RequestPlan, Servable, str]] = {}
         self._jobs: dict[int, Job] = {}
         self._keys: dict[int, int] = {}
         self._leases: dict[int, Callable[[], None]] = {}
@@ -209,22 +176,21 @@ class LaneConnection:
                 own = self._own.get(segment)
                 if nbytes and (own is None or offset + nbytes > own.nbytes):
                     raise WireError("a request points outside of its lane's memory")
-            plan = self._plan(request)
+            plan, servable = self._plan(request)
             for index in plan.strings:
                 item = plan.request.inputs[index]
                 check_bytes(
                     self.view(*descriptors[index][:3]),
-                    element_count(item, plan.servable.signature),
+                    element_count(item, servable.signature),
                     name=item.name,
-                    model_name=plan.servable.name,
+                    model_name=servable.name,
                     request_id=plan.request.id,
                 )
-            self._submit(key, plan, request)
+            self._submit(key, plan, servable, request)
         except PyServeError as error:
             self._send((key, error.code + 1, _DONE, b"", error.message.encode(), ()))
 
-    def _submit(self, key: int, plan: LanePlan, request: PlainRequest) -> None:
-        servable = plan.servable
+    def _submit(self, key: int, plan: RequestPlan, servable: Servable, request: PlainRequest) -> None:
         job = servable.foreign_job(self, key, self)
         job.foreign = tuple(self._own.values())
         job.plan = plan
@@ -240,26 +206,27 @@ class LaneConnection:
             self._answering = 0
             raise
 
-    def _plan(self, request: PlainRequest) -> LanePlan:
+    def _plan(self, request: PlainRequest) -> tuple[RequestPlan, Servable]:
         _, meta, layout, descriptors = request
         sizes = tuple([item[2] for item in descriptors])
         key = (meta, layout, sizes)
-        plan = self._plans.get(key)
-        if plan is not None:
-            servable = plan.servable
-            if self._service.registry.routes.get((servable.name, plan.request_version)) is servable:
-                return plan
+        known = self._plans.get(key)
+        if known is not None:
+            plan, servable, version = known
+            if self._service.registry.routes.get((servable.name, version)) is servable:
+                return plan, servable
         fields = json.loads(meta)
         if not isinstance(fields, dict):
             raise WireError("a request's facts are not an object")
         version = str(fields.get("version", ""))
         servable = self._service.lookup(str(fields["model"]), version)
-        plan = LanePlan(_request(fields, self._layouts.decode(layout), sizes), servable, layout)
-        plan.request_version = version
+        plan = make_request_plan(_request(fields, self._layouts.decode(layout), sizes), servable.signature)
+        if servable.signature.decoupled:
+            raise PyServeError(Code.UNSUPPORTED, "a lane doesn't support models with decoupled transaction policy")
         if len(self._plans) >= _MAX_PLANS:
             self._plans.clear()
-        self._plans[key] = plan
-        return plan
+        self._plans[key] = plan, servable, version
+        return plan, servable
 
     def _cancel(self, key: int) -> None:
         job = self._forget(key)

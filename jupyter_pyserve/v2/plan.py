@@ -1,0 +1,69 @@
+"""What a request comes to for one model version: validated, and in the form that a stub is sent it.
+
+Worked out once and shared by equal requests. Must not know where a request's bytes are, or who waits for the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from pyserve_stub.wire.datatypes import BYTES, CODES
+from pyserve_stub.wire.frames import encode_meta
+from pyserve_stub.wire.layout import TensorMeta, encode_layout
+
+from jupyter_pyserve.model.signature import Signature
+from jupyter_pyserve.v2 import jsonout
+from jupyter_pyserve.v2.messages import InferRequest
+from jupyter_pyserve.v2.validate import batch_size, validate
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestPlan:
+    """A validated request; `strings` are the indices of inputs whose bytes have still to be looked at."""
+
+    request: InferRequest
+    meta: bytes
+    layout: bytes
+    batch_size: int
+    #: Requests with equal keys may share a batch.
+    shape_key: Hashable
+    strings: tuple[int, ...]
+
+
+def make_request_plan(request: InferRequest, signature: Signature) -> RequestPlan:
+    """Validate a request against a model version; raises `PyServeError` with Triton's text."""
+    validate(request, signature)
+    metas = [TensorMeta(item.name, CODES[item.datatype], item.shape) for item in request.inputs]
+    return RequestPlan(
+        request=request,
+        meta=_encode_facts(request, signature),
+        layout=encode_layout(metas),
+        batch_size=batch_size(request, signature),
+        shape_key=_shape_key(request, signature),
+        strings=tuple(
+            index for index, item in enumerate(request.inputs) if CODES[item.datatype] == BYTES and item.inline is None
+        ),
+    )
+
+
+def _encode_facts(request: InferRequest, signature: Signature) -> bytes:
+    fields: dict[str, Any] = {"outputs": [item.name for item in request.outputs] or list(signature.outputs)}
+    if request.id:
+        fields["id"] = request.id
+    if request.correlation_id:
+        fields["correlation_id"] = request.correlation_id
+    if request.flags:
+        fields["flags"] = request.flags
+    if request.timeout_us:
+        fields["timeout_us"] = request.timeout_us
+    if request.parameters:
+        fields["parameters"] = jsonout.dumps(request.parameters).decode("utf-8", "surrogateescape")
+    return encode_meta(**fields)
+
+
+def _shape_key(request: InferRequest, signature: Signature) -> Hashable:
+    skip = 1 if signature.max_batch_size > 0 else 0
+    shapes = {item.name: item.shape[skip:] for item in request.inputs}
+    return frozenset(shapes), tuple(shapes.get(name) for name in signature.batch_keys)
