@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.servable import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import inference
@@ -114,7 +115,7 @@ def test_plans_of_huge_headers_are_not_kept() -> None:
 
 
 def test_a_request_that_gave_up_waiting_never_lands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "_MEMORY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(intake, "_MEMORY_TIMEOUT_S", 0.0)
 
     async def main() -> None:
         servable: Any = FakeServable()

@@ -1,0 +1,131 @@
+"""From a parsed request to a queued job, for front ends that receive bytes: plans kept, inputs placed, room waited for.
+
+Does not know how requests travel: a body is memory, and a key is whatever a front end recognises an equal request by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jupyter_pyserve.engine.job import Job, Sink
+from jupyter_pyserve.engine.servable import MemoryFull, Servable
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.v2.infer import InferRequest, check_bytes, element_count
+from jupyter_pyserve.v2.plan import RequestPlan
+
+T = TypeVar("T")
+
+ALIGNMENT = 64
+_MAX_PLANS = 1024
+
+#: How long a request waits for room in its model's memory.
+_MEMORY_TIMEOUT_S = 10.0
+
+
+def check_supported(request: InferRequest) -> None:
+    """Refuse what this server does not have."""
+    if any(item.region for item in request.inputs) or any(item.region for item in request.outputs):
+        raise PyServeError(
+            Code.UNSUPPORTED,
+            "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
+        )
+    if any(item.classification for item in request.outputs):
+        raise PyServeError(Code.UNSUPPORTED, "the classification extension is not supported by this server")
+
+
+def remember(servable: Servable, key: Any, plan: RequestPlan) -> None:
+    """Keep a plan for the next equal request."""
+    if len(servable.plans) >= _MAX_PLANS:
+        servable.plans.clear()
+    servable.plans[key] = plan
+
+
+def check_strings(plan: RequestPlan, servable: Servable, body: memoryview) -> None:
+    """Look at the BYTES tensors that lie in the body."""
+    for index in plan.strings:
+        item = plan.request.inputs[index]
+        if not item.lead:
+            check_bytes(
+                body[item.offset : item.offset + item.nbytes],
+                element_count(item, servable.signature),
+                name=item.name,
+                model_name=servable.name,
+                request_id=plan.request.id,
+            )
+
+
+def gathered(plan: RequestPlan, servable: Servable, body: memoryview, sink: Sink) -> Job:
+    """A job whose inputs are copied together from wherever they came."""
+    inputs = plan.request.inputs
+    sizes = [-(-item.nbytes // ALIGNMENT) * ALIGNMENT for item in inputs]
+    job, segment, offset = servable.new_job(sum(sizes), sink)
+    descriptors = []
+    for item, size in zip(inputs, sizes):
+        target = servable.arena.view(segment, offset, item.nbytes)
+        if item.inline is not None:
+            target[:] = item.inline
+        else:
+            lead = len(item.lead)
+            target[:lead] = item.lead
+            target[lead:] = body[item.offset : item.offset + item.nbytes - lead]
+        descriptors.append((segment, offset, item.nbytes, 0))
+        offset += size
+    job.descriptors = descriptors
+    return job
+
+
+def enter(job: Job, plan: RequestPlan, servable: Servable) -> None:
+    """Queue a job; on `PyServeError` it is still the caller's."""
+    job.plan = plan
+    servable.submit(job)
+
+
+def if_there_is_room(servable: Servable, place: Callable[[], T], *, waited: bool = False) -> T | None:
+    """What `place` makes, or None when there is no room now or others wait for it.
+
+    Raises `MemoryFull` when there never will be.
+    """
+    if servable.crowded and not waited:
+        return None
+    try:
+        return place()
+    except MemoryFull as full:
+        if full.for_good:
+            raise
+        return None
+
+
+def when_there_is_room(
+    servable: Servable,
+    nbytes: int,
+    place: Callable[[], T],
+    wanted: Callable[[], bool],
+    on_end: Callable[[T | PyServeError], None],
+) -> None:
+    """Call `on_end` with what `place` makes as soon as there is room, or with the reason when there was none too long.
+
+    Not at all if it is not `wanted` any more by then.
+    """
+
+    given_up = False
+
+    def retry() -> bool:
+        if given_up or not wanted():  # what is wanted by now may be the next request
+            return True
+        placed = if_there_is_room(servable, place, waited=True)
+        if placed is None:
+            return False
+        timer.cancel()
+        on_end(placed)
+        return True
+
+    def give_up() -> None:
+        nonlocal given_up
+        given_up = True
+        if wanted():
+            on_end(servable.memory_full(nbytes))
+
+    timer = asyncio.get_running_loop().call_later(_MEMORY_TIMEOUT_S, give_up)
+    servable.wait_for_memory(retry)
