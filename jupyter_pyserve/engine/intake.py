@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jupyter_pyserve.engine.job import Job, Sink
-from jupyter_pyserve.engine.servable import MemoryFull, Servable
+from jupyter_pyserve.engine.loaded import LoadedVersion, MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.infer import InferRequest, check_bytes, element_count
 from jupyter_pyserve.v2.plan import RequestPlan
@@ -35,14 +35,14 @@ def check_supported(request: InferRequest) -> None:
         raise PyServeError(Code.UNSUPPORTED, "the classification extension is not supported by this server")
 
 
-def remember(servable: Servable, key: Any, plan: RequestPlan) -> None:
+def remember(servable: LoadedVersion, key: Any, plan: RequestPlan) -> None:
     """Keep a plan for the next equal request."""
     if len(servable.plans) >= _MAX_PLANS:
         servable.plans.clear()
     servable.plans[key] = plan
 
 
-def check_strings(plan: RequestPlan, servable: Servable, body: memoryview) -> None:
+def check_strings(plan: RequestPlan, servable: LoadedVersion, body: memoryview) -> None:
     """Look at the BYTES tensors that lie in the body."""
     for index in plan.strings:
         item = plan.request.inputs[index]
@@ -56,7 +56,7 @@ def check_strings(plan: RequestPlan, servable: Servable, body: memoryview) -> No
             )
 
 
-def gathered(plan: RequestPlan, servable: Servable, body: memoryview, sink: Sink) -> Job:
+def gathered(plan: RequestPlan, servable: LoadedVersion, body: memoryview, sink: Sink) -> Job:
     """A job whose inputs are copied together from wherever they came."""
     inputs = plan.request.inputs
     sizes = [-(-item.nbytes // ALIGNMENT) * ALIGNMENT for item in inputs]
@@ -76,13 +76,13 @@ def gathered(plan: RequestPlan, servable: Servable, body: memoryview, sink: Sink
     return job
 
 
-def enter(job: Job, plan: RequestPlan, servable: Servable) -> None:
+def enter(job: Job, plan: RequestPlan, servable: LoadedVersion) -> None:
     """Queue a job; on `PyServeError` it is still the caller's."""
     job.plan = plan
     servable.submit(job)
 
 
-def if_there_is_room(servable: Servable, place: Callable[[], T], *, waited: bool = False) -> T | None:
+def if_there_is_room(servable: LoadedVersion, place: Callable[[], T], *, waited: bool = False) -> T | None:
     """What `place` makes, or None when there is no room now or others wait for it.
 
     Raises `MemoryFull` when there never will be.
@@ -98,7 +98,7 @@ def if_there_is_room(servable: Servable, place: Callable[[], T], *, waited: bool
 
 
 def when_there_is_room(
-    servable: Servable,
+    servable: LoadedVersion,
     nbytes: int,
     place: Callable[[], T],
     wanted: Callable[[], bool],

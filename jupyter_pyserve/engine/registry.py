@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.load_errors import LoadError
+from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.repository import Deployment, ModelSource, Signature, delete_model, list_models, read_model
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
@@ -32,7 +33,7 @@ class VersionRecord:
 
     state: VersionState
     reason: str = ""
-    servable: Servable | None = None
+    servable: LoadedVersion | None = None
 
     def advance(self, event: VersionEvent, reason: str = "") -> None:
         """Take a step of the version's life."""
@@ -50,10 +51,10 @@ class ModelEntry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     owner: str | None = None
     #: The versions whose load is in progress, and whether somebody has asked for something newer meanwhile.
-    loading: list[Servable] = field(default_factory=list)
+    loading: list[LoadedVersion] = field(default_factory=list)
     outdated: bool = False
 
-    def held(self) -> list[tuple[int, Servable]]:
+    def held(self) -> list[tuple[int, LoadedVersion]]:
         """The versions that have processes, ascending; one that was given up still holds what is left of them."""
         return [
             (version, record.servable)
@@ -61,7 +62,7 @@ class ModelEntry:
             if record.servable is not None
         ]
 
-    def servables(self) -> list[tuple[int, Servable]]:
+    def servables(self) -> list[tuple[int, LoadedVersion]]:
         """The versions that requests may reach, ascending."""
         return [(version, servable) for version, servable in self.held() if servable.state is VersionState.READY]
 
@@ -77,16 +78,16 @@ class Registry:
         self._context = context
         self._settings = context.settings
         self._on_change = on_change
-        self._retiring: dict[asyncio.Task[None], Servable] = {}
+        self._retiring: dict[asyncio.Task[None], LoadedVersion] = {}
         self.entries: dict[str, ModelEntry] = {}
         #: Models that are loaded because the engine starts, until they are.
         self.starting: set[str] = set()
         #: (name, version text) -> servable; what the hot path looks into. Emptied at every change.
-        self.routes: dict[tuple[str, str], Servable] = {}
+        self.routes: dict[tuple[str, str], LoadedVersion] = {}
 
     # -- look-up ------------------------------------------------------------------------------------------------------
 
-    def lookup(self, name: str, version: str = "") -> Servable:
+    def lookup(self, name: str, version: str = "") -> LoadedVersion:
         """The version to ask (the highest ready one when none is given); raises Triton's NOT_FOUND and its kin."""
         found = self.routes.get((name, version))
         if found is not None and found.state is VersionState.READY:
@@ -96,7 +97,7 @@ class Registry:
             self.routes[name, version] = servable
         return servable
 
-    def _resolve(self, name: str, version: str) -> Servable:
+    def _resolve(self, name: str, version: str) -> LoadedVersion:
         prefix = f"Request for unknown model: '{name}'"
         entry = self.entries.get(name)
         number = parse_version(version) if version else None
@@ -116,7 +117,7 @@ class Registry:
             raise PyServeError(Code.UNAVAILABLE, f"{prefix} version {number} is not at ready state")
         raise PyServeError(Code.NOT_FOUND, f"{prefix} version {number} is not found")
 
-    def all_servables(self) -> list[Servable]:
+    def all_servables(self) -> list[LoadedVersion]:
         """Every version that requests may reach, by name and number."""
         return [servable for _, entry in sorted(self.entries.items()) for _, servable in entry.servables()]
 
@@ -181,7 +182,7 @@ class Registry:
                 entry.owner = owner
                 return entry, True
             progress("write", "")
-            servables: dict[int, Servable] = {}
+            servables: dict[int, LoadedVersion] = {}
             try:
                 source = await asyncio.to_thread(deployment.stage)
                 progress("spawn", "")
@@ -263,7 +264,7 @@ class Registry:
                         del self.entries[name]
                 return
 
-    async def _start(self, entry: ModelEntry, source: ModelSource, progress: Progress) -> dict[int, Servable]:
+    async def _start(self, entry: ModelEntry, source: ModelSource, progress: Progress) -> dict[int, LoadedVersion]:
         """Load all versions beside each other; if one fails, none is used."""
         if not source.versions:
             raise LoadError(
@@ -279,7 +280,7 @@ class Registry:
         missing = _missing(source.config)
         if missing:
             raise LoadError(dict.fromkeys(source.versions, LoadFailure(missing, kind="Unsupported")))
-        servables = {
+        servables: dict[int, LoadedVersion] = {
             version: Servable(self._context, source.config, version, source.model_dir) for version in source.versions
         }
         entry.loading, entry.outdated = list(servables.values()), False
@@ -300,7 +301,7 @@ class Registry:
             raise LoadError(dict.fromkeys(failures, LoadFailure(_OUTDATED)))
         raise LoadError({version: item for version, item in failures.items() if isinstance(item, LoadFailure)})
 
-    def _swap(self, entry: ModelEntry, servables: dict[int, Servable]) -> None:
+    def _swap(self, entry: ModelEntry, servables: dict[int, LoadedVersion]) -> None:
         for version, old in entry.held():
             record = entry.versions[version]
             if version not in servables:
@@ -314,7 +315,7 @@ class Registry:
         self._changed()
         _log.info("successfully loaded '%s'", entry.name)
 
-    def _retire(self, servable: Servable, record: VersionRecord | None) -> None:
+    def _retire(self, servable: LoadedVersion, record: VersionRecord | None) -> None:
         async def drain_and_stop() -> None:
             await servable.drain(self._settings.drain_timeout_s)
             await servable.stop(self._settings.exit_timeout_s)

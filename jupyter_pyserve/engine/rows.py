@@ -7,12 +7,12 @@ import time
 from typing import Any
 
 from jupyter_pyserve.engine.instance import Instance
+from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.registry import ModelEntry, VersionRecord
-from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.model.lifecycle import VersionState
 
 
-def instance_row(instance: Instance, owner: Servable) -> dict[str, Any]:
+def instance_row(instance: Instance, owner: LoadedVersion) -> dict[str, Any]:
     """One instance; a figure that cannot be had is None."""
     busy = bool(instance.in_flight)
     status = instance.status()
@@ -34,7 +34,7 @@ def instance_row(instance: Instance, owner: Servable) -> dict[str, Any]:
     }
 
 
-def memory_row(servable: Servable | None) -> dict[str, Any]:
+def memory_row(servable: LoadedVersion | None) -> dict[str, Any]:
     """What the requests of a version hold at the moment."""
     if servable is None:
         return {}
@@ -77,7 +77,7 @@ def model_row(entry: ModelEntry) -> dict[str, Any]:
     }
 
 
-def _version_row(version: int, state: VersionState, reason: str, servable: Servable | None) -> dict[str, Any]:
+def _version_row(version: int, state: VersionState, reason: str, servable: LoadedVersion | None) -> dict[str, Any]:
     return {"version": str(version), "state": state.value, "reason": reason, **memory_row(servable)}
 
 
@@ -89,7 +89,7 @@ def _reason_of(record: VersionRecord) -> str:
     return record.reason if record.servable is None else record.servable.reason
 
 
-def _tensors(servable: Servable | None, which: str) -> list[dict[str, Any]]:
+def _tensors(servable: LoadedVersion | None, which: str) -> list[dict[str, Any]]:
     if servable is None:
         return []
     specs = getattr(servable.signature, which).values()

@@ -7,21 +7,19 @@ models, or of who sends requests.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from jupyter_pyserve.engine.arena import Arena, Segment
+from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.dispatcher import Dispatcher
 from jupyter_pyserve.engine.instance import Instance
-from jupyter_pyserve.engine.job import BatchTimes, Job, Memory, Response, Sink
+from jupyter_pyserve.engine.job import BatchTimes, Job, Response
 from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
+from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
-from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import (
     ModelConfig,
     instance_specs,
@@ -30,44 +28,20 @@ from jupyter_pyserve.model.config import (
     validate_stage_a,
     validate_stage_b,
 )
-from jupyter_pyserve.model.lifecycle import VERSION, StubState, VersionEvent, VersionState, advance
+from jupyter_pyserve.model.lifecycle import StubState, VersionEvent, VersionState
 from jupyter_pyserve.model.queueing import REQUEST_TIMEOUT_EXPIRED
 from jupyter_pyserve.model.signature import Signature
-from jupyter_pyserve.model.statistics import ModelStatistics
 
 _log = logging.getLogger(__name__)
 
-#: Free memory is given back to the system after so long without a request.
-_TRIM_AFTER_S = 10.0
 
-
-class MemoryFull(PyServeError):
-    """There is no room for a request: not now, or (`for_good`) never."""
-
-    def __init__(self, message: str, *, for_good: bool) -> None:
-        super().__init__(Code.UNAVAILABLE, message)
-        self.for_good = for_good
-
-
-class Servable:
-    """A model version that is loading, serving or draining."""
+class Servable(LoadedVersion):
+    """A version of a model that runs in processes of its own."""
 
     def __init__(self, context: ServableContext, config: ModelConfig, version: int, model_dir: str) -> None:
-        self.name = config.name
-        self.version = version
-        self.config = config
+        super().__init__(context.settings, config, version)
         self.model_file = os.path.join(model_dir, str(version), config.default_model_filename)
-        self.signature = Signature.from_config(config)
-        self.statistics = ModelStatistics()
-        self.instances: list[Instance] = []
-        self.outstanding = 0
-        self.plans: dict[Any, Any] = {}
-        self.state = VersionState.UNAVAILABLE
-        self.reason = ""
-        self._settings = context.settings
         self._logs = context.logs
-        self.arena = Arena("pyserve-requests", context.settings.arena_limit_nbytes, self._on_segment)
-        self._memory = _ArenaMemory(self.arena)
         self._launcher = Launcher(
             context=context,
             owner=self,
@@ -77,15 +51,9 @@ class Servable:
             model_file=self.model_file,
         )
         self._dispatcher = Dispatcher(config, self.instances, self._expired)
-        self._trim_timer: asyncio.TimerHandle | None = None
-        self._idle_since_s = 0.0
-        self._drained: asyncio.Future[None] | None = None
-        self._hungry: deque[Callable[[], bool]] = deque()
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
         )
-        self._loop = asyncio.get_running_loop()
-        self._stopping = False
 
     @property
     def restarts(self) -> dict[str, int]:
@@ -173,42 +141,6 @@ class Servable:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def new_job(self, nbytes: int, sink: Sink) -> tuple[Job, int, int]:
-        """A job with `nbytes` of input memory: the job, its segment and its offset there.
-
-        Raises `MemoryFull` when there is not as much memory now.
-        """
-        block = self.arena.allocate(nbytes)
-        if block is None:
-            raise self.memory_full(nbytes)
-        return Job(self, self._memory, block.id, sink), block.segment, block.offset
-
-    @property
-    def crowded(self) -> bool:
-        """Whether requests wait for memory."""
-        return bool(self._hungry)
-
-    def memory_full(self, nbytes: int) -> MemoryFull:
-        """What to say when there is no room for `nbytes`."""
-        limit = self._settings.arena_limit_nbytes
-        return MemoryFull(
-            f"model '{self.name}' has no shared memory left for a request of {nbytes} bytes: "
-            f"{self.arena.used} of at most {limit} bytes are in use",
-            for_good=nbytes > limit,
-        )
-
-    def wait_for_memory(self, retry: Callable[[], bool]) -> None:
-        """Call `retry` whenever memory was freed, until it returns True; who came first is asked first."""
-        self._hungry.append(retry)
-
-    def _feed(self) -> None:
-        while self._hungry and self._hungry[0]():
-            self._hungry.popleft()
-
-    def foreign_job(self, memory: Memory, block_id: int, sink: Sink) -> Job:
-        """A job whose inputs lie in somebody else's memory."""
-        return Job(self, memory, block_id, sink)
-
     def detach(self, segment_ids: Sequence[int]) -> None:
         """Client memory that no further job will refer to."""
         for instance in self.instances:
@@ -216,8 +148,7 @@ class Servable:
 
     def submit(self, job: Job) -> None:
         """Queue or dispatch a job; raises `PyServeError` when it is refused (then it is still the caller's)."""
-        if self._stopping or self.state is VersionState.UNAVAILABLE:
-            raise PyServeError(Code.UNAVAILABLE, self.reason or f"model '{self.name}' is not available")
+        self._require_available()
         job.enqueue_ns = now_ns = time.monotonic_ns()
         self._dispatcher.offer(job, now_ns)
 
@@ -239,7 +170,7 @@ class Servable:
         if self._dispatcher.waiting:
             self._dispatcher.pump(now_ns)
         for job, response in zip(batch, responses):
-            _deliver(job, response)
+            deliver(job, response)
         self._count(batch, times, now_ns)
 
     def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
@@ -283,7 +214,7 @@ class Servable:
 
     def _fail(self, job: Job, code: Code, text: str) -> None:
         self._count_failure(job, time.monotonic_ns())
-        _deliver(job, Response(job, code=code, text=text))
+        deliver(job, Response(job, code=code, text=text))
 
     def _count(self, batch: list[Job], times: BatchTimes, now_ns: int) -> None:
         if not batch:
@@ -315,13 +246,6 @@ class Servable:
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    async def drain(self, timeout_s: float) -> None:
-        """Wait until no request is left, at most `timeout_s`."""
-        if self.outstanding:
-            self._drained = self._loop.create_future()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._drained, timeout_s)
-
     async def stop(self, timeout_s: float) -> None:
         """Finalise every instance and drop the memory; requests that are left are failed."""
         self._stopping = True
@@ -330,65 +254,13 @@ class Servable:
             text = "Server is stopping, scheduler for model has stopped accepting new inference requests"
             self._fail(job, Code.UNAVAILABLE, text)
         self._dispatcher.close()
-        if self._trim_timer is not None:
-            self._trim_timer.cancel()
-        self.arena.close()
+        self._close_memory()
 
-    def job_ended(self) -> None:
-        """A job is answered."""
-        self.outstanding -= 1
-        if self.outstanding:
-            return
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-        self._idle_since_s = self._loop.time()
-        if self._trim_timer is None and not self._stopping:
-            self._trim_timer = self._loop.call_later(_TRIM_AFTER_S, self._trim)
-
-    def memory_freed(self) -> None:
-        """A job's memory is free again."""
-        if self._hungry:
-            self._loop.call_soon(self._feed)
-
-    def _trim(self) -> None:
-        self._trim_timer = None
-        if self.outstanding or self._stopping:
-            return
-        left_s = self._idle_since_s + _TRIM_AFTER_S - self._loop.time()
-        if left_s > 0:
-            self._trim_timer = self._loop.call_later(left_s, self._trim)
-        else:
-            self.arena.trim()
-            for instance in self.instances:
-                instance.trim()
+    def _on_idle(self) -> None:
+        for instance in self.instances:
+            instance.trim()
 
     def _on_segment(self, segment: Segment) -> None:
         for instance in self.instances:
             if instance.alive and instance.pid:
                 instance.attach((segment,), writable=True)
-
-    def _advance(self, event: VersionEvent) -> None:
-        self.state = advance(VERSION, self.state, event)
-
-
-class _ArenaMemory:
-    """The request arena as the memory of a job."""
-
-    __slots__ = ("_arena", "free")
-
-    def __init__(self, arena: Arena) -> None:
-        self._arena = arena
-        self.free = arena.free
-
-    def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
-        return self._arena.view(segment, offset, nbytes)
-
-
-def _deliver(job: Job, response: Response) -> None:
-    if job.cancelled:
-        response.release()
-        return
-    try:
-        job.sink.deliver(job, response)
-    except Exception:  # noqa: BLE001 - one front end's failure must not keep the answers of the others from leaving
-        _log.exception("the answer to request %d was lost", job.key)

@@ -17,11 +17,11 @@ from typing import Any, TextIO
 
 from jupyter_pyserve.engine import deploys
 from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
+from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.registry import ModelEntry, Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
-from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
@@ -150,7 +150,7 @@ class Service:
                 return False
             raise
 
-    def ready_versions(self, name: str, version: str = "") -> tuple[Servable, list[str]]:
+    def ready_versions(self, name: str, version: str = "") -> tuple[LoadedVersion, list[str]]:
         """What metadata is made of: the version to describe, and the versions to list."""
         servable = self.lookup(name, version)
         if version:

@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.intake import ALIGNMENT
 from jupyter_pyserve.engine.job import Job, Sink
-from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.plans import Plan, make_plan
@@ -27,14 +27,14 @@ class Landing:
     """Shared memory into which a body is received, so placed that its first tensor starts aligned."""
 
     job: Job
-    servable: Servable
+    servable: LoadedVersion
     segment: int
     offset: int
     view: memoryview
     header_nbytes: int
 
 
-def check(head: Head, servable: Servable) -> None:
+def check(head: Head, servable: LoadedVersion) -> None:
     """What is refused before the body is looked at."""
     if servable.signature.decoupled:
         raise PyServeError(Code.UNSUPPORTED, "HTTP end point doesn't support models with decoupled transaction policy")
@@ -42,7 +42,7 @@ def check(head: Head, servable: Servable) -> None:
         raise PyServeError(Code.UNSUPPORTED, "Unsupported compression type")
 
 
-def land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Landing:
+def land(servable: LoadedVersion, nbytes: int, header_nbytes: int, sink: Sink) -> Landing:
     """Reserve memory for a body of `nbytes` whose JSON part is `header_nbytes` long."""
     pad = -header_nbytes % ALIGNMENT
     job, segment, offset = servable.new_job(nbytes + pad, sink)
@@ -50,13 +50,13 @@ def land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Lan
     return Landing(job, servable, segment, start, servable.arena.view(segment, start, nbytes), header_nbytes)
 
 
-def try_to_land(servable: Servable, nbytes: int, header_nbytes: int, sink: Sink) -> Landing | None:
+def try_to_land(servable: LoadedVersion, nbytes: int, header_nbytes: int, sink: Sink) -> Landing | None:
     """`land`, or None when there is no room now or others wait for it; raises `MemoryFull` when there never will be."""
     return intake.if_there_is_room(servable, lambda: land(servable, nbytes, header_nbytes, sink))
 
 
 def land_later(
-    servable: Servable,
+    servable: LoadedVersion,
     nbytes: int,
     header_nbytes: int,
     sink: Sink,
@@ -96,7 +96,7 @@ def submit(landing: Landing, max_json_nbytes: int) -> None:
     intake.enter(job, plan, servable)
 
 
-def submit_json(servable: Servable, body: bytes, max_json_nbytes: int, sink: Sink) -> Job:
+def submit_json(servable: LoadedVersion, body: bytes, max_json_nbytes: int, sink: Sink) -> Job:
     """Queue a request that is all JSON."""
     request = parse_infer(
         body, body_nbytes=len(body), header_nbytes=None, model_name=servable.name, max_json_bytes=max_json_nbytes
@@ -111,7 +111,7 @@ def submit_json(servable: Servable, body: bytes, max_json_nbytes: int, sink: Sin
     return job
 
 
-def _plan(request: InferRequest, servable: Servable, key: Any) -> Plan:
+def _plan(request: InferRequest, servable: LoadedVersion, key: Any) -> Plan:
     intake.check_supported(request)
     plan = make_plan(request, servable)
     if key is not None and plan.cacheable and len(key[0]) <= _MAX_KEY_NBYTES:

@@ -24,7 +24,7 @@ from pyserve_stub.wire.layout import LayoutCache, WireError
 from jupyter_pyserve.engine.arena import Segment, segment_size
 from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.engine.job import Job, Response
-from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, check_bytes, element_count
@@ -88,7 +88,7 @@ class LaneConnection:
         self._sent: dict[int, Segment] = {}
         self._layouts = LayoutCache()
         #: By the bytes of a request: what it comes to, for which model version, and which version it asked for.
-        self._plans: dict[tuple[bytes, bytes, tuple[int, ...]], tuple[RequestPlan, Servable, str]] = {}
+        self._plans: dict[tuple[bytes, bytes, tuple[int, ...]], tuple[RequestPlan, LoadedVersion, str]] = {}
         self._jobs: dict[int, Job] = {}
         self._keys: dict[int, int] = {}
         self._leases: dict[int, Callable[[], None]] = {}
@@ -190,7 +190,7 @@ class LaneConnection:
         except PyServeError as error:
             self._send((key, error.code + 1, _DONE, b"", error.message.encode(), ()))
 
-    def _submit(self, key: int, plan: RequestPlan, servable: Servable, request: PlainRequest) -> None:
+    def _submit(self, key: int, plan: RequestPlan, servable: LoadedVersion, request: PlainRequest) -> None:
         job = servable.foreign_job(self, key, self)
         job.foreign = tuple(self._own.values())
         job.plan = plan
@@ -206,7 +206,7 @@ class LaneConnection:
             self._answering = 0
             raise
 
-    def _plan(self, request: PlainRequest) -> tuple[RequestPlan, Servable]:
+    def _plan(self, request: PlainRequest) -> tuple[RequestPlan, LoadedVersion]:
         _, meta, layout, descriptors = request
         sizes = tuple([item[2] for item in descriptors])
         key = (meta, layout, sizes)
