@@ -17,7 +17,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from jupyter_pyserve.engine.logs import TritonFormatter
+from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.settings import EngineSettings, ListenSettings
@@ -31,12 +31,16 @@ _log = logging.getLogger(__name__)
 class Engine:
     """A service and everything that listens for it."""
 
-    def __init__(self, settings: EngineSettings, listen: ListenSettings, *, announce: bool) -> None:
+    def __init__(self, settings: EngineSettings, listen: ListenSettings, log: ServerLog, *, announce: bool) -> None:
         self._settings = settings
         self._listen = listen
         self._announce = announce
         self.service = Service(
-            settings, output=sys.stderr if announce else sys.stdout, marked=announce, runtime_dir=listen.runtime_dir
+            settings,
+            log=log,
+            output=sys.stderr if announce else sys.stdout,
+            marked=announce,
+            runtime_dir=listen.runtime_dir,
         )
         self._servers: list[HttpServer] = []
         self._lanes: LaneServer | None = None
@@ -54,9 +58,8 @@ class Engine:
         try:
             await self._start_unless_stopped()
         except PyServeError as error:
-            print(f"error: creating server: {error.code.name.capitalize()} - {error.message}", file=sys.stderr)
             await self._close()
-            return 1
+            return _say_why(error)
         # What start-up made lives for good: don't walk it again, and collect less often than requests' garbage wants.
         gc.collect()
         gc.freeze()
@@ -146,14 +149,10 @@ class Engine:
         return 0
 
 
-def set_up_logging(settings: EngineSettings) -> None:
-    """The engine's log: Triton's format, on stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TritonFormatter())
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if settings.log_verbose else logging.INFO)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+def _say_why(error: PyServeError) -> int:
+    """Why there is no server, as Triton says it; the exit status."""
+    print(f"error: creating server: {error.code.name.capitalize()} - {error.message}", file=sys.stderr)
+    return 1
 
 
 def raise_descriptor_limit() -> None:
@@ -165,13 +164,17 @@ def raise_descriptor_limit() -> None:
 
 def run(settings: EngineSettings, listen: ListenSettings, *, announce: bool = False) -> int:
     """Run an engine in this process until it is told to stop; `announce` is for whoever started it as a child."""
-    set_up_logging(settings)
+    log = ServerLog(settings.log)
+    try:
+        log.install()
+    except PyServeError as error:
+        return _say_why(error)
     raise_descriptor_limit()
     if listen.runtime_dir is not None and listen.token:
         _write_token(Path(listen.runtime_dir, "token"), listen.token)
 
     async def main() -> int:
-        return await Engine(settings, listen, announce=announce).run()
+        return await Engine(settings, listen, log, announce=announce).run()
 
     return _run_loop(main())
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings
+from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings, LogFormat, LogSettings
 
 #: Triton's options that have no effect here (yet): name -> whether it takes a value.
 _WITHOUT_EFFECT = (
@@ -30,7 +30,7 @@ _WITHOUT_EFFECT = (
     "rate-limit", "rate-limit-resource", "backend-config", "pinned-memory-pool-byte-size",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
     "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
-    "allow-client-shm", "log-info", "log-warning", "log-error", "log-format", "log-file", "allow-sagemaker",
+    "allow-client-shm", "allow-sagemaker",
     "allow-vertex-ai",
 )  # fmt: skip
 
@@ -42,6 +42,14 @@ def parse_bool(text: str) -> bool:
     if text.lower() in ("false", "off", "0"):
         return False
     raise argparse.ArgumentTypeError(f"invalid value for bool option: {text}")
+
+
+def parse_log_format(text: str) -> LogFormat:
+    """A log format by its name."""
+    try:
+        return LogFormat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("invalid argument for --log-format") from None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,8 +99,18 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--strict-readiness", type=parse_bool, default=defaults.strict_readiness, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
     add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
-    add("--log-verbose", type=int, default=defaults.log_verbose)
+    _add_log_options(parser, defaults.log)
     add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
+
+
+def _add_log_options(parser: argparse.ArgumentParser, defaults: LogSettings) -> None:
+    add = parser.add_argument
+    add("--log-verbose", type=int, default=defaults.verbose_level, metavar="LEVEL", help="0 is off")
+    add("--log-info", type=parse_bool, default=defaults.info, metavar="BOOL")
+    add("--log-warning", type=parse_bool, default=defaults.warning, metavar="BOOL")
+    add("--log-error", type=parse_bool, default=defaults.error, metavar="BOOL")
+    add("--log-format", type=parse_log_format, default=defaults.format, metavar="FORMAT", help="default or ISO8601")
+    add("--log-file", default=defaults.file, metavar="FILE", help="standard error when there is none")
 
 
 def _add_http_options(parser: argparse.ArgumentParser, port: int | None) -> None:
@@ -137,7 +155,14 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         load_thread_count=max(1, options.model_load_thread_count),
         arena_limit_nbytes=options.arena_limit_byte_size,
         http_max_input_nbytes=options.http_max_input_size,
-        log_verbose=options.log_verbose,
+        log=LogSettings(
+            info=options.log_info,
+            warning=options.log_warning,
+            error=options.log_error,
+            verbose_level=max(0, options.log_verbose),
+            format=options.log_format,
+            file=options.log_file,
+        ),
     )
 
 

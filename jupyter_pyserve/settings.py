@@ -17,6 +17,25 @@ class ControlMode(enum.Enum):
     EXPLICIT = "explicit"
 
 
+class LogFormat(enum.Enum):
+    """How a line of the engine's log begins (Triton's --log-format)."""
+
+    DEFAULT = "default"
+    ISO8601 = "ISO8601"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """Which lines the engine's log has, and where it goes: to standard error when `file` is empty."""
+
+    info: bool = True
+    warning: bool = True
+    error: bool = True
+    verbose_level: int = 0
+    format: LogFormat = LogFormat.DEFAULT
+    file: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """What the engine is told at start; sizes are bytes, times seconds."""
@@ -37,7 +56,7 @@ class EngineSettings:
     arena_limit_nbytes: int = 8 << 30
     #: Limit of JSON bodies, of tensors given as JSON, and of raw requests.
     http_max_input_nbytes: int = 64 << 20
-    log_verbose: int = 0
+    log: LogSettings = LogSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

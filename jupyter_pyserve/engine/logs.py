@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
+
+from jupyter_pyserve.engine.server_log import ServerLog
 
 _model_log = logging.getLogger("pyserve.model")
 
@@ -50,15 +51,20 @@ class LogRecord:
 class LogBook:
     """The last records of each model, and the last of all."""
 
-    def __init__(self, output: TextIO | None, per_model: int = 2000, *, marked: bool = False) -> None:
+    def __init__(
+        self, output: TextIO | None, log: ServerLog | None = None, per_model: int = 2000, *, marked: bool = False
+    ) -> None:
         """What models print goes to `output` as it is, as on Triton; or `marked`, so that it cannot pass for ours."""
         self._output = output
+        self._log = log
         self._marked = marked
         self._per_model = per_model
         self._records: dict[str, deque[LogRecord]] = {}
 
     def add(self, record: LogRecord, file: str = "", line: int = 0) -> None:
         """Keep a record; printed lines also go to the server's output as they are, logged ones to its log."""
+        if record.level == "VERBOSE" and (self._log is None or not self._log.verbose):
+            return  # nobody wants to see it, and it would push out what somebody wants to
         records = self._records.get(record.model)
         if records is None:
             records = self._records[record.model] = deque(maxlen=self._per_model)
@@ -134,17 +140,3 @@ class PipeReader:
         if self._rest:
             self._emit(self._rest)
             self._rest = b""
-
-
-class TritonFormatter(logging.Formatter):
-    """Triton's default log line: `I1122 11:18:56.242545 4711 file.py:8] "text"`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%m%d %H:%M:%S", time.localtime(record.created))
-        microseconds = int(record.created % 1 * 1_000_000)
-        letter = "I" if record.levelno <= logging.INFO else record.levelname[0]
-        file = getattr(record, "model_file", record.filename)
-        line = getattr(record, "model_line", record.lineno)
-        text = record.getMessage().replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-        shown = f'{letter}{moment}.{microseconds:06d} {os.getpid()} {file}:{line}] "{text}"'
-        return f"{shown}\n{self.formatException(record.exc_info)}" if record.exc_info else shown

@@ -22,7 +22,9 @@ from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.registry import ModelEntry, Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
+from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.stub_calls import StubServices
+from jupyter_pyserve.engine.tracing import TraceBook
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import check_model_name
@@ -39,10 +41,18 @@ class Service:
     """A running engine."""
 
     def __init__(
-        self, settings: EngineSettings, *, output: TextIO | None, marked: bool = False, runtime_dir: str | None = None
+        self,
+        settings: EngineSettings,
+        *,
+        log: ServerLog,
+        output: TextIO | None,
+        marked: bool = False,
+        runtime_dir: str | None = None,
     ) -> None:
         self.settings = settings
-        self.logs = LogBook(output, marked=marked)
+        self.log = log
+        self.logs = LogBook(output, log, marked=marked)
+        self.traces = TraceBook()
         self.zygote = Zygote()
         self.started_at = time.time()
         self.accepting = False
@@ -196,6 +206,13 @@ class Service:
     def _require_explicit(self) -> None:
         if self.settings.control_mode is not ControlMode.EXPLICIT:
             raise PyServeError(Code.UNAVAILABLE, "explicit model load / unload is not allowed if polling is enabled")
+
+    # -- settings -----------------------------------------------------------------------------------------------------
+
+    def require_known_to_trace(self, name: str) -> None:
+        """Raise for a model that trace settings can't be made for."""
+        if name not in self.registry.entries:
+            raise PyServeError(Code.INVALID_ARG, f"Request for unknown model : {name}")
 
     # -- the notebook's side ------------------------------------------------------------------------------------------
 

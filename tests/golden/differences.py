@@ -16,6 +16,7 @@ FRAMING = "a server answers with its own version of HTTP, and every answer says 
 CLEARER = "what is wrong with the name is said, before a file system is asked for it"
 LISTED = "a model without a version to load stays in the index, where its owner looks for it"
 QUOTED = "clients quote names, so a quoted name is the name"
+WHOLE = "a change of which a part is refused changes nothing"
 NO_LIBRARIES = "there is no directory of backend libraries to search"
 
 _REASONS = {400: "Bad Request", 404: "Not Found"}
@@ -78,7 +79,7 @@ def _metadata(answer: Answer) -> Answer:
     body = answer["body"].replace('"version":"2.51.0"', f'"version":"{__version__}"')
     for name in _MISSING:
         body = body.replace(f'"{name}",', "")
-    return {**answer, "body": body.replace(',"trace","logging"]', "]")}
+    return {**answer, "body": body.replace('"trace",', "")}
 
 
 _VERSION = Difference(VERSION, _metadata)
@@ -152,6 +153,7 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "broken_index": _index(),
     "broken_unload_index": _index(),
+    "log_after_refused_half": _text(WHOLE, '"log_warning":false', '"log_warning":true'),
     "data_fp32": _text(NUMBERS, "-0.0024999999441206457", "-0.0024999999441206455"),
     "data_fp64": _text(NUMBERS, "18446744073709553000.0", "18446744073709552000.0"),
     "data_fp64_long": _text(NUMBERS, "0.30000000000000007", "0.30000000000000004"),

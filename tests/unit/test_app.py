@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from jupyter_pyserve import app
-from jupyter_pyserve.engine.logs import TritonFormatter
+from jupyter_pyserve.engine.server_log import TritonFormatter
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.settings import EngineSettings, ListenSettings
+from jupyter_pyserve.settings import EngineSettings, ListenSettings, LogSettings
 from jupyter_pyserve.transports.http.server import bind_tcp, is_loopback
 
 
@@ -48,10 +48,16 @@ def test_no_token_no_file(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("not_run")
 @pytest.mark.parametrize(("verbose", "level"), [(0, logging.INFO), (1, logging.DEBUG)])
 def test_the_log(verbose: int, level: int) -> None:
-    app.run(EngineSettings(log_verbose=verbose), ListenSettings())
+    app.run(EngineSettings(log=LogSettings(verbose_level=verbose)), ListenSettings())
     root = logging.getLogger()
     assert root.level == level
     assert [type(handler.formatter) for handler in root.handlers] == [TritonFormatter]
+
+
+@pytest.mark.usefixtures("not_run")
+def test_a_log_file_that_cannot_be_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run(EngineSettings(log=LogSettings(file=str(tmp_path))), ListenSettings()) == 1
+    assert f"failed to open log file {tmp_path}" in capsys.readouterr().err
 
 
 def test_the_loop_gives_the_status() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_pyserve import app, cli
-from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings
+from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings, LogFormat, LogSettings
 
 SERVE = ["serve", "--model-repository=/m"]
 ENGINE = ["engine", "--model-repository=/m", "--runtime-dir=/r", "--http-fd=7", "--lane-fd=8"]
@@ -73,6 +73,14 @@ def test_options_of_tritons(runs: Runs) -> None:
     assert runs.listen == ListenSettings(http_port=1234, http_address="::1", reuse_http_port=True)
 
 
+def test_options_of_the_log(runs: Runs) -> None:
+    words = ["--log-info=false", "--log-warning=0", "--log-error=off", "--log-verbose=3", "--log-format=ISO8601"]
+    cli.main([*SERVE, *words, "--log-file=/l"])
+    assert runs.settings.log == LogSettings(
+        info=False, warning=False, error=False, verbose_level=3, format=LogFormat.ISO8601, file="/l"
+    )
+
+
 def test_no_http(runs: Runs) -> None:
     cli.main([*SERVE, "--allow-http=false"])
     assert runs.listen.http_port is None
@@ -106,6 +114,7 @@ def test_a_server_of_ones_own_takes_no_token_from_the_environment(runs: Runs, mo
             "if specified at all.",
         ),
         ([*SERVE, "--exit-on-error=maybe"], 'Bad option: "--exit-on-error".\ninvalid value for bool option: maybe'),
+        ([*SERVE, "--log-format=foo"], 'Bad option: "--log-format".\ninvalid argument for --log-format'),
         ([*SERVE, "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["engine"], "required"),
         (["token"], "no engine is known here"),

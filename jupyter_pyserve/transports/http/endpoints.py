@@ -9,16 +9,26 @@ from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.replies import TEXT, Reply
 from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.logsettings import log_settings, parse_log_update
 from jupyter_pyserve.v2.repository import parse_index, parse_load, parse_unload
 from jupyter_pyserve.v2.routes import Endpoint, Route
 from jupyter_pyserve.v2.status import http_status
+from jupyter_pyserve.v2.tracesettings import parse_trace_update, trace_settings
 
 #: Of Triton's extensions those that this server has; clients look names up in the list.
 _EXTENSIONS = tuple(
     name
     for name in metadata.EXTENSIONS
     if name
-    in ("model_repository", "schedule_policy", "model_configuration", "binary_tensor_data", "parameters", "statistics")
+    in (
+        "model_repository",
+        "schedule_policy",
+        "model_configuration",
+        "binary_tensor_data",
+        "parameters",
+        "statistics",
+        "logging",
+    )
 )
 
 Function = Callable[[Service, Route, bytes], Any]
@@ -77,6 +87,28 @@ async def _unload(service: Service, route: Route, body: bytes) -> Reply:
     return Reply(200)
 
 
+def _log_get(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, log_settings(service.log.settings))
+
+
+def _log_update(service: Service, route: Route, body: bytes) -> Reply:
+    service.log.change(parse_log_update(body, service.log.settings))
+    return _log_get(service, route, body)
+
+
+def _trace_get(service: Service, route: Route, body: bytes) -> Reply:
+    if route.model:
+        service.require_known_to_trace(route.model)
+    return Reply(200, trace_settings(service.traces.of(route.model)))
+
+
+def _trace_update(service: Service, route: Route, body: bytes) -> Reply:
+    if route.model:
+        service.require_known_to_trace(route.model)
+    changes = parse_trace_update(body, service.traces.said(route.model))
+    return Reply(200, trace_settings(service.traces.change(changes, route.model)))
+
+
 def _require_no_repository(route: Route) -> None:
     if route.repository:
         raise PyServeError(Code.UNSUPPORTED, "'repository_name' specification is not supported")
@@ -93,6 +125,10 @@ ENDPOINTS: Mapping[Endpoint, Function] = {
     Endpoint.REPOSITORY_INDEX: _index,
     Endpoint.REPOSITORY_LOAD: _load,
     Endpoint.REPOSITORY_UNLOAD: _unload,
+    Endpoint.LOG_GET: _log_get,
+    Endpoint.LOG_UPDATE: _log_update,
+    Endpoint.TRACE_GET: _trace_get,
+    Endpoint.TRACE_UPDATE: _trace_update,
 }
 
 

@@ -17,6 +17,7 @@ from tests.golden.cases import (
     model_outputs,
     parameters,
     repository,
+    settings,
     statistics,
     transport,
     validation,
@@ -48,4 +49,5 @@ SCENARIOS: tuple[Scenario, ...] = (
         cases=_EXPLICIT,
     ),
     Scenario(name="none", models=("minimal",), cases=fixed_models.CASES),
+    Scenario(name="settings", models=("minimal",), cases=settings.CASES),
 )

@@ -7,7 +7,9 @@ import os
 
 import pytest
 
-from jupyter_pyserve.engine.logs import LogBook, LogRecord, PipeReader, TritonFormatter
+from jupyter_pyserve.engine.logs import LogBook, LogRecord, PipeReader
+from jupyter_pyserve.engine.server_log import ServerLog
+from jupyter_pyserve.settings import LogSettings
 
 
 def record(
@@ -121,21 +123,8 @@ def test_a_line_without_end_is_cut() -> None:
     assert max(map(len, pieces)) <= 16 * 1024
 
 
-def formatted(text: str, level: int = logging.INFO, **extra: object) -> str:
-    made = logging.LogRecord("n", level, "/a/registry.py", 12, "%s", (text,), None)
-    made.__dict__.update(extra)
-    return TritonFormatter().format(made)
-
-
-def test_log_lines_look_like_tritons() -> None:
-    line = formatted("loaded", logging.ERROR)
-    assert line[0] == "E"
-    assert line.endswith(f' {os.getpid()} registry.py:12] "loaded"')
-
-
-def test_a_text_stays_one_line() -> None:
-    assert formatted('say "no"\nnow').endswith('"say \\"no\\"\\nnow"')
-
-
-def test_models_have_their_own_place() -> None:
-    assert " model.py:3] " in formatted("x", model_file="model.py", model_line=3)
+@pytest.mark.parametrize(("level", "kept"), [(0, []), (1, ["details"])])
+def test_verbose_messages_are_kept_while_somebody_wants_them(level: int, kept: list[str]) -> None:
+    book = LogBook(None, ServerLog(LogSettings(verbose_level=level)))
+    book.add(record("details", stream="log", level="VERBOSE"))
+    assert texts(book.tail("m", 10)) == kept

@@ -6,8 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from jupyter_pyserve.engine.server_log import ServerLog
+from jupyter_pyserve.engine.tracing import TraceBook
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.settings import EngineSettings
+from jupyter_pyserve.settings import EngineSettings, LogSettings
 from jupyter_pyserve.transports.http import endpoints
 from jupyter_pyserve.transports.http.replies import TEXT, Reply
 from jupyter_pyserve.v2.routes import Endpoint, Route
@@ -23,6 +25,10 @@ class Service:
         self.ready = True
         self.models = {"m": True, "n": False}
         self.done: list[tuple[str, str]] = []
+        self.overrides: tuple[str | None, dict[str, bytes]] = (None, {})
+        self.unload_dependents = False
+        self.log = ServerLog(LogSettings())
+        self.traces = TraceBook()
 
     def server_ready(self) -> bool:
         return self.ready
@@ -42,11 +48,17 @@ class Service:
             {"name": "c"},
         ]
 
-    async def load(self, name: str) -> None:
+    async def load(self, name: str, *, config: str | None, files: dict[str, bytes]) -> None:
         self.done.append(("load", name))
+        self.overrides = (config, files)
 
-    async def unload(self, name: str) -> None:
+    async def unload(self, name: str, *, unload_dependents: bool) -> None:
         self.done.append(("unload", name))
+        self.unload_dependents = unload_dependents
+
+    def require_known_to_trace(self, name: str) -> None:
+        if name not in self.models:
+            raise PyServeError(Code.INVALID_ARG, f"no {name}")
 
 
 def call(service: Service, endpoint: Endpoint, body: bytes = b"", **names: str) -> Reply:
@@ -54,6 +66,10 @@ def call(service: Service, endpoint: Endpoint, body: bytes = b"", **names: str) 
     reply = answer if isinstance(answer, Reply) else asyncio.run(answer)
     assert isinstance(reply, Reply)
     return reply
+
+
+def _body(**members: object) -> bytes:
+    return json.dumps(members).encode()
 
 
 def test_live_and_ready() -> None:
@@ -101,15 +117,39 @@ def test_load_and_unload(endpoint: Endpoint, done: str) -> None:
     assert service.done == [(done, "m")]
 
 
-@pytest.mark.parametrize(
-    "parameters", [{"config": "{}"}, {"config": "{}", "file:1/model.py": "cGFzcw=="}], ids=["config", "files"]
-)
-def test_what_a_load_cannot_do_is_not_ignored(parameters: dict[str, str]) -> None:
+def test_what_a_load_puts_in_place_of_the_repository() -> None:
     service = Service()
-    with pytest.raises(PyServeError) as refusal:
-        call(service, Endpoint.REPOSITORY_LOAD, json.dumps({"parameters": parameters}).encode(), model="m")
-    assert refusal.value.code is Code.UNSUPPORTED
-    assert service.done == []
+    parameters = {"config": "{}", "file:1/model.py": "cGFzcw=="}
+    assert call(service, Endpoint.REPOSITORY_LOAD, _body(parameters=parameters), model="m") == Reply(200)
+    assert service.overrides == ("{}", {"1/model.py": b"pass"})
+
+
+def test_unloading_dependents() -> None:
+    service = Service()
+    call(service, Endpoint.REPOSITORY_UNLOAD, _body(parameters={"unload_dependents": True}), model="m")
+    assert service.unload_dependents
+
+
+def test_log_settings() -> None:
+    service = Service()
+    told = json.loads(call(service, Endpoint.LOG_UPDATE, _body(log_info=False)).body)
+    assert told["log_info"] is False
+    assert service.log.settings == LogSettings(info=False)
+    assert json.loads(call(service, Endpoint.LOG_GET).body) == told
+
+
+def test_trace_settings_of_one_model() -> None:
+    service = Service()
+    told = json.loads(call(service, Endpoint.TRACE_UPDATE, _body(trace_rate="5"), model="m").body)
+    assert told["trace_rate"] == "5"
+    assert json.loads(call(service, Endpoint.TRACE_GET, model="m").body) == told
+    assert json.loads(call(service, Endpoint.TRACE_GET).body)["trace_rate"] == "1000"
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint.TRACE_GET, Endpoint.TRACE_UPDATE])
+def test_trace_settings_of_nobody(endpoint: Endpoint) -> None:
+    with pytest.raises(PyServeError, match="no x"):
+        call(Service(), endpoint, b"{}", model="x")
 
 
 @pytest.mark.parametrize("endpoint", sorted(set(Endpoint) - set(endpoints.ENDPOINTS) - {Endpoint.INFER}, key=str))
