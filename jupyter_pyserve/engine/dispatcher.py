@@ -46,6 +46,11 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
 
     @property
+    def queued(self) -> int:
+        """How many jobs no instance has been given."""
+        return len(self._scheduler) + sum(map(len, self._returned))
+
+    @property
     def waiting(self) -> bool:
         """Whether anything is queued."""
         return bool(self._returned) or len(self._scheduler) > 0

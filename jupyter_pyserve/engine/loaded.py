@@ -74,6 +74,11 @@ class LoadedVersion(abc.ABC):
         return {}
 
     @property
+    def pending(self) -> int:
+        """How many requests wait for their execution to begin."""
+        return 0
+
+    @property
     def last_error(self) -> str:
         """Why an instance cannot be started at present, or why none is."""
         return self.reason

@@ -7,6 +7,7 @@ models, or of who sends requests.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import time
@@ -31,6 +32,7 @@ from jupyter_pyserve.model.config import (
 from jupyter_pyserve.model.lifecycle import StubState, VersionEvent, VersionState
 from jupyter_pyserve.model.queueing import REQUEST_TIMEOUT_EXPIRED
 from jupyter_pyserve.model.signature import Signature
+from jupyter_pyserve.model.statistics import FailureReason
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +73,12 @@ class Servable(LoadedVersion):
         return self.state is VersionState.READY and any(
             item.state in (StubState.READY, StubState.BUSY) for item in self.instances
         )
+
+    @property
+    def pending(self) -> int:
+        """How many requests wait for their execution to begin."""
+        handed = sum(len(batch) for item in self.instances for batch in itertools.islice(item.in_flight, 1, None))
+        return self._dispatcher.queued + handed
 
     # -- loading ------------------------------------------------------------------------------------------------------
 
@@ -156,7 +164,7 @@ class Servable(LoadedVersion):
         """Nobody waits for this job any more: drop it if it is queued, tell the model if it is running."""
         job.cancelled = True
         if self._dispatcher.cancel(job):
-            self._count_failure(job, time.monotonic_ns())
+            self._count_failure(job, time.monotonic_ns(), FailureReason.CANCELED)
             job.finish()
             return
         if job.instance is not None:
@@ -177,7 +185,7 @@ class Servable(LoadedVersion):
         """Fail what the stub was executing, keep what it had not started, and replace it."""
         for job in executing:
             instance.failures += 1
-            self._fail(job, Code.INTERNAL, f"Stub process '{instance.name}' is not healthy.")
+            self._fail(job, Code.INTERNAL, f"Stub process '{instance.name}' is not healthy.", FailureReason.BACKEND)
         self._dispatcher.put_back([self._still_wanted(batch) for batch in waiting])
         if self._stopping or self.state is not VersionState.READY:
             return
@@ -187,7 +195,7 @@ class Servable(LoadedVersion):
     def _still_wanted(self, batch: list[Job]) -> list[Job]:
         for job in batch:
             if job.cancelled:
-                self._fail(job, Code.CANCELLED, "")
+                self._fail(job, Code.CANCELLED, "", FailureReason.CANCELED)
         return [job for job in batch if not job.cancelled]
 
     async def restart(self) -> None:
@@ -210,26 +218,25 @@ class Servable(LoadedVersion):
             self._fail(job, Code.UNAVAILABLE, self.reason)
 
     def _expired(self, job: Job) -> None:
-        self._fail(job, Code.UNAVAILABLE, REQUEST_TIMEOUT_EXPIRED)
+        self._fail(job, Code.UNAVAILABLE, REQUEST_TIMEOUT_EXPIRED, FailureReason.REJECTED)
 
-    def _fail(self, job: Job, code: Code, text: str) -> None:
-        self._count_failure(job, time.monotonic_ns())
+    def _fail(self, job: Job, code: Code, text: str, reason: FailureReason = FailureReason.OTHER) -> None:
+        self._count_failure(job, time.monotonic_ns(), reason)
         deliver(job, Response(job, code=code, text=text))
 
     def _count(self, batch: list[Job], times: BatchTimes, now_ns: int) -> None:
         if not batch:
             return
-        if times.failed:
-            for job in batch:
-                self._count_failure(job, now_ns)
-            return
         statistics = self.statistics
-        input_ns, infer_ns, _ = times
+        input_ns, infer_ns, failed = times
         output_ns = max(0, now_ns - batch[0].dispatched_ns - input_ns - infer_ns)
         wall_ms = int(time.time() * 1000)
         size = 0
         for job in batch:
             size += job.batch_size
+            if failed:
+                self._count_failure(job, now_ns, FailureReason.BACKEND)
+                continue
             statistics.record_success(
                 job.batch_size,
                 now_ns - job.enqueue_ns,
@@ -241,8 +248,8 @@ class Servable(LoadedVersion):
             )
         statistics.record_execution(size, input_ns, infer_ns, output_ns)
 
-    def _count_failure(self, job: Job, now_ns: int) -> None:
-        self.statistics.record_failure(now_ns - job.enqueue_ns, int(time.time() * 1000))
+    def _count_failure(self, job: Job, now_ns: int, reason: FailureReason) -> None:
+        self.statistics.record_failure(now_ns - job.enqueue_ns, int(time.time() * 1000), reason)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,17 @@ Owns what each event counts towards. Must not know how the instants were taken; 
 
 from __future__ import annotations
 
+import enum
 from typing import Any
+
+
+class FailureReason(enum.Enum):
+    """Why a request failed after it was queued, as the metrics tell them apart."""
+
+    REJECTED = "REJECTED"  # it waited too long
+    CANCELED = "CANCELED"
+    BACKEND = "BACKEND"  # the model failed, or its process died
+    OTHER = "OTHER"
 
 
 class ModelStatistics:
@@ -24,6 +34,7 @@ class ModelStatistics:
         "execution_count",
         "fail_count",
         "fail_ns",
+        "fail_reasons",
         "inference_count",
         "last_inference_ms",
         "queue_count",
@@ -38,6 +49,7 @@ class ModelStatistics:
         self.last_inference_ms = 0
         self.success_count = self.success_ns = 0
         self.fail_count = self.fail_ns = 0
+        self.fail_reasons = dict.fromkeys(FailureReason, 0)
         self.queue_count = self.queue_ns = 0
         self.compute_count = 0
         self.compute_input_ns = self.compute_infer_ns = self.compute_output_ns = 0
@@ -47,7 +59,7 @@ class ModelStatistics:
         self._batches: dict[int, list[int]] = {}
 
     def record_execution(self, batch_size: int, input_ns: int, infer_ns: int, output_ns: int) -> None:
-        """One call of the model; `batch_size` is the sum over its requests, null requests included."""
+        """One call of the model, failed or not; `batch_size` is the sum over its requests, null requests included."""
         self.execution_count += 1
         row = self._batches.get(batch_size)
         if row is None:
@@ -80,9 +92,10 @@ class ModelStatistics:
         self.compute_output_ns += output_ns
         self.last_inference_ms = wall_ms
 
-    def record_failure(self, total_ns: int, wall_ms: int) -> None:
+    def record_failure(self, total_ns: int, wall_ms: int, reason: FailureReason = FailureReason.OTHER) -> None:
         """One request that failed after it was queued; refusals at the door are counted nowhere."""
         self.fail_count += 1
+        self.fail_reasons[reason] += 1
         self.fail_ns += total_ns
         self.last_inference_ms = wall_ms
 

@@ -97,7 +97,7 @@ def test_a_failure_of_the_model(transport: Transport) -> None:
         with pytest.raises(Refused):
             transport.infer(request)
 
-    assert growth(transport, fail, "behave") == {"fail": 1}
+    assert growth(transport, fail, "behave") == {"fail": 1, "executions": 1}
 
 
 def test_a_refusal_is_not_counted(transport: Transport) -> None:

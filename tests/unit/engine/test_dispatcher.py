@@ -187,6 +187,7 @@ def test_what_a_dead_stub_had_not_started_goes_first_in_its_order() -> None:
         bench.instances[0].state = StubState.FAILED
         bench.offer("z")
         bench.dispatcher.put_back([[job("a")], [], [job("b")]])
+        assert bench.dispatcher.queued == 3
         bench.instances[0].done()
         started = []
         while bench.dispatcher.waiting:

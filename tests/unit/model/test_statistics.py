@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from jupyter_pyserve.model.statistics import ModelStatistics
+from jupyter_pyserve.model.statistics import FailureReason, ModelStatistics
 
 
 def test_a_fresh_model_shows_zeros_in_the_protocols_order() -> None:
@@ -82,3 +82,17 @@ def test_a_batch_request_counts_its_items_and_rows_are_by_size() -> None:
     assert shown["inference_count"] == 10
     assert shown["inference_stats"]["success"]["count"] == 2
     assert [row["batch_size"] for row in shown["batch_stats"]] == [2, 8]
+
+
+def test_failures_are_told_apart_by_their_reasons() -> None:
+    statistics = ModelStatistics()
+    for reason in (FailureReason.BACKEND, FailureReason.BACKEND, FailureReason.CANCELED):
+        statistics.record_failure(50, 2000, reason)
+    statistics.record_failure(50, 2000)
+    assert {reason.value: count for reason, count in statistics.fail_reasons.items()} == {
+        "REJECTED": 0,
+        "CANCELED": 1,
+        "BACKEND": 2,
+        "OTHER": 1,
+    }
+    assert statistics.fail_count == 4
