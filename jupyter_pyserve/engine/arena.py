@@ -28,10 +28,12 @@ _ids = itertools.count(1)
 class Segment:
     """One piece of shared memory; `view` is all of it, in this process. MemoryError when the system has none."""
 
-    __slots__ = ("_mapping", "fd", "id", "nbytes", "view")
+    __slots__ = ("_mapping", "fd", "id", "nbytes", "of_client", "view")
 
-    def __init__(self, nbytes: int, name: str) -> None:
+    def __init__(self, nbytes: int, name: str, *, of_client: bool = False) -> None:
         self.id = next(_ids)
+        #: Whether it is a client's own, which models may read and not change.
+        self.of_client = of_client
         self.nbytes = nbytes
         try:
             self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

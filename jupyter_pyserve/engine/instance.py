@@ -80,7 +80,7 @@ class Instance:
         self._sent: deque[int] = deque()
         self._kept: dict[int, Job] = {}
         self._late: dict[int, Job] = {}
-        self._attached: set[int] = set()
+        self._attached: dict[int, Segment] = {}
         self._layouts = LayoutCache()
         self._sizes = ExpectedSizes()
 
@@ -137,7 +137,7 @@ class Instance:
 
     async def initialize(self, args: dict[str, str], *, decoupled: bool, arena: Sequence[Segment]) -> None:
         """Construct and initialise the model; then it is ready."""
-        self.attach(arena, writable=True)
+        self.attach(arena)
         await self._calls.ask("initialize", args=args, instance_name=self.name, decoupled=decoupled)
         self._advance(StubEvent.LOADED)
 
@@ -186,11 +186,13 @@ class Instance:
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
-    def attach(self, segments: Sequence[Segment], *, writable: bool) -> None:
+    def attach(self, segments: Sequence[Segment]) -> None:
         """Hand over memory in which inputs will lie, before anything refers to it."""
         for segment in segments:
             if segment.id not in self._attached:
-                self._attached.add(segment.id)
+                self.detach([known.id for known in self._attached.values() if known.closed])
+                self._attached[segment.id] = segment
+                writable = not segment.of_client
                 with segment.descriptor(writable=writable) as fd:
                     self._note({"segments": [segment.announce(writable=writable)]}, (fd,))
 
@@ -198,7 +200,8 @@ class Instance:
         """Memory that was handed over and will not be referred to any more."""
         known = [item for item in segment_ids if item in self._attached]
         if known:
-            self._attached.difference_update(known)
+            for item in known:
+                del self._attached[item]
             self._note({"dropped": known}, ())
 
     def execute(self, batches: list[list[Job]], now_ns: int) -> None:
@@ -225,7 +228,7 @@ class Instance:
             job.instance = self
             job.dispatched_ns = now_ns
             if job.foreign:
-                self.attach(job.foreign, writable=False)
+                self.attach(job.foreign)
             requests.append((job.key, job.plan.meta, job.plan.layout, job.descriptors))
         return frames.encode_execute(requests, self.responses.take_released())
 

@@ -82,7 +82,7 @@ class Job:
         self.sink = sink
         self.refs = 1
         self.cancelled = False
-        #: Memory of the client's own in which inputs lie; the stub gets it read-only.
+        #: Memory in which inputs lie and that is not the model's own: a client's, another stub's.
         self.foreign: Sequence[Segment] = ()
         #: What the request comes to, worked out by its front end and shared by equal requests: `meta` and `layout` as
         #: the stub is sent them, `batch_size`, `shape_key`, and the `request` itself.

@@ -270,4 +270,4 @@ class Servable(LoadedVersion):
     def _on_segment(self, segment: Segment) -> None:
         for instance in self.instances:
             if instance.alive and instance.pid:
-                instance.attach((segment,), writable=True)
+                instance.attach((segment,))

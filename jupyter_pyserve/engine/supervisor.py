@@ -119,7 +119,7 @@ class Supervisor:
         if self._closed or old not in self._instances:
             await fresh.stop(BRIEFLY_S)
             return False
-        fresh.attach(self._segments(), writable=True)  # the arena may have grown since it started
+        fresh.attach(self._segments())  # the arena may have grown since it started
         fresh.requests += old.requests
         fresh.failures += old.failures
         self._instances[self._instances.index(old)] = fresh

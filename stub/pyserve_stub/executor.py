@@ -131,9 +131,11 @@ class Executor:
         lend = self._session.segments.lend
         hold = Hold(self._session, key)
         inputs = []
-        for (name, code, shape), (segment, offset, nbytes, _) in zip(self._layouts.decode(layout), descriptors):
+        for (name, code, shape), (segment, offset, nbytes, shared) in zip(self._layouts.decode(layout), descriptors):
             memory, writable = lend(segment, offset, nbytes, hold)
-            inputs.append(Tensor._from_memory(name, code, shape, memory, writable))
+            tensor = Tensor._from_memory(name, code, shape, memory, writable)
+            tensor._private = bool(shared)
+            inputs.append(tensor)
         return InferenceRequest._incoming(
             key,
             meta.request_id,

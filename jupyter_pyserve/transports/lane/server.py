@@ -151,7 +151,7 @@ class LaneConnection:
             nbytes = int(call["nbytes"])
             size = segment_size(nbytes + 64, sum(item.nbytes for item in self._own.values()), self._limit)
             try:
-                segment = Segment(size, "pyserve-lane") if size is not None and nbytes >= 0 else None
+                segment = Segment(size, "pyserve-lane", of_client=True) if size is not None and nbytes >= 0 else None
             except MemoryError as error:
                 _log.error("%s", error)
                 segment = None

@@ -37,6 +37,9 @@ INPUTS_RELEASED = 2
 BATCH_FAILED = 4
 DEFERRED = 8
 
+#: In place of the lease of an input: others read the same memory, so a model that writes needs a copy of its own.
+SHARED = 1
+
 _HEAD = struct.Struct("<BBHI")
 _REQUEST = struct.Struct("<QIIH")
 _RESPONSE = struct.Struct("<QBBHII")

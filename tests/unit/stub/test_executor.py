@@ -83,6 +83,19 @@ def test_inputs_can_be_written_where_the_memory_may_be(stub: Rig) -> None:
         assert "read-only" in fail(reader, double, reader.request(IN=ONE))
 
 
+def test_what_others_read_too_is_changed_in_a_copy(stub: Rig) -> None:
+    def execute(requests: list[Any]) -> list[Any]:
+        array = requests[0].inputs()[0].as_numpy()
+        array += 1
+        return [respond(Y=array)]
+
+    request = stub.request(X=ONE)
+    segment, offset, nbytes, _ = request.descriptors[0]
+    stub.execute(execute, request._replace(descriptors=[Descriptor(segment, offset, nbytes, frames.SHARED)]))
+    assert stub.answers()[0].outputs["Y"].tolist() == [2.5]
+    assert bytes(stub.memory[segment][offset : offset + nbytes]) == ONE.tobytes()
+
+
 def test_a_model_may_empty_its_list_of_requests(stub: Rig) -> None:
     def execute(requests: list[Any]) -> Any:
         return [respond() for _ in iter(lambda: requests.pop() if requests else None, None)]
