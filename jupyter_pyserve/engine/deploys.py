@@ -12,9 +12,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from jupyter_pyserve.engine.entries import ModelEntry
 from jupyter_pyserve.engine.load_errors import DeployFailure
 from jupyter_pyserve.engine.logs import LogBook
-from jupyter_pyserve.engine.registry import ModelEntry, Registry
+from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment
 from jupyter_pyserve.errors import Code, PyServeError
 

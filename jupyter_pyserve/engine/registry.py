@@ -10,61 +10,29 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 
+from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord, index_row
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.load_errors import LoadError
 from jupyter_pyserve.engine.loaded import LoadedVersion
-from jupyter_pyserve.engine.repository import Deployment, ModelSource, Signature, delete_model, list_models, read_model
+from jupyter_pyserve.engine.overrides import Homes, Override
+from jupyter_pyserve.engine.repository import (
+    Deployment,
+    ModelSource,
+    delete_model,
+    list_models,
+    read_directory,
+    read_model,
+)
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
-from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
+from jupyter_pyserve.model.lifecycle import VersionEvent, VersionState
 
 _log = logging.getLogger(__name__)
 
 _OUTDATED = "Newer operation has been applied to the model lifecycle, current load operation is out-dated."
 _MOST_DIGITS = len(str(2**63))
-
-
-@dataclass(slots=True)
-class VersionRecord:
-    """What the index says of a version."""
-
-    state: VersionState
-    reason: str = ""
-    servable: LoadedVersion | None = None
-
-    def advance(self, event: VersionEvent, reason: str = "") -> None:
-        """Take a step of the version's life."""
-        self.state = advance(VERSION, self.state, event)
-        self.reason = reason
-
-
-@dataclass(slots=True)
-class ModelEntry:
-    """A model that was loaded at some time; `serving` is what requests see."""
-
-    name: str
-    versions: dict[int, VersionRecord] = field(default_factory=dict)
-    signature: Signature = ()
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    owner: str | None = None
-    #: The versions whose load is in progress, and whether somebody has asked for something newer meanwhile.
-    loading: list[LoadedVersion] = field(default_factory=list)
-    outdated: bool = False
-
-    def held(self) -> list[tuple[int, LoadedVersion]]:
-        """The versions that have processes, ascending; one that was given up still holds what is left of them."""
-        return [
-            (version, record.servable)
-            for version, record in sorted(self.versions.items())
-            if record.servable is not None
-        ]
-
-    def servables(self) -> list[tuple[int, LoadedVersion]]:
-        """The versions that requests may reach, ascending."""
-        return [(version, servable) for version, servable in self.held() if servable.state is VersionState.READY]
 
 
 def _silent(stage: str, instance: str) -> None:
@@ -74,8 +42,9 @@ def _silent(stage: str, instance: str) -> None:
 class Registry:
     """All models of the engine."""
 
-    def __init__(self, context: ServableContext, on_change: Callable[[], None]) -> None:
+    def __init__(self, context: ServableContext, on_change: Callable[[], None], homes: Homes | None = None) -> None:
         self._context = context
+        self._homes = homes or Homes()
         self._settings = context.settings
         self._on_change = on_change
         self._retiring: dict[asyncio.Task[None], LoadedVersion] = {}
@@ -126,6 +95,8 @@ class Registry:
         rows: list[dict[str, str]] = []
         for name in sorted({*self.entries, *(places := list_models(self._settings.model_repositories))}):
             entry = self.entries.get(name)
+            if entry is not None and entry.guest and name not in places:
+                continue  # as in Triton: it is in no repository
             if len(places.get(name, [])) > 1:
                 rows.append(
                     {"name": name, "state": "UNAVAILABLE", "reason": "model appears in two or more repositories"}
@@ -138,35 +109,57 @@ class Registry:
                     for item in entry.loading
                     if item.version not in entry.versions
                 ]
-                rows += [_index_row(name, version, record) for version, record in sorted(entry.versions.items())]
+                rows += [index_row(name, version, record) for version, record in sorted(entry.versions.items())]
         return rows
 
     # -- changes ------------------------------------------------------------------------------------------------------
 
-    async def load(self, name: str) -> None:
-        """Load a model from its repository, or load it again if it changed; the old versions serve meanwhile."""
-        async with self._hold(name) as entry:
-            await self._load(entry, _silent)
+    async def load(self, name: str, override: Override | None = None) -> None:
+        """Load a model from its repository, or load it again if it changed; the old versions serve meanwhile.
 
-    async def _load(self, entry: ModelEntry, progress: Progress) -> None:
-        name, settings = entry.name, self._settings
+        With an `override`, that is loaded; it stays until what the repository has changes, or the model is unloaded.
+        """
+        async with self._hold(name) as entry:
+            await self._load(entry, _silent, override)
+
+    async def _load(self, entry: ModelEntry, progress: Progress, override: Override | None = None) -> None:
+        name = entry.name
         try:
-            source = await asyncio.to_thread(
-                read_model, name, settings.model_repositories, config_name=settings.model_config_name
-            )
+            source = await asyncio.to_thread(self._read, name, override)
         except PyServeError as error:
-            _log.error("%s", error.message)
+            _log.error("Poll failed for model directory '%s': %s", name, error.message)
             text = f"failed to load '{name}', failed to poll from model repository"
             raise PyServeError(Code.INTERNAL, text) from error
-        if source.signature == entry.signature and entry.servables():
+        if source.signature == entry.signature and entry.servables() and override in (None, entry.override):
             return
+        guest = override is not None and bool(override.files)
+        servables: dict[int, LoadedVersion] = {}
         try:
             servables = await self._start(entry, source, progress)
         except LoadError as error:
+            entry.guest = guest
             self._record_failure(entry, error)
             raise error.as_domain_error(name) from error
-        entry.signature = source.signature
+        finally:
+            if guest and servables:
+                self._homes.hold(source.model_dir, servables.values())
+            elif guest:
+                await asyncio.to_thread(self._homes.remove, source.model_dir)
+        entry.signature, entry.override, entry.guest = source.signature, override, guest
         self._swap(entry, servables)
+
+    def _read(self, name: str, override: Override | None) -> ModelSource:
+        """What is to be loaded; blocks."""
+        settings = self._settings
+        if override is None or not override.files:
+            config = override.config if override is not None else None
+            return read_model(name, settings.model_repositories, config_name=settings.model_config_name, config=config)
+        home = self._homes.lay_out(override.files)
+        try:
+            return read_directory(name, home, config=override.config)
+        except BaseException:
+            self._homes.remove(home)
+            raise
 
     async def deploy(self, deployment: Deployment, progress: Progress, owner: str | None) -> tuple[ModelEntry, bool]:
         """Make and load a new version; whether it was already so. On failure nothing has changed anywhere.
@@ -177,7 +170,8 @@ class Registry:
         async with self._hold(deployment.name) as entry:
             unchanged = await asyncio.to_thread(deployment.unchanged_version)
             if unchanged is not None:
-                if not any(version == unchanged for version, _ in entry.servables()):
+                if entry.override is not None or not any(version == unchanged for version, _ in entry.servables()):
+                    entry.signature = ()
                     await self._load(entry, progress)
                 entry.owner = owner
                 return entry, True
@@ -189,6 +183,7 @@ class Registry:
                 servables = await self._start(entry, source, progress)
                 progress("swap", "")
                 entry.signature = await asyncio.to_thread(deployment.commit)
+                entry.override = None
             except BaseException as error:
                 await asyncio.to_thread(deployment.roll_back)
                 await asyncio.gather(*(item.stop(1.0) for item in servables.values()))
@@ -215,7 +210,7 @@ class Registry:
             entry.versions.clear()
 
     def _unload(self, entry: ModelEntry) -> None:
-        entry.signature = ()
+        entry.signature, entry.override = (), None
         for version, servable in entry.held():
             record = entry.versions[version]
             record.advance(VersionEvent.UNLOAD)
@@ -248,6 +243,7 @@ class Registry:
         for task, servable in list(self._retiring.items()):
             task.cancel()
             await servable.stop(1.0)
+        await asyncio.to_thread(self._homes.close)
 
     @contextlib.asynccontextmanager
     async def _hold(self, name: str) -> AsyncIterator[ModelEntry]:
@@ -319,6 +315,9 @@ class Registry:
         async def drain_and_stop() -> None:
             await servable.drain(self._settings.drain_timeout_s)
             await servable.stop(self._settings.exit_timeout_s)
+            home = self._homes.leave(servable)
+            if home is not None:
+                await asyncio.to_thread(self._homes.remove, home)
             if record is not None:
                 record.advance(VersionEvent.UNLOADED, "unloaded")
                 self._changed()
@@ -330,6 +329,7 @@ class Registry:
 
     def _record_failure(self, entry: ModelEntry, error: LoadError) -> None:
         for version, failure in error.failures.items():
+            _log.error("failed to load '%s' version %d: %s: %s", entry.name, version, failure.kind, failure.text)
             known = entry.versions.get(version)
             if known is None or known.servable is None:
                 entry.versions[version] = VersionRecord(
@@ -353,16 +353,6 @@ def parse_version(text: str) -> int:
             "version should be an integral value > 0",
         )
     return number
-
-
-def _index_row(name: str, version: int, record: VersionRecord) -> dict[str, str]:
-    state, reason = record.state, record.reason
-    if record.servable is not None and record.servable.state is not VersionState.READY:
-        state, reason = record.servable.state, record.servable.reason
-    row = {"name": name, "version": str(version), "state": state.value}
-    if reason:
-        row["reason"] = reason
-    return row
 
 
 def _missing(config: ModelConfig) -> str:

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.config import ModelConfig, check_model_name, join_problems, parse_pbtxt, validate_stage_a
+from jupyter_pyserve.model.config import (
+    ModelConfig,
+    check_model_name,
+    join_problems,
+    parse_json_config,
+    parse_pbtxt,
+    validate_stage_a,
+)
 
 _IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints", ".pyserve-staging"})
 _CONFIG = "config.pbtxt"
@@ -61,22 +68,35 @@ def list_versions(model_dir: str) -> list[int]:
         )
 
 
-def read_model(name: str, repositories: tuple[str, ...], *, config_name: str = "") -> ModelSource:
-    """Read a model from disk; raises `PyServeError` with the reason why it cannot be loaded."""
+def read_model(
+    name: str, repositories: tuple[str, ...], *, config_name: str = "", config: str | None = None
+) -> ModelSource:
+    """Read a model from disk, with JSON `config` in place of its own if that is given.
+
+    Raises `PyServeError` with the reason why it cannot be loaded.
+    """
     places = list_models(repositories).get(name, [])
     if not places:
         raise PyServeError(Code.INTERNAL, f"failed to poll model '{name}': model not found in any model repository.")
     if len(places) > 1:
         raise PyServeError(Code.INTERNAL, f"failed to poll model '{name}': not unique across all model repositories")
-    model_dir = os.path.abspath(places[0])
-    text, path = _read_config(model_dir, config_name)
+    return read_directory(name, os.path.abspath(places[0]), config_name=config_name, config=config)
+
+
+def read_directory(name: str, model_dir: str, *, config_name: str = "", config: str | None = None) -> ModelSource:
+    """The same of a model whose directory is known."""
     present = list_versions(model_dir)
-    config = _parse(text, name, path, deduce_from=_first_version(model_dir, present))
+    first = _first_version(model_dir, present)
+    if config is None:
+        text, path = _read_config(model_dir, config_name)
+        parsed = _parse(text, name, path, deduce_from=first)
+    else:
+        parsed = _checked(parse_json_config(config, model_name=name, default_backend=_deduced(first)))
     return ModelSource(
         name=name,
         model_dir=model_dir,
-        config=config,
-        versions=config.version_policy.select(tuple(present)),
+        config=parsed,
+        versions=parsed.version_policy.select(tuple(present)),
         signature=sign(model_dir),
     )
 
@@ -85,10 +105,17 @@ def _first_version(model_dir: str, present: list[int]) -> str:
     return os.path.join(model_dir, str(present[0])) if present else model_dir
 
 
+def _deduced(version_dir: str) -> str:
+    """The backend of a model that names none."""
+    return "python" if os.path.isfile(os.path.join(version_dir, "model.py")) else ""
+
+
 def _parse(text: str, name: str, path: str, *, deduce_from: str) -> ModelConfig:
     """A checked configuration; the backend is deduced from the version directory when the text names none."""
-    deduced = "python" if os.path.isfile(os.path.join(deduce_from, "model.py")) else ""
-    config = parse_pbtxt(text, model_name=name, path=path, default_backend=deduced)
+    return _checked(parse_pbtxt(text, model_name=name, path=path, default_backend=_deduced(deduce_from)))
+
+
+def _checked(config: ModelConfig) -> ModelConfig:
     problems = validate_stage_a(config)
     if problems:
         raise PyServeError(Code.INVALID_ARG, join_problems(problems))

@@ -6,9 +6,9 @@ import os
 import time
 from typing import Any
 
+from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.loaded import LoadedVersion
-from jupyter_pyserve.engine.registry import ModelEntry, VersionRecord
 from jupyter_pyserve.model.lifecycle import VersionState
 
 

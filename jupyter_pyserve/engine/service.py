@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jupyter_pyserve.engine import deploys
+from jupyter_pyserve.engine.entries import ModelEntry
 from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.logs import LogBook
-from jupyter_pyserve.engine.registry import ModelEntry, Registry, parse_version
+from jupyter_pyserve.engine.overrides import Homes, Override
+from jupyter_pyserve.engine.registry import Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
 from jupyter_pyserve.engine.server_log import ServerLog
@@ -61,7 +63,7 @@ class Service:
         self._state_file = Path(runtime_dir, _STATE_FILE) if runtime_dir is not None else None
         services = StubServices()
         context = ServableContext(zygote=self.zygote, logs=self.logs, settings=settings, services=services)
-        self.registry = Registry(context, self._changed)
+        self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -194,9 +196,13 @@ class Service:
         """
         self._require_explicit()
         check_model_name(name)
-        if config is not None or files:
-            raise PyServeError(Code.UNSUPPORTED, "load parameters 'config' and 'file' are not supported by this server")
-        await self.registry.load(name)
+        try:
+            override = Override.of(config, files)
+        except PyServeError as error:
+            _log.error("Poll failed for model directory '%s': %s", name, error.message)
+            text = f"failed to load '{name}', failed to poll from model repository"
+            raise PyServeError(Code.INTERNAL, text) from error
+        await self.registry.load(name, override)
 
     async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
         """Unload a model; returns before its last requests are answered."""

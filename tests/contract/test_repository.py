@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,32 @@ def test_a_first_load_that_fails(transport: Transport, source: Path) -> None:
     source.write_text("import triton_python_backend_utils as pb_utils\n\n\nclass TritonPythonModel:\n  pass\n")
     transport.load(MODEL)
     assert rows(transport)[0]["state"] == "READY"
+
+
+def test_a_load_with_a_configuration_of_its_own(transport: Transport, source: Path) -> None:
+    transport.load(MODEL)
+    config = transport.config(MODEL)
+    transport.load(MODEL, config=json.dumps({**config, "parameters": {"mood": {"string_value": "good"}}}))
+    assert transport.config(MODEL)["parameters"] == {"mood": {"string_value": "good"}}
+    assert answer(transport) == 2
+    unload(transport)
+    transport.load(MODEL)
+    assert transport.config(MODEL)["parameters"] == {}
+
+
+def test_a_load_with_files_of_its_own(transport: Transport, source: Path) -> None:
+    transport.load(MODEL)
+    config = json.dumps(transport.config(MODEL))
+    code = source.read_text().replace("values + 1", "values + 70")
+    transport.load(MODEL, config=config, files={"3/model.py": code.encode()})
+    assert answer(transport) == 71
+    assert transport.metadata(MODEL)["versions"] == ["3"]
+    with pytest.raises(Refused) as refusal:
+        transport.load(MODEL, config=config, files={"3/model.py": b"raise ValueError('not this one')"})
+    assert "ValueError: not this one" in refusal.value.message
+    assert answer(transport) == 71
+    transport.load(MODEL)
+    assert answer(transport) == 2
 
 
 def test_unloading_the_unknown_is_no_error(transport: Transport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import socket
@@ -93,8 +94,12 @@ class Plain:
         rows: list[dict[str, str]] = _accepted(self.send("POST", "/v2/repository/index")).json()
         return rows
 
-    def load(self, model: str) -> None:
-        _accepted(self.send("POST", f"/v2/repository/models/{model}/load"))
+    def load(self, model: str, *, config: str | None = None, files: Mapping[str, bytes] | None = None) -> None:
+        parameters = {f"file:{path}": base64.b64encode(content).decode() for path, content in (files or {}).items()}
+        if config is not None:
+            parameters["config"] = config
+        body = json.dumps({"parameters": parameters}).encode() if parameters else b""
+        _accepted(self.send("POST", f"/v2/repository/models/{model}/load", body))
 
     def unload(self, model: str) -> None:
         _accepted(self.send("POST", f"/v2/repository/models/{model}/unload"))

@@ -60,8 +60,9 @@ class TritonClient:
         rows: list[dict[str, str]] = self._ask(lambda: self._client.get_model_repository_index(headers=self._headers))
         return rows
 
-    def load(self, model: str) -> None:
-        self._ask(lambda: self._client.load_model(model, headers=self._headers))
+    def load(self, model: str, *, config: str | None = None, files: Mapping[str, bytes] | None = None) -> None:
+        sent = {f"file:{path}": content for path, content in (files or {}).items()} or None
+        self._ask(lambda: self._client.load_model(model, headers=self._headers, config=config, files=sent))
 
     def unload(self, model: str) -> None:
         self._ask(lambda: self._client.unload_model(model, headers=self._headers))

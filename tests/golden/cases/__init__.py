@@ -15,6 +15,7 @@ from tests.golden.cases import (
     metadata,
     model_errors,
     model_outputs,
+    overrides,
     parameters,
     repository,
     settings,
@@ -49,5 +50,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         cases=_EXPLICIT,
     ),
     Scenario(name="none", models=("minimal",), cases=fixed_models.CASES),
+    Scenario(
+        name="overrides",
+        options=("--model-control-mode=explicit", "--load-model=minimal"),
+        models=("minimal",),
+        cases=overrides.CASES,
+    ),
     Scenario(name="settings", models=("minimal",), cases=settings.CASES),
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 from jupyter_pyserve.engine import registry as module
 from jupyter_pyserve.engine.launcher import LoadFailure
 from jupyter_pyserve.engine.load_errors import DeployFailure
+from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.registry import Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment
 from jupyter_pyserve.errors import Code, PyServeError
@@ -19,6 +21,7 @@ from jupyter_pyserve.settings import EngineSettings
 from tests.support.turning import until
 
 GOOD, BAD = "# good\n", "raise\n"
+BACKEND = '{"backend":"python"}'
 CONFIG = 'backend: "python"\n'
 
 
@@ -53,7 +56,10 @@ class Bench:
         self.root = root
         self.changes = 0
         settings = EngineSettings(model_repositories=(str(root),), exit_timeout_s=0.0)
-        self.registry = Registry(cast(Any, SimpleNamespace(settings=settings)), self._changed)
+        self.homes = root.parent / f"{root.name}-homes"
+        self.homes.mkdir()
+        context = cast(Any, SimpleNamespace(settings=settings))
+        self.registry = Registry(context, self._changed, Homes(str(self.homes)))
 
     def _changed(self) -> None:
         self.changes += 1
@@ -214,6 +220,75 @@ def test_what_cannot_be_started(play: Play, config: str, text: str) -> None:
         bench.write("m", config=config)
         with pytest.raises(PyServeError, match=text):
             await bench.registry.load("m")
+
+    play(scenario)
+
+
+async def other_config(bench: Bench, **members: object) -> None:
+    await bench.registry.load("m", Override(config=json.dumps({"backend": "python", **members})))
+
+
+def test_an_override_stays_until_the_repository_changes(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        await other_config(bench, max_batch_size=4)
+        overridden = bench.find("m")
+        await bench.registry.load("m")
+        await other_config(bench, max_batch_size=4)
+        assert bench.find("m") is overridden
+        await other_config(bench, max_batch_size=5)
+        assert bench.find("m") is not overridden
+        latest = bench.find("m")
+        bench.write("m", GOOD * 2)
+        await bench.registry.load("m")
+        assert bench.find("m") is not latest
+        assert bench.registry.entries["m"].override is None
+
+    play(scenario)
+
+
+def test_a_deploy_of_what_an_override_hides_brings_it_back(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.deploy(GOOD)
+        await other_config(bench, max_batch_size=4)
+        overridden = bench.find("m")
+        assert await bench.deploy(GOOD)
+        assert bench.find("m") is not overridden
+
+    play(scenario)
+
+
+def test_files_of_a_request_live_as_long_as_what_was_loaded_from_them(play: Play, tmp_path: Path) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.registry.load("m", Override(config=BACKEND, files={"1/model.py": b"", "2/model.py": b""}))
+        servable = bench.find("m")
+        assert bench.rows() == []
+        [home] = bench.homes.iterdir()
+        await bench.registry.unload("m")
+        assert home.exists()
+        servable.drained.set_result(None)
+        await until(lambda: not home.exists())
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("config", "files"),
+    [
+        ("{", {"1/model.py": b""}),
+        ("{}", {"x": b""}),
+        ("{}", {"1/model.py": b"raise"}),
+        ("{}", {"../x": b""}),
+    ],
+)
+def test_nothing_is_left_of_a_load_with_files_that_failed(
+    play: Play, config: str, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    async def scenario(bench: Bench) -> None:
+        with pytest.raises(PyServeError):
+            await bench.registry.load("m", Override(config=config, files=files))
+        assert list(bench.homes.iterdir()) == []
 
     play(scenario)
 
