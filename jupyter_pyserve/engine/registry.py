@@ -11,10 +11,17 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
+from jupyter_pyserve.engine.ensemble import EnsembleVersion
 from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord, index_row
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.load_errors import LoadError
 from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.members import (
+    Dependents,
+    check_present,
+    member_names,
+    without_member,
+)
 from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.repository import (
     Deployment,
@@ -49,6 +56,7 @@ class Registry:
         self._on_change = on_change
         self._retiring: dict[asyncio.Task[None], LoadedVersion] = {}
         self.entries: dict[str, ModelEntry] = {}
+        self._dependents = Dependents(self.entries)
         #: Models that are loaded because the engine starts, until they are.
         self.starting: set[str] = set()
         #: (name, version text) -> servable; what the hot path looks into. Emptied at every change.
@@ -120,10 +128,17 @@ class Registry:
         With an `override`, that is loaded; it stays until what the repository has changes, or the model is unloaded.
         """
         async with self._hold(name) as entry:
-            await self._load(entry, _silent, override)
+            try:
+                await self._load(entry, _silent, override)
+            except LoadError as error:
+                raise error.as_domain_error(name) from error
+        for ensemble in self._dependents.to_revive(name):
+            with contextlib.suppress(PyServeError):  # it is logged, and the next member may be what was missing
+                await self.load(ensemble)
 
     async def _load(self, entry: ModelEntry, progress: Progress, override: Override | None = None) -> None:
         name = entry.name
+        self._dependents.settled(name)
         try:
             source = await asyncio.to_thread(self._read, name, override)
         except PyServeError as error:
@@ -139,7 +154,7 @@ class Registry:
         except LoadError as error:
             entry.guest = guest
             self._record_failure(entry, error)
-            raise error.as_domain_error(name) from error
+            raise
         finally:
             if guest and servables:
                 self._homes.hold(source.model_dir, servables.values())
@@ -199,6 +214,7 @@ class Registry:
         if name in self.entries:
             self._give_up_loading(name)
             async with self._hold(name) as entry:
+                self._dependents.settled(name)
                 self._unload(entry)
 
     async def remove(self, name: str) -> None:
@@ -217,6 +233,9 @@ class Registry:
             record.servable = None
             self._retire(servable, record)
         self._changed()
+        for ensemble, versions in self._dependents.of(entry.name):
+            self._dependents.taken_down(ensemble, versions)
+            self._unload(ensemble)
 
     def _give_up_loading(self, name: str) -> None:
         entry = self.entries.get(name)
@@ -260,12 +279,30 @@ class Registry:
                         del self.entries[name]
                 return
 
+    async def _load_members(self, config: ModelConfig) -> None:
+        members = member_names(config)
+        places = await asyncio.to_thread(list_models, self._settings.model_repositories)
+        check_present(config.name, [name for name in members if not self._is_loaded(name)], places)
+        for member in members:
+            with self._dependents.waiting(config.name, member):
+                async with self._hold(member) as entry:
+                    try:
+                        await self._load(entry, _silent, entry.override)
+                    except LoadError as error:
+                        raise without_member(config.name, member, error) from error
+
+    def _is_loaded(self, name: str) -> bool:
+        entry = self.entries.get(name)
+        return entry is not None and bool(entry.servables())
+
     async def _start(self, entry: ModelEntry, source: ModelSource, progress: Progress) -> dict[int, LoadedVersion]:
         """Load all versions beside each other; if one fails, none is used."""
         if not source.versions:
             raise LoadError(
                 {}, f"at least one version must be available under the version policy of model '{source.name}'\n"
             )
+        if source.config.ensemble_scheduling is not None:
+            return await self._start_ensemble(source, progress)
         if source.config.backend != "python":
             text = (
                 f"unable to find backend library for backend '{source.config.backend or source.config.platform}', try "
@@ -297,6 +334,18 @@ class Registry:
             raise LoadError(dict.fromkeys(failures, LoadFailure(_OUTDATED)))
         raise LoadError({version: item for version, item in failures.items() if isinstance(item, LoadFailure)})
 
+    async def _start_ensemble(self, source: ModelSource, progress: Progress) -> dict[int, LoadedVersion]:
+        await self._load_members(source.config)
+        versions: dict[int, LoadedVersion] = {
+            version: EnsembleVersion(self._settings, source.config, version, self.lookup) for version in source.versions
+        }
+        try:
+            for version in versions.values():
+                await version.start(progress)
+        except LoadFailure as failure:
+            raise LoadError({}, f"{failure.text}\n") from failure
+        return versions
+
     def _swap(self, entry: ModelEntry, servables: dict[int, LoadedVersion]) -> None:
         for version, old in entry.held():
             record = entry.versions[version]
@@ -309,6 +358,10 @@ class Registry:
         for version, servable in servables.items():
             entry.versions[version] = VersionRecord(VersionState.READY, servable=servable)
         self._changed()
+        for ensemble, ensembles, failure in self._dependents.no_longer_fit(entry.name):
+            _log.error("ensemble '%s' is unloaded: %s", ensemble.name, failure.text)
+            self._dependents.taken_down(ensemble, ensembles)
+            self._unload(ensemble)
         _log.info("successfully loaded '%s'", entry.name)
 
     def _retire(self, servable: LoadedVersion, record: VersionRecord | None) -> None:

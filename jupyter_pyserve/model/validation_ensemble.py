@@ -1,13 +1,17 @@
 """Judges the steps of an ensemble as far as its own configuration goes.
 
-Owns the rules on steps and data flow by name. Must not know the members; whether they fit is asked when they load.
+Owns the rules on steps and data flow by name, and (`member_problems`) on how the members fit together once they are
+known by their signatures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+from jupyter_pyserve.model.ensembles import EnsembleGraph
 from jupyter_pyserve.model.scheduling import EnsembleScheduling, EnsembleStep
+from jupyter_pyserve.model.signature import Signature, TensorSpec, config_datatype
 from jupyter_pyserve.model.values import ModelConfig
 
 
@@ -51,3 +55,64 @@ def _flow_problems(config: ModelConfig, ensemble: EnsembleScheduling, produced: 
     for output in config.outputs:
         if output.name not in used:
             yield f"ensemble output '{output.name}' for ensemble {config.name}' is not used"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An ensemble tensor as one of the models that it touches declares it."""
+
+    model: str
+    datatype: str
+    dims: tuple[int, ...]
+    full_dims: tuple[int, ...]
+
+    @classmethod
+    def of(cls, signature: Signature, spec: TensorSpec) -> _Known:
+        full = (-1, *spec.dims) if signature.max_batch_size > 0 else spec.dims
+        return cls(signature.model_name, spec.datatype, spec.dims, full)
+
+
+def member_problems(ensemble: Signature, graph: EnsembleGraph, members: Mapping[int, Signature]) -> list[str]:
+    """Whether the tensors of the members, by step, are what the ensemble makes of them; Triton's texts."""
+    known = {
+        name: _Known.of(ensemble, spec)
+        for tensors in (ensemble.inputs, ensemble.outputs)
+        for name, spec in tensors.items()
+    }
+    problems: list[str] = []
+    for step in graph.steps:
+        member = members[step.index]
+        for own, tensors, missing in (
+            (step.inputs, member.inputs, "is mapping to non-existing input"),
+            (step.outputs, member.outputs, "is mapped from non-existing output"),
+        ):
+            for name, tensor in own.items():
+                where = f"in ensemble {ensemble.model_name}, ensemble tensor {tensor}"
+                spec = tensors.get(name)
+                if spec is None:
+                    problems.append(f"{where} {missing} {name} in model {step.model}")
+                    continue
+                mine = _Known.of(member, spec)
+                problem = _inconsistency(known.setdefault(tensor, mine), mine)
+                problems += [f"{where}: {problem}"] if problem else []
+    return problems
+
+
+def _inconsistency(first: _Known, second: _Known) -> str:
+    told = f"is inferred from model {first.model} while"
+    if first.datatype != second.datatype:
+        types = config_datatype(first.datatype), config_datatype(second.datatype)
+        return f"inconsistent data type: {types[0]} {told} {types[1]} is inferred from model {second.model}"
+    # A member without a batch dimension may spell it out.
+    if _agree(first.dims, second.dims) or _agree(first.full_dims, second.full_dims):
+        return ""
+    shapes = f"{_text(first.full_dims)} {told} {_text(second.full_dims)}"
+    return f"inconsistent shape: {shapes} is inferred from model {second.model}"
+
+
+def _agree(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    return len(first) == len(second) and all(-1 in pair or pair[0] == pair[1] for pair in zip(first, second))
+
+
+def _text(dims: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, dims))}]"

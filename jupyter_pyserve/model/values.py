@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jupyter_pyserve.model.scheduling import DynamicBatching, EnsembleScheduling, SequenceBatching
@@ -283,6 +283,11 @@ class ModelConfig:
             agents=tuple(a["name"] for a in tree.get("model_repository_agents", {}).get("agents", ())),
             _tree=tree,
         )
+
+    def with_decoupled(self, decoupled: bool) -> ModelConfig:
+        """The same, but for whether a request may have any number of responses."""
+        tree = {**self._tree, "model_transaction_policy": {"decoupled": decoupled}}
+        return replace(self, decoupled=decoupled, _tree=tree)
 
     def to_json_dict(self) -> dict[str, Any]:
         """What clients and models are shown, as a tree of the caller's own."""

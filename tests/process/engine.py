@@ -137,6 +137,12 @@ class Engine:
         found: dict[str, Any] = next(row for row in rows if row["name"] == name)
         return found
 
+    def inference_stats(self, name: str) -> dict[str, Any]:
+        """The counters of a model's first version."""
+        (row, *_) = self.http.get(f"/v2/models/{name}/stats").json()["model_stats"]
+        found: dict[str, Any] = row["inference_stats"]
+        return found
+
     def logs(self, name: str) -> list[dict[str, Any]]:
         """What a model printed and logged."""
         records: list[dict[str, Any]] = self.http.get(f"/api/models/{name}/logs").json()["records"]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from jupyter_pyserve.model.config import parse_pbtxt, validate_stage_a
+from jupyter_pyserve.model.ensembles import EnsembleGraph
+from jupyter_pyserve.model.scheduling import EnsembleScheduling, EnsembleStep
+from jupyter_pyserve.model.signature import Signature
+from jupyter_pyserve.model.validation_ensemble import member_problems
 
 IO = 'input { name: "I" data_type: TYPE_FP32 dims: 1 } output { name: "O" data_type: TYPE_FP32 dims: 1 }'
 
@@ -37,3 +43,58 @@ def test_a_tensor_is_written_once_and_each_end_is_used() -> None:
         "ensemble input 'I' for ensemble E' is not used",
         "ensemble output 'O' for ensemble E' is not used",
     ]
+
+
+def signature(name: str, inputs: str, outputs: str, *, max_batch_size: int = 0) -> Signature:
+    def tensors(kind: str, texts: str) -> str:
+        given = (text.split(":") for text in texts.split())
+        return " ".join(f'{kind} {{ name: "{key}" data_type: TYPE_{of} dims: [{dims}] }}' for key, of, dims in given)
+
+    text = f'backend: "python" max_batch_size: {max_batch_size} {tensors("input", inputs)} {tensors("output", outputs)}'
+    return Signature.from_config(parse_pbtxt(text, model_name=name, path="p"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("x:FP32:-1", "y:FP32:-1", []),
+        ("q:FP32:-1", "y:FP32:-1", ["in ensemble E, ensemble tensor I is mapping to non-existing input x in model m"]),
+        (
+            "x:FP32:-1",
+            "q:FP32:-1",
+            ["in ensemble E, ensemble tensor O is mapped from non-existing output y in model m"],
+        ),
+        (
+            "x:INT32:-1",
+            "y:FP32:-1",
+            [
+                "in ensemble E, ensemble tensor I: inconsistent data type: TYPE_FP32 is inferred from model E while "
+                "TYPE_INT32 is inferred from model m"
+            ],
+        ),
+        (
+            "x:FP32:-1",
+            "y:FP32:2,2",
+            [
+                "in ensemble E, ensemble tensor O: inconsistent shape: [3] is inferred from model E while [2,2] is "
+                "inferred from model m"
+            ],
+        ),
+    ],
+)
+def test_members_fit(first: str, second: str, expected: list[str]) -> None:
+    graph = EnsembleGraph.compile(
+        EnsembleScheduling(steps=(EnsembleStep(model_name="m", input_map={"x": "I"}, output_map={"y": "O"}),))
+    )
+    ensemble = signature("E", "I:FP32:3", "O:FP32:3")
+    assert member_problems(ensemble, graph, {0: signature("m", first, second)}) == expected
+
+
+@pytest.mark.parametrize(("dims", "size", "fits"), [("3", 4, True), ("-1,3", 0, True), ("3", 0, True), ("4", 4, False)])
+def test_a_batch_dimension_may_be_spelt_out(dims: str, size: int, fits: bool) -> None:
+    graph = EnsembleGraph.compile(
+        EnsembleScheduling(steps=(EnsembleStep(model_name="m", input_map={"x": "I"}, output_map={"y": "O"}),))
+    )
+    ensemble = signature("E", "I:FP32:3", "O:FP32:3", max_batch_size=4)
+    member = signature("m", f"x:FP32:{dims}", f"y:FP32:{dims}", max_batch_size=size)
+    assert (member_problems(ensemble, graph, {0: member}) == []) is fits

@@ -1,0 +1,243 @@
+"""The data flow of an ensemble: which steps can run with the tensors that are there, and which answers are complete.
+
+Owns the order of things for one request. Values are opaque, so it must not know tensors, memory or member models.
+
+A member that answers several times starts an iteration with each answer: what depends on it runs once in each, and sees
+besides everything that does not depend on it. Two such members are paired answer by answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from jupyter_pyserve.model.scheduling import EnsembleScheduling
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A member with its tensors' names: `inputs` from its own to the ensemble's, `outputs` likewise."""
+
+    index: int
+    model: str
+    version: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleGraph:
+    """The steps of an ensemble and who makes each tensor."""
+
+    steps: tuple[Step, ...]
+    producers: Mapping[str, Step] = field(repr=False)
+
+    @classmethod
+    def compile(cls, scheduling: EnsembleScheduling) -> EnsembleGraph:
+        """From a validated configuration."""
+        steps = tuple(
+            Step(
+                index=index,
+                model=step.model_name,
+                version="" if step.model_version < 0 else str(step.model_version),
+                inputs=dict(step.input_map),
+                outputs=dict(step.output_map),
+            )
+            for index, step in enumerate(scheduling.steps)
+        )
+        return cls(steps=steps, producers={tensor: step for step in steps for tensor in step.outputs.values()})
+
+    def needed(self, outputs: Iterable[str]) -> frozenset[int]:
+        """The steps without which these tensors would not be made."""
+        found: set[int] = set()
+        wanted = list(outputs)
+        while wanted:
+            step = self.producers.get(wanted.pop())
+            if step is not None and step.index not in found:
+                found.add(step.index)
+                wanted += step.inputs.values()
+        return frozenset(found)
+
+
+class Scope(Generic[T]):
+    """The tensors of one iteration; `parent` has what does not depend on it."""
+
+    __slots__ = ("answered", "children", "number", "parent", "running", "runs", "started", "values")
+
+    def __init__(self, parent: Scope[T] | None = None, number: int = 0) -> None:
+        self.parent = parent
+        self.number = number
+        self.values: dict[str, T] = {}
+        self.children: dict[int, Scope[T]] = {}
+        self.started: set[int] = set()
+        #: Runs that are not over, here and in the iterations that see this scope.
+        self.running = 0
+        #: Those of them that are here.
+        self.runs: list[Run[T]] = []
+        self.answered = False
+
+    def chain(self) -> Iterator[Scope[T]]:
+        """This scope and all that it sees."""
+        scope: Scope[T] | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.parent
+
+    def find(self, tensor: str) -> T | None:
+        """The tensor as this iteration sees it."""
+        return next((scope.values[tensor] for scope in self.chain() if tensor in scope.values), None)
+
+    def has_started(self, step: int) -> bool:
+        """Whether a step runs, or ran, in this iteration or for all of them."""
+        return any(step in scope.started for scope in self.chain())
+
+    def iteration(self, number: int) -> Scope[T]:
+        """The scope of the answers of that number."""
+        child = self.children.get(number)
+        if child is None:
+            child = self.children[number] = Scope(self, number)
+        return child
+
+    def forget_if_over(self) -> None:
+        """Let go of an iteration in which nothing can happen any more: streams may be long."""
+        if self.parent is None or self.running:
+            return
+        inner: Scope[T] = self
+        for scope in self.parent.chain():
+            if any(not run.streaming or run.answers <= inner.number for run in scope.runs):
+                return
+            inner = scope
+        self.parent.children.pop(self.number, None)
+
+
+@dataclass(slots=True)
+class Run(Generic[T]):
+    """A step that is to be carried out with these inputs; it answers once or several times."""
+
+    step: Step
+    scope: Scope[T]
+    inputs: dict[str, T]
+    streaming: bool
+    answers: int = 0
+
+
+@dataclass(slots=True)
+class Progress(Generic[T]):
+    """What an event made possible: runs to start, complete answers, and whether nothing more will come."""
+
+    runs: list[Run[T]] = field(default_factory=list)
+    answers: list[dict[str, T]] = field(default_factory=list)
+    done: bool = False
+
+
+class Flow(Generic[T]):
+    """One request on its way through an ensemble. Feed it with `start` once, then with every answer of every run."""
+
+    def __init__(
+        self, graph: EnsembleGraph, given: Mapping[str, T], outputs: Sequence[str], streaming: frozenset[int]
+    ) -> None:
+        self._graph = graph
+        self._outputs = tuple(outputs)
+        #: Steps whose members may answer any number of times.
+        self._streaming = streaming
+        needed = graph.needed(outputs)
+        self._steps = [step for step in graph.steps if step.index in needed]
+        self._root: Scope[T] = Scope()
+        self._root.values.update(given)
+        produced = {tensor for step in self._steps for tensor in step.outputs.values()}
+        #: Tensors that will be there some time; what an optional input is mapped to may never be.
+        self._expected = produced.union(given)
+        self._complete = 0
+
+    @property
+    def complete(self) -> int:
+        """How many answers were complete."""
+        return self._complete
+
+    def start(self) -> Progress[T]:
+        """The steps that need nothing but what was given."""
+        return self._advance(self._root)
+
+    def answer(self, run: Run[T], values: Mapping[str, T], *, final: bool) -> Progress[T]:
+        """A run has answered with `values`, by the member's names; `final` if it will not answer again."""
+        scope = run.scope
+        if values:
+            if run.streaming:
+                scope = scope.iteration(run.answers)
+                run.answers += 1
+            for name, tensor in run.step.outputs.items():
+                if name in values:
+                    scope.values[tensor] = values[name]
+        if final:
+            self._end(run)
+        progress = self._advance(scope)
+        scope.forget_if_over()
+        for child in list(run.scope.children.values()) if final else ():
+            child.forget_if_over()
+        return progress
+
+    def close(self) -> None:
+        """Let go of every tensor, whatever still runs."""
+        open_scopes = [self._root]
+        while open_scopes:
+            scope = open_scopes.pop()
+            open_scopes += scope.children.values()
+            scope.values.clear()
+            scope.runs.clear()
+            scope.children.clear()
+
+    def _end(self, run: Run[T]) -> None:
+        for scope in run.scope.chain():
+            scope.running -= 1
+        run.scope.runs.remove(run)
+
+    def _advance(self, scope: Scope[T]) -> Progress[T]:
+        progress: Progress[T] = Progress()
+        self._visit(scope, progress)
+        self._complete += len(progress.answers)
+        progress.done = self._root.running == 0
+        return progress
+
+    def _visit(self, scope: Scope[T], progress: Progress[T]) -> None:
+        """Start and complete what can be, here and in the iterations that see this scope."""
+        for step in self._steps:
+            if not scope.has_started(step.index) and self._can_start(step, scope):
+                progress.runs.append(self._begin(step, scope))
+        answer = self._answer(scope)
+        if answer is not None:
+            scope.answered = True
+            progress.answers.append(answer)
+        for child in list(scope.children.values()):
+            self._visit(child, progress)
+
+    def _begin(self, step: Step, scope: Scope[T]) -> Run[T]:
+        scope.started.add(step.index)
+        found = {name: scope.find(tensor) for name, tensor in step.inputs.items()}
+        inputs = {name: value for name, value in found.items() if value is not None}
+        run = Run(step, scope, inputs, streaming=step.index in self._streaming)
+        for seen in scope.chain():
+            seen.running += 1
+        scope.runs.append(run)
+        return run
+
+    def _can_start(self, step: Step, scope: Scope[T]) -> bool:
+        own = scope.parent is None
+        for tensor in step.inputs.values():
+            if scope.find(tensor) is None:
+                if tensor in self._expected:
+                    return False
+            elif tensor in scope.values:
+                own = True
+        return own  # else it is for the scope above to start it, once for all iterations
+
+    def _answer(self, scope: Scope[T]) -> dict[str, T] | None:
+        if scope.answered:
+            return None
+        found = {tensor: scope.find(tensor) for tensor in self._outputs}
+        values = {tensor: value for tensor, value in found.items() if value is not None}
+        if len(values) < len(found) or not any(tensor in scope.values for tensor in values):
+            return None
+        return values

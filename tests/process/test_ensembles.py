@@ -1,0 +1,189 @@
+"""Ensembles of real models: what flows, what fails, and what is left in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.process.client import connect, outputs
+from tests.process.engine import Engine
+from tests.process.waiting import wait_until
+
+ONE = {"IN": np.array([1.0, 2.0], np.float32)}
+
+MODEL = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(request.inputs()[0]) for request in requests]
+
+    def answer(self, x):
+        {body}
+        return pb_utils.InferenceResponse([pb_utils.Tensor("Y", y)])
+"""
+TENSOR = "data_type: TYPE_FP32 dims: [ -1 ]"
+MEMBER = f'backend: "python" input {{ name: "X" {TENSOR} }} output {{ name: "Y" {TENSOR} }}'
+
+ADD = "y = x.as_numpy() + 1"
+IN_PLACE = "y = x.as_numpy(); y += 100"
+SAME = "y = x.as_numpy()"
+
+
+def member(engine: Engine, name: str, body: str, *, extra: str = "") -> str:
+    (event,) = [item for item in engine.deploy(name, MODEL.format(body=body), MEMBER + extra) if "error" in item] or [
+        {}
+    ]
+    assert event == {}
+    return name
+
+
+def write_ensemble(
+    repository: Path, name: str, *steps: tuple[str, Mapping[str, str], Mapping[str, str]], outputs: str = "OUT"
+) -> str:
+    def pairs(kind: str, given: Mapping[str, str]) -> str:
+        return " ".join(f'{kind} {{ key: "{key}" value: "{value}" }}' for key, value in given.items())
+
+    texts = [
+        f'step {{ model_name: "{model}" model_version: -1 {pairs("input_map", inputs)} {pairs("output_map", made)} }}'
+        for model, inputs, made in steps
+    ]
+    (repository / name / "1").mkdir(parents=True)
+    shown = " ".join(f'output {{ name: "{output}" {TENSOR} }}' for output in outputs.split())
+    (repository / name / "config.pbtxt").write_text(
+        f'platform: "ensemble" input {{ name: "IN" {TENSOR} }} {shown} ensemble_scheduling {{ {" ".join(texts)} }}'
+    )
+    return name
+
+
+def step(model: str, source: str, target: str) -> tuple[str, Mapping[str, str], Mapping[str, str]]:
+    return model, {"X": source}, {"Y": target}
+
+
+def chain(engine: Engine, name: str, *bodies: str) -> str:
+    """A loaded ensemble of new members behind each other."""
+    models = [member(engine, f"{name}_{index}", body) for index, body in enumerate(bodies)]
+    places = ["IN", *(f"T{index}" for index in range(len(bodies) - 1)), "OUT"]
+    write_ensemble(engine.repository, name, *map(step, models, places, places[1:]))
+    engine.load(name)
+    return name
+
+
+def test_tensors_flow_from_member_to_member(engine: Engine) -> None:
+    name = chain(engine, "flow", ADD, SAME, IN_PLACE)
+    answer = engine.infer(name, ONE)
+    assert outputs(answer)["OUT"].tolist() == [102.0, 103.0]
+    facts = engine.http.post(f"/v2/models/{name}/infer", request(parameters={"sequence_id": 7}))
+    assert facts.json()["parameters"] == {"sequence_id": 7, "sequence_start": False, "sequence_end": False}
+    (stats,) = engine.http.get(f"/v2/models/{name}/stats").json()["model_stats"]
+    assert (stats["inference_count"], stats["execution_count"], stats["inference_stats"]["success"]["count"]) == (
+        2,
+        2,
+        2,
+    )
+
+
+def request(**more: object) -> dict[str, object]:
+    return {"inputs": [{"name": "IN", "datatype": "FP32", "shape": [2], "data": [1, 2]}], **more}
+
+
+def test_a_member_that_writes_into_its_input_harms_nobody(engine: Engine) -> None:
+    name = "fan"
+    for index, body in enumerate((SAME, IN_PLACE, ADD)):
+        member(engine, f"fan_{index}", body)
+    write_ensemble(
+        engine.repository,
+        name,
+        step("fan_0", "IN", "MID"),
+        step("fan_1", "MID", "WRITTEN"),
+        step("fan_2", "MID", "ADDED"),
+        outputs="MID WRITTEN ADDED",
+    )
+    engine.load(name)
+    got = outputs(engine.infer(name, ONE))
+    assert [got[key].tolist() for key in ("MID", "WRITTEN", "ADDED")] == [[1.0, 2.0], [101.0, 102.0], [2.0, 3.0]]
+
+
+def test_over_a_lane(engine: Engine) -> None:
+    name = chain(engine, "lane", SAME, ADD)
+    lane = engine.lane()
+    assert lane.infer(name, {"IN": lane.asarray(ONE["IN"])})["OUT"].tolist() == [2.0, 3.0]
+    lane.close()
+
+
+def test_only_the_steps_that_are_needed_run(engine: Engine) -> None:
+    member(engine, "needed_0", ADD)
+    member(engine, "needed_1", "raise ValueError('not asked for')")
+    write_ensemble(engine.repository, "needed", step("needed_0", "IN", "A"), step("needed_1", "IN", "B"), outputs="A B")
+    engine.load("needed")
+    assert outputs(engine.infer("needed", ONE, outputs=["A"]))["A"].tolist() == [2.0, 3.0]
+    assert "not asked for" in engine.infer("needed", ONE, outputs=["B"]).error
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        ("raise ValueError('no')", 500, "in ensemble '{0}', Failed to process the request(s) for model '{0}_1_0', me"),
+        ("return pb_utils.InferenceResponse(error=pb_utils.TritonError('gone', pb_utils.TritonError.NOT_FOUND))", 404,
+         "in ensemble '{0}', gone"),
+        ("return pb_utils.InferenceResponse([])", 400, "in ensemble '{0}', unexpected deadlock, at least one output "),
+    ],
+)  # fmt: skip
+def test_a_member_fails(engine: Engine, body: str, status: int, error: str) -> None:
+    name = chain(engine, f"fails{status}", ADD, body, ADD)
+    answer = engine.infer(name, ONE)
+    assert answer.status == status
+    assert answer.error.startswith(error.format(name))
+    assert engine.infer(f"{name}_0", {"X": ONE["IN"]}).status == 200
+
+
+def test_members_come_with_the_ensemble_and_take_it_with_them(engine: Engine) -> None:
+    name = chain(engine, "family", ADD, ADD)
+    for model in ("family_1", "family_0"):
+        engine.unload(model)
+    assert not engine.ready(name)
+    engine.load(name)
+    assert engine.ready("family_0")
+    engine.unload("family_1")
+    assert engine.infer(name, ONE).error == f"Request for unknown model: '{name}' has no available versions"
+    engine.load("family_1")
+    assert outputs(engine.infer(name, ONE))["OUT"].tolist() == [3.0, 4.0]
+
+
+def test_a_member_that_does_not_fit_any_more_takes_the_ensemble_down(engine: Engine) -> None:
+    name = chain(engine, "misfit", ADD, ADD)
+    other = MEMBER.replace("TYPE_FP32", "TYPE_INT32")
+    assert engine.deploy("misfit_1", MODEL.format(body=ADD), other)[-1]["event"] == "ready"
+    assert not engine.ready(name)
+    assert engine.deploy("misfit_1", MODEL.format(body=ADD), MEMBER)[-1]["event"] == "ready"
+
+
+def test_ensembles_that_are_made_of_each_other_are_refused(engine: Engine) -> None:
+    member(engine, "round", ADD)
+    for name, other in (("round_a", "round_b"), ("round_b", "round_a")):
+        write_ensemble(engine.repository, name, (other, {"IN": "IN"}, {"OUT": "T"}), step("round", "T", "OUT"))
+    loads = [engine.later(engine.http.post, f"/v2/repository/models/round_{item}/load") for item in "ab"]
+    for load in loads:
+        assert "circular dependency between ensembles: round_" in load.result().error
+
+
+def test_a_member_dies_in_the_middle(engine: Engine) -> None:
+    name = chain(engine, "dies", ADD, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    answer = engine.infer(name, ONE)
+    assert (answer.status, answer.error) == (500, f"in ensemble '{name}', Stub process 'dies_1_0' is not healthy.")
+
+
+def test_a_client_that_leaves_cancels_what_the_members_have(engine: Engine) -> None:
+    gate = engine.gate()
+    name = chain(engine, "leaves", f"open({str(gate)!r}).close(); y = x.as_numpy()", ADD)
+    with connect(engine.http.address) as connection:
+        connection.sendall(engine.http.infer_bytes(name, ONE))
+        gate.wait_until_entered()
+    wait_until(lambda: engine.inference_stats(name)["fail"]["count"] == 1, "the ensemble's request is cancelled")
+    gate.open()
+    wait_until(lambda: engine.instances(f"{name}_0")[0]["state"] == "READY", "the member is done")
+    assert engine.inference_stats(f"{name}_1")["success"]["count"] == 0
