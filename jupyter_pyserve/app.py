@@ -21,9 +21,10 @@ from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.settings import EngineSettings, ListenSettings
-from jupyter_pyserve.transports.http.head import Gate
+from jupyter_pyserve.transports.http.head import Gate, Match
 from jupyter_pyserve.transports.http.server import HttpServer, bind_tcp, is_loopback
 from jupyter_pyserve.transports.lane.server import LaneServer
+from jupyter_pyserve.v2.routes import match, match_all, match_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -87,22 +88,29 @@ class Engine:
 
     async def _start(self) -> None:
         listen = self._listen
-        tcp = None
+        tcp = metrics = None
+        metrics_address = listen.metrics_address or listen.http_address
         if listen.http_port is not None:
             tcp = bind_tcp(listen.http_address, listen.http_port, reuse_port=listen.reuse_http_port)
-            host = "localhost" if listen.http_address == "0.0.0.0" else listen.http_address  # noqa: S104
-            self.service.urls["http_url"] = f"http://{host}:{tcp.getsockname()[1]}"
+            self.service.urls["http_url"] = _url(listen.http_address, tcp)
+        if listen.metrics_port is not None:
+            metrics = bind_tcp(metrics_address, listen.metrics_port, reuse_port=False, name="Metrics")
+            self.service.urls["metrics_url"] = f"{_url(metrics_address, metrics)}/metrics"
         if listen.http_fd is not None:
-            await self._serve(socket.socket(fileno=listen.http_fd), Gate(trusted=True))
+            await self._serve(socket.socket(fileno=listen.http_fd), Gate(trusted=True), match_all)
         await self.service.start()
         if listen.lane_fd is not None:  # who connects before waits in the backlog until the models are there
             self._lanes = LaneServer(self.service, socket.socket(fileno=listen.lane_fd))
         if tcp is not None:
             await self._serve(tcp, Gate(token=listen.token, loopback=is_loopback(listen.http_address)))
             _log.info("Started HTTPService at %s:%d", listen.http_address, tcp.getsockname()[1])
+        if metrics is not None:
+            gate = Gate(token=listen.token, loopback=is_loopback(metrics_address))
+            await self._serve(metrics, gate, match_metrics)
+            _log.info("Started Metrics Service at %s:%d", metrics_address, metrics.getsockname()[1])
 
-    async def _serve(self, sock: socket.socket, gate: Gate) -> None:
-        server = HttpServer(self.service, gate)
+    async def _serve(self, sock: socket.socket, gate: Gate, routes: Match = match) -> None:
+        server = HttpServer(self.service, gate, routes)
         await server.listen(sock)
         self._servers.append(server)
 
@@ -153,6 +161,11 @@ def _say_why(error: PyServeError) -> int:
     """Why there is no server, as Triton says it; the exit status."""
     print(f"error: creating server: {error.code.name.capitalize()} - {error.message}", file=sys.stderr)
     return 1
+
+
+def _url(address: str, sock: socket.socket) -> str:
+    host = "localhost" if address == "0.0.0.0" else address  # noqa: S104
+    return f"http://{host}:{sock.getsockname()[1]}"
 
 
 def raise_descriptor_limit() -> None:

@@ -6,13 +6,21 @@ Parses words into settings and nothing else. Options for what this server does n
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings, LogFormat, LogSettings
+from jupyter_pyserve.settings import (
+    ControlMode,
+    EngineSettings,
+    ListenSettings,
+    LogFormat,
+    LogSettings,
+    MetricsSettings,
+)
 
 #: Triton's options that have no effect here (yet): name -> whether it takes a value.
 _WITHOUT_EFFECT = (
@@ -23,11 +31,11 @@ _WITHOUT_EFFECT = (
     "grpc-server-cert", "grpc-server-key", "grpc-root-cert", "grpc-infer-response-compression-level",
     "grpc-keepalive-time", "grpc-keepalive-timeout", "grpc-keepalive-permit-without-calls",
     "grpc-http2-max-pings-without-data", "grpc-http2-min-recv-ping-interval-without-data",
-    "grpc-http2-max-ping-strikes", "grpc-max-connection-age", "grpc-max-connection-age-grace", "allow-metrics",
-    "allow-gpu-metrics", "allow-cpu-metrics", "metrics-address", "metrics-port", "metrics-interval-ms",
-    "metrics-config", "trace-config", "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
+    "grpc-http2-max-ping-strikes", "grpc-max-connection-age", "grpc-max-connection-age-grace",
+    "allow-gpu-metrics", "trace-config", "trace-file", "trace-level", "trace-rate", "trace-count",
+    "trace-log-frequency",
     "cache-config", "response-cache-byte-size", "cache-directory", "backend-directory", "repoagent-directory",
-    "rate-limit", "rate-limit-resource", "backend-config", "pinned-memory-pool-byte-size",
+    "rate-limit", "rate-limit-resource", "backend-config",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
     "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
     "allow-client-shm", "allow-sagemaker",
@@ -42,6 +50,27 @@ def parse_bool(text: str) -> bool:
     if text.lower() in ("false", "off", "0"):
         return False
     raise argparse.ArgumentTypeError(f"invalid value for bool option: {text}")
+
+
+def parse_metrics_setting(text: str) -> tuple[str, Any]:
+    """One `--metrics-config`: the name of a setting and its value; names that nobody knows are accepted."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"--metrics-config option format is <setting>=<value>. Got {text}")
+    if name in ("counter_latencies", "summary_latencies"):
+        return name, parse_bool(value)
+    if name == "summary_quantiles":
+        return name, tuple(_quantile(pair) for pair in value.split(","))
+    return "", value
+
+
+def _quantile(text: str) -> float:
+    """Of `quantile:error`; quantiles are as exact here as any error could ask for."""
+    with contextlib.suppress(ValueError):
+        quantile = float(text.partition(":")[0])
+        if 0 <= quantile <= 1:
+            return quantile
+    raise argparse.ArgumentTypeError(f"summary_quantiles are pairs of <quantile>:<error>. Got {text}")
 
 
 def parse_log_format(text: str) -> LogFormat:
@@ -72,10 +101,12 @@ def build_parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="serve a model repository", usage=usage, allow_abbrev=False)
     _add_model_options(serve)
     _add_http_options(serve, ListenSettings().http_port)
+    _add_metrics_options(serve, ListenSettings().metrics_port)
     _add_options_without_effect(serve)
     engine = commands.add_parser("engine", help="serve for a Jupyter server that started this process")
     _add_model_options(engine)
     _add_http_options(engine, 0)
+    _add_metrics_options(engine, None)
     engine.add_argument("--runtime-dir", required=True)
     engine.add_argument("--http-fd", type=int, required=True)
     engine.add_argument("--lane-fd", type=int, required=True)
@@ -123,6 +154,18 @@ def _add_http_options(parser: argparse.ArgumentParser, port: int | None) -> None
     add("--http-max-input-size", type=int, default=engine.http_max_input_nbytes)
 
 
+def _add_metrics_options(parser: argparse.ArgumentParser, port: int | None) -> None:
+    metrics = MetricsSettings()
+    add = parser.add_argument
+    add("--allow-metrics", type=parse_bool, default=True, metavar="BOOL")
+    add("--allow-cpu-metrics", type=parse_bool, default=metrics.cpu, metavar="BOOL")
+    add("--metrics-address", default=None, help="default: the HTTP address")
+    add("--metrics-port", type=int, default=port)
+    add("--metrics-interval-ms", type=float, default=metrics.interval_s * 1000, help="how old such figures may be")
+    add("--metrics-config", type=parse_metrics_setting, action="append", default=[], metavar="SETTING=VALUE")
+    add("--pinned-memory-pool-byte-size", type=int, default=metrics.pinned_pool_nbytes, help="shown, but there is none")
+
+
 def _add_options_without_effect(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("accepted for compatibility, without effect")
     for name in _WITHOUT_EFFECT:
@@ -163,6 +206,12 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
             format=options.log_format,
             file=options.log_file,
         ),
+        metrics=MetricsSettings(
+            interval_s=options.metrics_interval_ms / 1000,
+            cpu=options.allow_cpu_metrics,
+            pinned_pool_nbytes=options.pinned_memory_pool_byte_size,
+            **{name: value for name, value in options.metrics_config if name},
+        ),
     )
 
 
@@ -172,6 +221,8 @@ def listen_settings(options: argparse.Namespace) -> ListenSettings:
         http_address=options.http_address,
         http_port=options.http_port if options.allow_http else None,
         reuse_http_port=options.reuse_http_port,
+        metrics_address=options.metrics_address,
+        metrics_port=options.metrics_port if options.allow_metrics else None,
         http_fd=getattr(options, "http_fd", None),
         lane_fd=getattr(options, "lane_fd", None),
         runtime_dir=getattr(options, "runtime_dir", None),

@@ -37,6 +37,20 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """What a scrape finds (Triton's --metrics-config and its kin)."""
+
+    #: How old a reading of the machine may be.
+    interval_s: float = 2.0
+    cpu: bool = True
+    counter_latencies: bool = True
+    summary_latencies: bool = False
+    summary_quantiles: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 0.999)
+    #: What the gauge of Triton's pinned memory pool says; there is no such pool.
+    pinned_pool_nbytes: int = 256 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """What the engine is told at start; sizes are bytes, times seconds."""
 
@@ -57,6 +71,7 @@ class EngineSettings:
     #: Limit of JSON bodies, of tensors given as JSON, and of raw requests.
     http_max_input_nbytes: int = 64 << 20
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +81,9 @@ class ListenSettings:
     http_address: str = "127.0.0.1"
     http_port: int | None = 8000
     reuse_http_port: bool = False
+    #: None is the HTTP port's address.
+    metrics_address: str | None = None
+    metrics_port: int | None = 8002
     http_fd: int | None = None
     lane_fd: int | None = None
     runtime_dir: str | None = None

@@ -74,6 +74,10 @@ class Channel:
             _log.exception("a frame could not be sent, so its channel is closed")
             self._loop.call_soon(self.close)
 
+    def catch_up(self) -> None:
+        """Take in every frame that the peer has sent by now."""
+        self._take(_MAX_QUEUED, lambda: True)
+
     def linger(self) -> None:
         """At the end of this turn, wait awake for a frame that is likely to come at once; everything else waits too."""
         self._loop.call_soon(self._linger)
@@ -96,7 +100,12 @@ class Channel:
         self._on_close()
 
     def _readable(self) -> None:
-        for _ in range(_BURST):
+        self._take(_BURST, self._expecting)
+
+    def _take(self, count: int, expecting: Callable[[], object]) -> None:
+        for _ in range(count):
+            if self.closed:
+                return
             try:
                 data, fds = receive_packet(self.sock)
             except BlockingIOError:
@@ -107,7 +116,7 @@ class Channel:
                 self.close()
                 return
             self._on_frame(data, fds)
-            if self.closed or not self._expecting():
+            if not expecting():
                 return
 
     def _writable(self) -> None:

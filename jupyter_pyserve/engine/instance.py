@@ -90,11 +90,6 @@ class Instance:
         return self.state not in (StubState.CLOSED, StubState.FAILED)
 
     @property
-    def arena_nbytes(self) -> int:
-        """Bytes of shared memory that this instance answers in."""
-        return self.responses.capacity
-
-    @property
     def segments(self) -> dict[int, Segment]:
         """The memory that this instance answers in."""
         return self.responses.segments
@@ -170,6 +165,11 @@ class Instance:
     def trim(self) -> None:
         """Ask the stub to give the memory that it does not use back to the system."""
         self._note({"op": "trim"}, ())
+
+    def catch_up(self) -> None:
+        """Take in what the stub has said by now."""
+        if self._channel is not None:
+            self._channel.catch_up()
 
     def report(self, text: str) -> None:
         """Say something about this instance where its own words are kept."""
@@ -361,10 +361,7 @@ class Instance:
 
     def _on_call(self, message: dict[str, Any]) -> None:
         call = StubCall(self, message, self._send)
-        if message["op"] == "grow":
-            self.responses.grow(call)
-        else:
-            self._services.call(call)
+        (self.responses.grow if message["op"] == "grow" else self._services.call)(call)
 
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
         self._send(frames.encode_cold(frames.NOTE, note), fds)

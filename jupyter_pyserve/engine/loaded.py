@@ -51,6 +51,7 @@ class LoadedVersion(abc.ABC):
         self.plans: dict[Any, Any] = {}
         self.state = VersionState.UNAVAILABLE
         self.reason = ""
+        self.load_s = 0.0
         self._settings = settings
         self.arena = Arena("pyserve-requests", settings.arena_limit_nbytes, self._on_segment)
         self._memory = _ArenaMemory(self.arena)

@@ -28,7 +28,7 @@ def instance_row(instance: Instance, owner: LoadedVersion) -> dict[str, Any]:
         "busy_since_s": (time.monotonic_ns() - instance.executing_since_ns) / 1e9 if busy else None,
         "current_request": instance.in_flight[0][0].id or None if busy else None,
         "rss_bytes": _rss_nbytes(instance.pid),
-        "arena_bytes": instance.arena_nbytes,
+        "arena_bytes": instance.responses.capacity,
         "arena_used_bytes": status.arena_used if status is not None else None,
         "last_error": owner.last_error or None,
     }

@@ -20,6 +20,7 @@ from jupyter_pyserve.engine.entries import ModelEntry
 from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.registry import Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
@@ -65,6 +66,7 @@ class Service:
         context = ServableContext(zygote=self.zygote, logs=self.logs, settings=settings, services=services)
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
+        self._metrics = Metrics(settings.metrics, services)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -182,6 +184,10 @@ class Service:
             if not servables:
                 raise PyServeError(Code.INVALID_ARG, f"requested model version is not available for model '{name}'")
         return [item.statistics.to_json_dict(name=item.name, version=str(item.version)) for item in servables]
+
+    def metrics(self) -> str:
+        """The text of a scrape."""
+        return self._metrics.text(self.registry.all_servables())
 
     # -- repository ---------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,9 @@ class Endpoint(enum.Enum):
     TRACE_UPDATE = "trace_update"
     LOG_GET = "log_get"
     LOG_UPDATE = "log_update"
+    METRICS = "metrics"
+    #: What else is asked of the metrics port, which answers with nothing.
+    NO_METRICS = "no_metrics"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,21 @@ def match(method: bytes, path: bytes) -> Route | RouteError:
     if endpoint is None:
         return RouteError.METHOD_NOT_ALLOWED
     return Route(endpoint=endpoint, **{key: _text(value) for key, value in names.items() if value is not None})
+
+
+def match_metrics(method: bytes, path: bytes) -> Route | RouteError:
+    """Finds what the metrics port has: metrics, and for any other path an empty answer."""
+    if method != b"GET":
+        return RouteError.METHOD_NOT_ALLOWED
+    found = path.partition(b"?")[0] in (b"/metrics", b"/metrics/")
+    return Route(endpoint=Endpoint.METRICS if found else Endpoint.NO_METRICS)
+
+
+def match_all(method: bytes, path: bytes) -> Route | RouteError:
+    """Finds an endpoint of either port."""
+    if path.partition(b"?")[0] == b"/metrics":
+        return match_metrics(method, path)
+    return match(method, path)
 
 
 def _find(path: bytes) -> tuple[_Methods, Mapping[str, bytes | None]] | None:

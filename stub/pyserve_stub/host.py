@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Callable, NoReturn, Sequence, TypeVar
 
-from pyserve_stub.metrics import MetricError, MetricRegistry
+from pyserve_stub.metrics import MetricError, MetricKeeper, MetricRegistry
 from pyserve_stub.vocabulary import TritonModelException
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class Host:
     #: Follows the name of what was asked for when this host has no answer.
     without = "is not available to models on this server."
 
-    def __init__(self) -> None:
-        self._metrics = MetricRegistry()
+    def __init__(self, metrics: MetricKeeper | None = None) -> None:
+        self._metrics = metrics if metrics is not None else MetricRegistry()
 
     def log(self, level: int, filename: str, line: int, message: str) -> None:
         """Delivers a message of `Logger`; `filename` is the caller's base name."""
@@ -85,7 +85,7 @@ class Host:
         self._metrics.close_series(metric)
 
     def metric(self, metric: int, operation: str, value: float) -> float:
-        """Carries out `increment`, `set`, `observe` or `value` on a series; returns its value."""
+        """Carries out `increment`, `set`, `observe` or `value` on a series; `value` returns it."""
         return self._counted(self._metrics.apply, metric, operation, value)
 
     def free_memory(self) -> int:

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from . import status as page_status
+from .engine_metrics import EngineMetrics
 from .executor import Executor
 from .faults import describe
 from .host import Host, OfflineHost, set_host
@@ -32,7 +33,7 @@ class EngineHost(Host):
     """Carries what a model asks of its server over the channel."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
+        super().__init__(EngineMetrics(session))
         self._session = session
         self.outbox: Outbox | None = None
 

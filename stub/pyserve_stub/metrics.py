@@ -10,7 +10,7 @@ import bisect
 import itertools
 import re
 import threading
-from typing import Mapping, NamedTuple, Sequence, Tuple
+from typing import Mapping, NamedTuple, Protocol, Sequence, Tuple
 
 COUNTER, GAUGE, HISTOGRAM = 0, 1, 2
 
@@ -18,7 +18,7 @@ _KINDS = ("COUNTER", "GAUGE", "HISTOGRAM")
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _ALLOWED = {"increment": (COUNTER, GAUGE), "set": (GAUGE,), "observe": (HISTOGRAM,), "value": (COUNTER, GAUGE)}
-_DELETED = (
+DELETED = (
     "Invalid metric operation as the corresponding 'MetricFamily' has been deleted. The 'MetricFamily' object should be"
     " deleted AFTER its corresponding 'Metric' objects have been deleted."
 )
@@ -28,6 +28,20 @@ Labels = Tuple[Tuple[str, str], ...]
 
 class MetricError(Exception):
     """What Triton's core refuses; the text is its own."""
+
+
+class MetricKeeper(Protocol):
+    """Who keeps the numbers behind handles: a `MetricRegistry`, or one in another process."""
+
+    def open_family(self, name: str, description: str, kind: int) -> int: ...
+
+    def close_family(self, handle: int) -> None: ...
+
+    def open_series(self, handle: int, labels: Mapping[str, object], buckets: Sequence[float] | None) -> int: ...
+
+    def close_series(self, index: int) -> None: ...
+
+    def apply(self, index: int, operation: str, value: float) -> float: ...
 
 
 class Family:
@@ -64,7 +78,9 @@ class _Entry(NamedTuple):
 class MetricRegistry:
     """Families by name; two that agree in name and kind share their series. Safe to use from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, reserved: Mapping[str, int] | None = None) -> None:
+        #: Names that the server itself uses, with their kinds.
+        self._reserved = reserved or {}
         self._lock = threading.RLock()
         self._next = itertools.count(1)
         self._by_name: dict[str, Family] = {}
@@ -81,6 +97,8 @@ class MetricRegistry:
         if not _NAME.match(name):
             raise MetricError("Invalid metric name")
         with self._lock:
+            if self._reserved.get(name, kind) != kind:
+                raise MetricError("Family name already exists with different type")
             family = self._by_name.setdefault(name, Family(name, description, kind))
             if family.kind != kind:
                 raise MetricError("Family name already exists with different type")
@@ -112,7 +130,7 @@ class MetricRegistry:
         key = tuple(sorted((name, str(value)) for name, value in labels.items()))
         with self._lock:
             if handle not in self._families:
-                raise MetricError(_DELETED)
+                raise MetricError(DELETED)
             series = self._families[handle].series.setdefault(key, Series(bounds))
             index = next(self._next)
             self._series[index] = _Entry(handle, series)
@@ -129,13 +147,18 @@ class MetricRegistry:
             entry = self._series[index]
             family = self._families.get(entry.family)
             if family is None:
-                raise MetricError(_DELETED)
-            kind = f"TRITONSERVER_METRIC_KIND_{_KINDS[family.kind]}"
-            if family.kind not in _ALLOWED[operation]:
-                raise MetricError(f"{kind} does not support {operation.capitalize()}")
-            if operation == "increment" and family.kind == COUNTER and value < 0:
-                raise MetricError(f"{kind} can only be incremented monotonically by non-negative values.")
+                raise MetricError(DELETED)
+            check(family.kind, operation, value)
             return _change(entry.series, operation, value)
+
+
+def check(kind: int, operation: str, value: float) -> None:
+    """Raises `MetricError` for what may not be done to a series of that kind."""
+    name = f"TRITONSERVER_METRIC_KIND_{_KINDS[kind]}"
+    if kind not in _ALLOWED[operation]:
+        raise MetricError(f"{name} does not support {operation.capitalize()}")
+    if operation == "increment" and kind == COUNTER and value < 0:
+        raise MetricError(f"{name} can only be incremented monotonically by non-negative values.")
 
 
 def _change(series: Series, operation: str, value: float) -> float:

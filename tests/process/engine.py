@@ -44,7 +44,9 @@ class Engine:
         ):
             words = ["--runtime-dir", str(folder), "--http-fd", str(http.fileno()), "--lane-fd", str(lane.fileno())]
             words += ["--model-repository", str(self.repository), "--model-control-mode", "explicit"]
-            self.process = self._start([*words, "--http-port", "0", *arguments], (http, lane), limits)
+            self.process = self._start(
+                [*words, "--http-port", "0", "--metrics-port", "0", *arguments], (http, lane), limits
+            )
         self.http = Client(str(folder / "http.sock"))
 
     @staticmethod

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from jupyter_pyserve import app, cli
-from jupyter_pyserve.settings import ControlMode, EngineSettings, ListenSettings, LogFormat, LogSettings
+from jupyter_pyserve.settings import (
+    ControlMode,
+    EngineSettings,
+    ListenSettings,
+    LogFormat,
+    LogSettings,
+    MetricsSettings,
+)
 
 SERVE = ["serve", "--model-repository=/m"]
 ENGINE = ["engine", "--model-repository=/m", "--runtime-dir=/r", "--http-fd=7", "--lane-fd=8"]
@@ -81,6 +88,27 @@ def test_options_of_the_log(runs: Runs) -> None:
     )
 
 
+def test_options_of_metrics(runs: Runs) -> None:
+    config = ["counter_latencies=false", "summary_latencies=TRUE", "summary_quantiles=0.1:0.0.1,0.75:0.01", "new=1"]
+    words = ["--allow-cpu-metrics=0", "--metrics-interval-ms=500", "--pinned-memory-pool-byte-size=1024"]
+    words += [word for setting in config for word in ("--metrics-config", setting)]
+    cli.main([*SERVE, *words, "--metrics-port=1234", "--metrics-address=::1"])
+    assert runs.settings.metrics == MetricsSettings(
+        interval_s=0.5,
+        cpu=False,
+        counter_latencies=False,
+        summary_latencies=True,
+        summary_quantiles=(0.1, 0.75),
+        pinned_pool_nbytes=1024,
+    )
+    assert (runs.listen.metrics_address, runs.listen.metrics_port) == ("::1", 1234)
+
+
+def test_no_metrics(runs: Runs) -> None:
+    cli.main([*SERVE, "--allow-metrics=false"])
+    assert runs.listen.metrics_port is None
+
+
 def test_no_http(runs: Runs) -> None:
     cli.main([*SERVE, "--allow-http=false"])
     assert runs.listen.http_port is None
@@ -90,7 +118,9 @@ def test_what_jupyter_starts(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("PYSERVE_TOKEN", "s3cret")
     cli.main(ENGINE)
     assert runs.announce
-    assert runs.listen == ListenSettings(http_port=0, http_fd=7, lane_fd=8, runtime_dir="/r", token="s3cret")
+    assert runs.listen == ListenSettings(
+        http_port=0, metrics_port=None, http_fd=7, lane_fd=8, runtime_dir="/r", token="s3cret"
+    )
     assert "PYSERVE_TOKEN" not in os.environ  # models must not find it
 
 
@@ -115,6 +145,12 @@ def test_a_server_of_ones_own_takes_no_token_from_the_environment(runs: Runs, mo
         ),
         ([*SERVE, "--exit-on-error=maybe"], 'Bad option: "--exit-on-error".\ninvalid value for bool option: maybe'),
         ([*SERVE, "--log-format=foo"], 'Bad option: "--log-format".\ninvalid argument for --log-format'),
+        (
+            [*SERVE, "--metrics-config", "foo"],
+            'Bad option: "--metrics-config".\n--metrics-config option format is <setting>=<value>. Got foo',
+        ),
+        ([*SERVE, "--metrics-config=summary_quantiles=2:0.1"], "are pairs of <quantile>:<error>. Got 2:0.1"),
+        ([*SERVE, "--metrics-config=counter_latencies=so"], "invalid value for bool option: so"),
         ([*SERVE, "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["engine"], "required"),
         (["token"], "no engine is known here"),

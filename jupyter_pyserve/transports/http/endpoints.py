@@ -31,6 +31,8 @@ _EXTENSIONS = tuple(
     )
 )
 
+_METRICS_TYPE = b"text/plain; charset=utf-8"
+
 Function = Callable[[Service, Route, bytes], Any]
 
 
@@ -109,6 +111,15 @@ def _trace_update(service: Service, route: Route, body: bytes) -> Reply:
     return Reply(200, trace_settings(service.traces.change(changes, route.model)))
 
 
+async def _metrics(service: Service, route: Route, body: bytes) -> Reply:
+    """In a task of its own, since it takes in frames of stubs, and this request may have come by the way of one."""
+    return Reply(200, service.metrics().encode("utf-8", "replace"), _METRICS_TYPE)
+
+
+def _no_metrics(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, content_type=_METRICS_TYPE)
+
+
 def _require_no_repository(route: Route) -> None:
     if route.repository:
         raise PyServeError(Code.UNSUPPORTED, "'repository_name' specification is not supported")
@@ -129,6 +140,8 @@ ENDPOINTS: Mapping[Endpoint, Function] = {
     Endpoint.LOG_UPDATE: _log_update,
     Endpoint.TRACE_GET: _trace_get,
     Endpoint.TRACE_UPDATE: _trace_update,
+    Endpoint.METRICS: _metrics,
+    Endpoint.NO_METRICS: _no_metrics,
 }
 
 

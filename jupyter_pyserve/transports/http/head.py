@@ -9,6 +9,7 @@ import enum
 import hmac
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httptools
@@ -27,7 +28,7 @@ _LARGEST = 4096
 _NO_METHOD = b"PATCH"
 _UNKNOWN_METHOD = re.compile(rb"\A(?!(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE) )[A-Z]{1,20}(?= /)")
 _ORIGIN_FORM = re.compile(rb"(?:https?://[^/]*)?(/[^?]*|\*)")
-_TEXT_PATHS = re.compile(rb".*/(?:live|ready|infer|generate|generate_stream)")
+_TEXT_PATHS = re.compile(rb".*/(?:live|ready|infer|generate|generate_stream|metrics/?)")
 
 
 class Access(enum.Enum):
@@ -128,11 +129,16 @@ class HeadError(ValueError):
     """Not a request head."""
 
 
+#: Which routes a listener has.
+Match = Callable[[bytes, bytes], "Route | RouteError"]
+
+
 class HeadParser:
     """Parses the heads of one listener."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, match: Match = match) -> None:
         self._gate = gate
+        self._match = match
         self._known: dict[bytes, Head] = {}
 
     def parse(self, data: bytes) -> Head:
@@ -167,7 +173,7 @@ class HeadParser:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18:
             raise HeadError("Content-Length is not a number")
-        route = match(method, path)
+        route = self._match(method, path)
         header_nbytes, problem = _header_length(headers.get(b"inference-header-content-length"), int(length))
         connection = b"" if collector.keep_alive else b"Connection: close\r\n"
         if old and collector.keep_alive:

@@ -1,4 +1,7 @@
-"""Listening for HTTP: on TCP for clients, on the Unix socket for Jupyter and notebooks, with one gate each."""
+"""Listening for HTTP: on TCP for clients and for scrapes, on the Unix socket for Jupyter and notebooks.
+
+Each listener has a gate and the routes that it knows.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import control, endpoints
 from jupyter_pyserve.transports.http.connection import Connection
-from jupyter_pyserve.transports.http.head import Gate, Head, HeadParser
-from jupyter_pyserve.v2.routes import RouteError
+from jupyter_pyserve.transports.http.head import Gate, Head, HeadParser, Match
+from jupyter_pyserve.v2.routes import RouteError, match
 
 _BACKLOG = 1024
 
@@ -47,9 +50,9 @@ class Connections:
 class HttpServer:
     """One listener and its connections."""
 
-    def __init__(self, service: Service, gate: Gate) -> None:
+    def __init__(self, service: Service, gate: Gate, match: Match = match) -> None:
         self.service = service
-        self.heads = HeadParser(gate)
+        self.heads = HeadParser(gate, match)
         self.connections = Connections()
         self._server: asyncio.Server | None = None
 
@@ -77,7 +80,7 @@ class HttpServer:
             await asyncio.wait_for(self.connections.shut_down(), timeout_s)
 
 
-def bind_tcp(address: str, port: int, *, reuse_port: bool) -> socket.socket:
+def bind_tcp(address: str, port: int, *, reuse_port: bool, name: str = "HTTP") -> socket.socket:
     """A socket bound to a TCP address; raises `PyServeError` with Triton's text when the port is taken."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -92,7 +95,7 @@ def bind_tcp(address: str, port: int, *, reuse_port: bool) -> socket.socket:
         sock.close()
         raise PyServeError(
             Code.UNAVAILABLE,
-            f"failed to start HTTP service: Unavailable - Socket '{address}:{port}' already in use ",
+            f"failed to start {name} service: Unavailable - Socket '{address}:{port}' already in use ",
         ) from error
     return sock
 

@@ -32,6 +32,12 @@ class PyServe(LoggingConfigurable):
     http_port = Int(
         0, min=NO_PORT, max=65535, help="Loopback port that clients use directly; 0 picks a free one, -1 opens none."
     ).tag(config=True)
+    metrics_port = Int(
+        NO_PORT,
+        min=NO_PORT,
+        max=65535,
+        help="Loopback port for scrapes beside `/pyserve/metrics`; 0 picks a free one, -1 opens none.",
+    ).tag(config=True)
     start_timeout_s = Float(60.0, help="How long a request waits for the engine to start.").tag(config=True)
     exit_timeout_s = Float(30.0, help="How long the engine may take to finish what it is doing.").tag(config=True)
     max_early_deaths = Int(
@@ -66,6 +72,8 @@ class PyServe(LoggingConfigurable):
             options["--allow-http"] = "false"
         else:
             options |= {"--http-port": str(self.http_port), "--http-address": "127.0.0.1"}
+        if self.metrics_port != NO_PORT:
+            options |= {"--metrics-port": str(self.metrics_port), "--metrics-address": "127.0.0.1"}
         command = EngineCommand(
             argv=(*self.engine_command, *_flat(options), *self.engine_args),
             environment={**os.environ, "PYSERVE_TOKEN": token},

@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 MOUNT: Final = "pyserve"
-ROUTES: Final = (rf"/{MOUNT}/v2(?:/.*)?", rf"/{MOUNT}/api(?:/.*)?")
+ROUTES: Final = (rf"/{MOUNT}/v2(?:/.*)?", rf"/{MOUNT}/api(?:/.*)?", rf"/{MOUNT}/metrics")
 RESOURCE: Final = "jupyter_pyserve"
 
 READ: Final = "read"
@@ -42,7 +42,7 @@ def engine_path(raw_path: str, base_url: str) -> str | None:
         return None
     rest = raw_path[len(prefix) :]
     segments = rest.split("/")
-    if segments[0] not in {"v2", "api"} or "\\" in rest:
+    if (segments[0] not in {"v2", "api"} and rest != "metrics") or "\\" in rest:
         return None
     if any(_DOT_SEGMENT.fullmatch(segment) for segment in segments):
         return None

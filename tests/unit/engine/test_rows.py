@@ -19,7 +19,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "failures": 1,
         "in_flight": [],
         "executing_since_ns": 0,
-        "arena_nbytes": 4096,
+        "responses": SimpleNamespace(capacity=4096),
         "status": lambda: None,
         **changes,
     }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_pyserve.v2.routes import Endpoint, Route, RouteError, match
+from jupyter_pyserve.v2.routes import Endpoint, Route, RouteError, match, match_all, match_metrics
 
 MODEL = Route(endpoint=Endpoint.MODEL_METADATA, model="m")
 TABLE = [
@@ -98,3 +98,39 @@ def test_a_name_that_is_not_utf8_names_nothing_that_exists() -> None:
 @given(st.binary(max_size=12), st.binary(max_size=60))
 def test_any_request_line_has_an_answer(method: bytes, path: bytes) -> None:
     assert isinstance(match(method, path), (Route, RouteError))
+
+
+METRICS = Route(endpoint=Endpoint.METRICS)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/metrics", METRICS),
+        ("GET", "/metrics/", METRICS),
+        ("GET", "/metrics?x=1", METRICS),
+        ("GET", "/v2", Route(endpoint=Endpoint.NO_METRICS)),
+        ("POST", "/metrics", RouteError.METHOD_NOT_ALLOWED),
+        ("HEAD", "/metrics", RouteError.METHOD_NOT_ALLOWED),
+        ("POST", "/v2/models/m/infer", RouteError.METHOD_NOT_ALLOWED),
+    ],
+)
+def test_the_metrics_port(method: str, path: str, expected: Route | RouteError) -> None:
+    assert match_metrics(method.encode(), path.encode()) == expected
+
+
+def test_metrics_are_not_on_the_main_port() -> None:
+    assert match(b"GET", b"/metrics") is RouteError.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/metrics?x=1", METRICS),
+        ("POST", "/metrics", RouteError.METHOD_NOT_ALLOWED),
+        ("GET", "/metrics/", RouteError.NOT_FOUND),
+        ("GET", "/v2", Route(endpoint=Endpoint.SERVER_METADATA)),
+    ],
+)
+def test_the_socket_has_both(method: str, path: str, expected: Route | RouteError) -> None:
+    assert match_all(method.encode(), path.encode()) == expected

@@ -49,6 +49,12 @@ def test_no_port_can_be_asked_for(tmp_path: Path) -> None:
     assert command[-2:] == ["--allow-http", "false"]
 
 
+def test_a_port_for_scrapes_can_be_asked_for(tmp_path: Path) -> None:
+    assert "--metrics-port" not in argv(PyServe(root_dir=str(tmp_path)))
+    command = argv(PyServe(root_dir=str(tmp_path), metrics_port=0))
+    assert command[-4:] == ["--metrics-port", "0", "--metrics-address", "127.0.0.1"]
+
+
 def test_configuration_reaches_the_spec(tmp_path: Path) -> None:
     config = Config({"PyServe": {"exit_timeout_s": 3.0, "max_early_deaths": 1, "model_repository": str(tmp_path)}})
     spec = PyServe(config=config).spec(runtime_dir=Path("/run/x"), http_fd=7, lane_fd=8, token="t")

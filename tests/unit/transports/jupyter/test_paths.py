@@ -20,6 +20,7 @@ BASE = "/a%40b/"
         ("/a%40b/pyserve/v2/models/%3Cscript%3E", "/v2/models/%3Cscript%3E"),
         ("/a%40b/pyserve/v2//health", "/v2//health"),
         ("/a%40b/pyserve/api/status", "/api/status"),
+        ("/a%40b/pyserve/metrics", "/metrics"),
         ("/a%40b/pyserve/v2/models/a...b", "/v2/models/a...b"),
     ],
 )
@@ -41,6 +42,8 @@ def test_the_raw_path_is_passed_on(raw: str, expected: str) -> None:
         "/a%40b/pyserve/v2/\x00",
         "/a%40b/pyserve/v2/caf\xe9",
         "/a%40b/pyserve/v22",
+        "/a%40b/pyserve/metrics/",
+        "/a%40b/pyserve/metricsx",
         "/a%40b/pyserve/v2.",
         "/a%40b/pyserve//v2",
         "/a%40b/pyserve/",

@@ -1,0 +1,76 @@
+"""What a scrape finds: the metrics of loaded versions, of the machine and of the models' own making, at this moment.
+
+Nothing is collected in between, so metrics cost nothing until somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from jupyter_pyserve.engine.custom_metrics import CustomMetrics
+from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.stub_calls import StubServices
+from jupyter_pyserve.settings import MetricsSettings
+from jupyter_pyserve.telemetry.exposition import Family, Kind, render
+from jupyter_pyserve.telemetry.machine import Machine
+from jupyter_pyserve.telemetry.models import ModelRow, model_families
+
+
+class Metrics:
+    """All metrics of an engine. `versions` are those that requests may reach."""
+
+    def __init__(self, settings: MetricsSettings, services: StubServices) -> None:
+        self._settings = settings
+        self._machine = Machine(settings.interval_s)
+        self._machine.facts(time.monotonic())  # utilization counts from here
+        self._custom = CustomMetrics(self._own(()))
+        self._custom.serve(services)
+
+    def text(self, versions: Sequence[LoadedVersion]) -> str:
+        """The exposition."""
+        for version in versions:
+            for instance in version.instances:
+                instance.catch_up()  # what a model counted before somebody looked is counted
+        families = {family.name: family for family in self._own(versions)}
+        self._custom.add_to(families)
+        return render(families.values())
+
+    def _own(self, versions: Sequence[LoadedVersion]) -> list[Family]:
+        families = model_families(map(_row, versions), latencies=self._settings.counter_latencies)
+        families += [_gauge(*item) for item in self._server_gauges()]
+        return families
+
+    def _server_gauges(self) -> list[tuple[str, str, float]]:
+        gauges: list[tuple[str, str, float]] = [
+            (
+                "nv_pinned_memory_pool_total_bytes",
+                "Pinned memory pool total memory size, in bytes",
+                self._settings.pinned_pool_nbytes,
+            ),
+            # There is no such pool here, so none of what was asked for is ever in use.
+            ("nv_pinned_memory_pool_used_bytes", "Pinned memory pool used memory size, in bytes", 0),
+        ]
+        if self._settings.cpu:
+            facts = self._machine.facts(time.monotonic())
+            gauges += [
+                ("nv_cpu_utilization", "CPU utilization rate [0.0 - 1.0]", facts.cpu_utilization),
+                ("nv_cpu_memory_total_bytes", "CPU total memory (RAM), in bytes", facts.memory_total),
+                ("nv_cpu_memory_used_bytes", "CPU used memory (RAM), in bytes", facts.memory_used),
+            ]
+        return gauges
+
+
+def _gauge(name: str, text: str, value: float) -> Family:
+    return Family(name, Kind.GAUGE, text, {"": value})
+
+
+def _row(version: LoadedVersion) -> ModelRow:
+    config = version.config
+    tags = {f"_{key}": value for key, value in config.metric_tags.items()}
+    return ModelRow(
+        labels={**tags, "model": version.name, "version": str(version.version)},
+        statistics=version.statistics,
+        pending=version.pending,
+        load_s=version.load_s,
+    )

@@ -1,0 +1,71 @@
+"""Metric families and their text, in Prometheus' exposition format 0.0.4 as Triton writes it.
+
+Pure: numbers in, text out. Knows no metric by name.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+class Kind(enum.Enum):
+    """What a family's numbers are. Families stand in this order."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    SUMMARY = "summary"
+
+
+_ORDER = {kind: index for index, kind in enumerate(Kind)}
+_QUOTED = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
+_ONE_LINE = str.maketrans({"\\": r"\\", "\n": r"\n"})
+
+
+@dataclass(slots=True)
+class Family:
+    """All series of one name. A sample's key is what follows the name on its line: a suffix, and labels in braces."""
+
+    name: str
+    kind: Kind
+    help: str
+    samples: dict[str, float] = field(default_factory=dict)
+
+    def add(self, key: str, value: float) -> None:
+        """A sample; it adds to one that is there, so that whoever uses the same name and labels shares it."""
+        samples = self.samples
+        samples[key] = samples[key] + value if key in samples else value
+
+
+def labels(pairs: Mapping[str, str] | Iterable[tuple[str, str]], *last: tuple[str, str]) -> str:
+    """Labels as a sample's key has them: by name, but for `last`; nothing when there is none."""
+    listed = sorted(pairs.items() if isinstance(pairs, Mapping) else pairs)
+    text = ",".join([f'{name}="{value.translate(_QUOTED)}"' for name, value in (*listed, *last)])
+    return f"{{{text}}}" if text else ""
+
+
+def number(value: float) -> str:
+    """A number as Triton prints it: sixteen digits, and none that says nothing."""
+    if isinstance(value, int):
+        return str(value)
+    if math.isfinite(value):
+        return f"{value:.16g}"
+    return "Nan" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def render(families: Iterable[Family]) -> str:
+    """The whole text. A family without a sample is not mentioned."""
+    lines: list[str] = []
+    for family in sorted(families, key=lambda item: _ORDER[item.kind]):
+        if family.samples:
+            name = family.name
+            lines += (
+                f"# HELP {name} {family.help.translate(_ONE_LINE)}",
+                f"# TYPE {name} {family.kind.value}",
+            )
+            lines += [f"{name}{key} {number(value)}" for key, value in family.samples.items()]
+    lines.append("")
+    return "\n".join(lines)
