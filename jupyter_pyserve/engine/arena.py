@@ -28,13 +28,15 @@ _ids = itertools.count(1)
 class Segment:
     """One piece of shared memory; `view` is all of it, in this process. MemoryError when the system has none."""
 
-    __slots__ = ("_mapping", "fd", "id", "nbytes", "of_client", "view")
+    __slots__ = ("_ending", "_mapping", "_pins", "fd", "id", "nbytes", "of_client", "view")
 
     def __init__(self, nbytes: int, name: str, *, of_client: bool = False) -> None:
         self.id = next(_ids)
         #: Whether it is a client's own, which models may read and not change.
         self.of_client = of_client
         self.nbytes = nbytes
+        self._pins = 0
+        self._ending = False
         try:
             self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         except OSError as error:
@@ -76,9 +78,20 @@ class Segment:
         """Whether whoever made it has dropped it."""
         return self.fd < 0
 
+    def pin(self) -> None:
+        """Somebody may still hand it on: it stays until it is unpinned as often."""
+        self._pins += 1
+
+    def unpin(self) -> None:
+        """One of those who pinned it is done."""
+        self._pins -= 1
+        if self._ending:
+            self.close()
+
     def close(self) -> None:
         """Drop the descriptor; the memory goes when the last view and the last peer's mapping are gone."""
-        if self.fd >= 0:
+        self._ending = True
+        if self.fd >= 0 and not self._pins:
             os.close(self.fd)
             self.fd = -1
             self.view.release()
@@ -144,6 +157,10 @@ class Arena:
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         """The bytes of a range."""
         return self.segments[segment].view[offset : offset + nbytes]
+
+    def segment(self, segment_id: int) -> Segment:
+        """The segment of that id."""
+        return self.segments[segment_id]
 
     def trim(self) -> None:
         """Give the pages of everything that is free back to the system."""

@@ -102,7 +102,7 @@ class Dispatcher:
 
     def _room(self, instance: Instance) -> int:
         """How many batches an instance gets at once: more than one only when all others have work too."""
-        if self._timed:
+        if self._timed or instance.calls_others:
             return 1
         if not instance.in_flight and any(
             other is not instance and other.state is StubState.READY for other in self._instances
@@ -147,5 +147,5 @@ class Dispatcher:
                 if instance.state is StubState.READY:
                     return instance
             elif instance.outstanding == 1 and instance.average_ns < _FAST_NS and instance.state is StubState.BUSY:
-                fast = instance
+                fast = fast if instance.calls_others else instance
         return None if self._timed else fast

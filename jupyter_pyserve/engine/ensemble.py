@@ -180,7 +180,12 @@ class _Execution:
         segments = {**self._owner.arena.segments, **{item.id: item for item in job.foreign}}
         return {
             item.name: Value(
-                CODES[item.datatype], item.shape, place[:3], segments.get(place[0]), source, self._is_shared(item.name)
+                CODES[item.datatype],
+                item.shape,
+                place[:3],
+                segments.get(place[0]),
+                source,
+                self._is_shared(item.name) or bool(place[3]),
             )
             for item, place in zip(self._request.inputs, job.descriptors)
         }
@@ -284,6 +289,10 @@ class _Execution:
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         """The bytes of a range of a member's inputs."""
         return self._views[segment].view[offset : offset + nbytes] if nbytes else memoryview(b"")
+
+    def segment(self, segment_id: int) -> Segment:
+        """A segment that members' inputs lie in."""
+        return self._views[segment_id]
 
     def free(self, block_id: int) -> None:
         """A member's stub does not read its inputs any more."""

@@ -24,6 +24,7 @@ from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, WireError
 
 from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.attachments import Attachments
 from jupyter_pyserve.engine.calls import Calls
 from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
@@ -67,6 +68,8 @@ class Instance:
         self.failures = 0
         self.executing_since_ns = 0
         self.average_ns = 1_000_000.0
+        #: Whether its model has ever called another: then nothing waits behind what it executes, which may take long.
+        self.calls_others = False
         self._owner = owner
         self._process = StubProcess(zygote, self._printed)
         self._log = logs.add
@@ -74,13 +77,14 @@ class Instance:
         self._model = model
         self._version = str(version)
         self._channel: Channel | None = None
-        self._calls = Calls(self._send)
+        self._calls = Calls(self.send)
         self._hello: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
         self._sent: deque[int] = deque()
         self._kept: dict[int, Job] = {}
         self._late: dict[int, Job] = {}
-        self._attached: dict[int, Segment] = {}
+        self._attachments = Attachments(self._note)
+        self.detach = self._attachments.drop
         self._layouts = LayoutCache()
         self._sizes = ExpectedSizes()
 
@@ -189,20 +193,8 @@ class Instance:
     def attach(self, segments: Sequence[Segment]) -> None:
         """Hand over memory in which inputs will lie, before anything refers to it."""
         for segment in segments:
-            if segment.id not in self._attached:
-                self.detach([known.id for known in self._attached.values() if known.closed])
-                self._attached[segment.id] = segment
-                writable = not segment.of_client
-                with segment.descriptor(writable=writable) as fd:
-                    self._note({"segments": [segment.announce(writable=writable)]}, (fd,))
-
-    def detach(self, segment_ids: Sequence[int]) -> None:
-        """Memory that was handed over and will not be referred to any more."""
-        known = [item for item in segment_ids if item in self._attached]
-        if known:
-            for item in known:
-                del self._attached[item]
-            self._note({"dropped": known}, ())
+            if segment.id not in self.responses.segments:
+                self._attachments.add(segment)
 
     def execute(self, batches: list[list[Job]], now_ns: int) -> None:
         """Give the stub batches to execute one after the other; answers come to the owner."""
@@ -212,7 +204,7 @@ class Instance:
         members = [self._encode(batch, now_ns) for batch in batches]
         self.in_flight += batches
         self._sent.append(len(batches))
-        self._send(members[0] if len(members) == 1 else frames.encode_bundle(members))
+        self.send(members[0] if len(members) == 1 else frames.encode_bundle(members))
         if self.average_ns < BUDGET_NS / 2 and len(self.in_flight) == 1 and self._channel is not None:
             self._channel.linger()  # the answer will be there before the loop has gone to sleep
 
@@ -232,7 +224,12 @@ class Instance:
             requests.append((job.key, job.plan.meta, job.plan.layout, job.descriptors))
         return frames.encode_execute(requests, self.responses.take_released())
 
-    def _send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+    def holding(self, key: int) -> Job | None:
+        """The request of that key, if the stub may still read its inputs."""
+        return self._kept.get(key) or next((job for batch in self.in_flight for job in batch if job.key == key), None)
+
+    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """Send the stub a frame."""
         if self._channel is not None:
             self._channel.send(data, fds)
 
@@ -244,7 +241,7 @@ class Instance:
 
     def cancel(self, job: Job) -> None:
         """Tell the stub that nobody waits for this request any more."""
-        self._send(frames.encode_keys(frames.CANCEL, (job.key,)))
+        self.send(frames.encode_keys(frames.CANCEL, (job.key,)))
 
     def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
         """The engine is done with these tensors of the stub's."""
@@ -252,7 +249,7 @@ class Instance:
             self.responses.release(descriptors)
 
     def _tell_released(self, leases: Sequence[int]) -> None:
-        self._send(frames.encode_keys(frames.RELEASE, leases))
+        self.send(frames.encode_keys(frames.RELEASE, leases))
 
     # -- frames -------------------------------------------------------------------------------------------------------
 
@@ -264,6 +261,8 @@ class Instance:
                 self._on_responses(data)
             elif data[0] == frames.RELEASE:
                 self._on_release(frames.decode_keys(data))
+            elif data[0] in (frames.INFER, frames.RETURN, frames.CANCEL):
+                self._services.inference(self, data)
             else:
                 self._on_cold(data[0], frames.decode_cold(data))
         except (ValueError, LookupError, TypeError, RecursionError, IllegalTransition) as error:
@@ -357,14 +356,14 @@ class Instance:
         elif note["op"] == "log":
             self._record("log", str(note["level"]), str(note["text"]), file=str(note["file"]), line=int(note["line"]))
         else:
-            self._services.call(StubCall(self, note, self._send))
+            self._services.call(StubCall(self, note, self.send))
 
     def _on_call(self, message: dict[str, Any]) -> None:
-        call = StubCall(self, message, self._send)
+        call = StubCall(self, message, self.send)
         (self.responses.grow if message["op"] == "grow" else self._services.call)(call)
 
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
-        self._send(frames.encode_cold(frames.NOTE, note), fds)
+        self.send(frames.encode_cold(frames.NOTE, note), fds)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

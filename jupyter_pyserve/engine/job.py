@@ -29,6 +29,9 @@ class Memory(Protocol):
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         """The bytes of a range."""
 
+    def segment(self, segment_id: int) -> Segment:
+        """The segment of that id."""
+
     def free(self, block_id: int) -> None:
         """Nobody reads the block any more."""
 
@@ -123,6 +126,10 @@ class Job:
         """The client's name for it."""
         request_id: str = self.plan.request.id
         return request_id
+
+    def ref(self) -> None:
+        """One more party reads the inputs."""
+        self.refs += 1
 
     def unref(self) -> None:
         """One of the parties that read the inputs is done."""

@@ -215,6 +215,9 @@ class _ArenaMemory:
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         return self._arena.view(segment, offset, nbytes)
 
+    def segment(self, segment_id: int) -> Segment:
+        return self._arena.segment(segment_id)
+
 
 def deliver(job: Job, response: Response) -> None:
     """Give an answer to whoever waits for it; to nobody when the job was cancelled."""

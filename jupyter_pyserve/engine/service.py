@@ -27,6 +27,7 @@ from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.stub_calls import StubServices
+from jupyter_pyserve.engine.stub_peer import StubPeers
 from jupyter_pyserve.engine.tracing import TraceBook
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
@@ -67,6 +68,9 @@ class Service:
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
         self._metrics = Metrics(settings.metrics, services)
+        peers = StubPeers(self)
+        services.inference = peers.take
+        services.offer({}, peers.ended)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,8 @@ class StubServices:
         self._handlers: dict[str, Handler] = {}
         self._on_end: list[Callable[[Instance], None]] = []
         self._tasks: dict[asyncio.Task[None], Instance] = {}
+        #: Takes the frames in which a stub asks for an inference.
+        self.inference: Callable[[Instance, bytes], None] = _no_inference
 
     def offer(self, handlers: Mapping[str, Handler], on_end: Callable[[Instance], None] | None = None) -> None:
         """Let `handlers` answer from now on; `on_end` is told of every stub that has ended, whatever it had asked."""
@@ -91,6 +93,10 @@ class StubServices:
                 task.cancel()
         for on_end in self._on_end:
             on_end(instance)
+
+
+def _no_inference(instance: Instance, data: bytes) -> None:
+    raise WireError(f"unknown frame {data[0]}")
 
 
 def _unknown(op: object) -> NoReturn:

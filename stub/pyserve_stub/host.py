@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Callable, NoReturn, Sequence, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Sequence, TypeVar
 
 from pyserve_stub.metrics import MetricError, MetricKeeper, MetricRegistry
 from pyserve_stub.vocabulary import TritonModelException
 
 if TYPE_CHECKING:
+    import asyncio
+
     from pyserve_stub.messages import InferenceRequest, InferenceResponse
     from pyserve_stub.streams import ResponseIterator
 
@@ -54,6 +56,10 @@ class Host:
 
     def bls(self, request: InferenceRequest, decoupled: bool) -> InferenceResponse | ResponseIterator:
         """Runs a request that a model made; what fails after dispatch is in the response, not raised."""
+        self._refuse("A BLS request")
+
+    def async_bls(self, request: InferenceRequest, decoupled: bool) -> asyncio.Future[Any]:
+        """The same for the running event loop."""
         self._refuse("A BLS request")
 
     def load_model(self, name: str, config: str, files: dict[str, bytes] | None) -> None:

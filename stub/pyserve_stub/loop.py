@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 import os
 import socket
@@ -10,16 +11,18 @@ import time
 from typing import Any
 
 from . import status as page_status
+from .bls import Calls
 from .engine_metrics import EngineMetrics
 from .executor import Executor
 from .faults import describe
 from .host import Host, OfflineHost, set_host
 from .loader import Loader, LoadError, set_model_dir
-from .messages import InferenceResponse
+from .messages import InferenceRequest, InferenceResponse, ResponseIterator
 from .outbox import Outbox
 from .process import exit_when_peer_closes, restore_signals
 from .session import EngineGone, Session
 from .status import STATUS_NBYTES, write_status
+from .vocabulary import TritonModelException
 from .wire import frames
 from .wire.layout import WireError
 
@@ -35,6 +38,9 @@ class EngineHost(Host):
     def __init__(self, session: Session) -> None:
         super().__init__(EngineMetrics(session))
         self._session = session
+        self._calls = Calls(session)
+        #: Whether the model may call others: when it is initialised, and not finalised.
+        self.serving = False
         self.outbox: Outbox | None = None
 
     def log(self, level: int, filename: str, line: int, message: str) -> None:
@@ -56,6 +62,20 @@ class EngineHost(Host):
         """Whether the client of a request has gone, as far as the engine has said so by now."""
         self._session.poll()
         return request_key in self._session.cancelled
+
+    def bls(self, request: InferenceRequest, decoupled: bool) -> InferenceResponse | ResponseIterator:
+        """A request to another model, waited for."""
+        self._require_serving()
+        return self._calls.exec(request, decoupled)
+
+    def async_bls(self, request: InferenceRequest, decoupled: bool) -> asyncio.Future[Any]:
+        """A request to another model, awaited."""
+        self._require_serving()
+        return self._calls.async_exec(request, decoupled)
+
+    def _require_serving(self) -> None:
+        if not self.serving:
+            raise TritonModelException("BLS is only supported during the 'execute' function.")
 
     def send_response(self, request_key: int, response: InferenceResponse | None, flags: int) -> None:
         """A response sender's `send`."""
@@ -155,10 +175,12 @@ class Stub:
         loader.initialize(call["args"])
         executor.model = loader.model
         self._executor = executor
+        self._host.serving = True
         self._show(page_status.READY)
 
     def _finalize(self) -> None:
         self._show(page_status.FINALIZING)
+        self._host.serving = False
         self._executor = None
         if self._loader is not None and self._loader.model is not None:
             try:

@@ -9,9 +9,14 @@ from __future__ import annotations
 import mmap
 import os
 from bisect import bisect_right
-from typing import Any
+from collections import deque
+from typing import Any, Callable, Sequence
 
 import numpy as np
+
+#: Answers are given back at once when there are so many or so large ones.
+_RETURN_COUNT = 64
+_RETURN_NBYTES = 1 << 20
 
 
 class SegmentError(ValueError):
@@ -33,6 +38,72 @@ class Lease(np.ndarray):
 
     __slots__ = ("hold",)
     hold: Any
+
+
+def holder(array: Any) -> Lease | None:
+    """The lease that an array was made from."""
+    base = array
+    while True:
+        if isinstance(base, Lease):
+            return base
+        if isinstance(base, np.ndarray):
+            base = base.base
+        elif isinstance(base, memoryview):
+            base = base.obj
+        else:
+            return None
+
+
+class ResponseHold:
+    """An answer's memory; given back when nothing refers to this."""
+
+    __slots__ = ("lease", "nbytes", "returns")
+
+    def __init__(self, lease: int, nbytes: int, returns: Returns) -> None:
+        self.lease = lease
+        self.nbytes = nbytes
+        self.returns = returns
+
+    def __del__(self) -> None:
+        self.returns.add(self.lease, self.nbytes)
+
+
+class Returns:
+    """Leases of answers that nobody reads any more. The engine is told with the next request, or when it is many.
+
+    Destructors call `add`, in any thread at any moment, so nothing here waits for a lock.
+    """
+
+    __slots__ = ("_leases", "_nbytes", "_tell")
+
+    def __init__(self, tell: Callable[[Sequence[int]], None]) -> None:
+        self._leases: deque[int] = deque()
+        self._nbytes = 0
+        self._tell = tell
+
+    def add(self, lease: int, nbytes: int) -> None:
+        """The arrays of an answer are dead."""
+        self._leases.append(lease)
+        self._nbytes += nbytes
+        if self._nbytes >= _RETURN_NBYTES or len(self._leases) >= _RETURN_COUNT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell the engine now."""
+        if self._leases:
+            self._tell(self.take())
+
+    def take(self) -> Sequence[int]:
+        """What the engine is to be told. One by one: who takes at the same time takes others, and none is lost."""
+        if not self._leases:
+            return ()
+        self._nbytes = 0
+        taken: list[int] = []
+        try:
+            while True:
+                taken.append(self._leases.popleft())
+        except IndexError:
+            return taken
 
 
 class Segment:

@@ -6,7 +6,6 @@ asked of the host.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any, Sequence
 
 from pyserve_stub import arguments
@@ -274,12 +273,9 @@ class InferenceRequest(NativeObject):
         return get_host().bls(self, decoupled)
 
     def async_exec(self, *args: Any, **kwargs: Any) -> asyncio.Future[InferenceResponse | ResponseIterator]:
-        """As `exec`, awaited: a thread of the running loop waits."""
-        import asyncio
-
+        """As `exec`, for coroutines to await."""
         (decoupled,) = _ASYNC_EXEC.bind(args, kwargs, (self,))
-        call = functools.partial(get_host().bls, self, decoupled)
-        return asyncio.get_running_loop().run_in_executor(None, call)
+        return get_host().async_bls(self, decoupled)
 
 
 __all__ = [

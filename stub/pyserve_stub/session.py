@@ -15,12 +15,15 @@ import struct
 import threading
 import time
 from array import array
-from typing import Any, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence
 
 from .memory import Segments
 from .spin import Spinner
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
+
+if TYPE_CHECKING:
+    import asyncio
 
 _MAX_FDS = 8
 _CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)  # a plain number: the enum's `|` costs more than the system call's set-up
@@ -92,15 +95,15 @@ def _read_spilled(fd: int) -> bytes:
 class Hold:
     """Keeps the inputs of one request; when the last array over them dies, the engine is told."""
 
-    __slots__ = ("_session", "key")
+    __slots__ = ("key", "session")
 
     def __init__(self, session: Session, key: int) -> None:
-        self._session = session
+        self.session = session
         self.key = key
         session.answering[key] = None
 
     def __del__(self) -> None:
-        self._session.release_inputs(self.key)
+        self.session.release_inputs(self.key)
 
 
 class _Call:
@@ -128,6 +131,8 @@ class Session:
         #: Held by the thread that reads the socket; the others wait for their turn.
         self._reading = threading.Lock()
         self._turn = threading.Condition(threading.Lock())
+        self._waiting = 0
+        self._watching: dict[asyncio.AbstractEventLoop, int] = {}
         self.segments = Segments()
         self._allocator = BlockAllocator()
         self.cancelled: dict[int, None] = {}
@@ -135,6 +140,12 @@ class Session:
         self.answering: dict[int, object] = {}
         #: Called when the engine has given memory back by itself.
         self.on_freed: Callable[[], None] = lambda: None
+        #: Called before whoever reads goes to sleep.
+        self.on_sleep: Callable[[], None] = lambda: None
+        #: Called by an event loop that reads, when the engine is gone.
+        self.on_gone: Callable[[], None] = lambda: None
+        #: Called with the answers to what was asked of other models, by whichever thread reads.
+        self.on_answers: Callable[[bytes], None] = lambda data: None
 
     @property
     def sock(self) -> socket.socket:
@@ -180,22 +191,27 @@ class Session:
             return self._inbox.popleft() if self._inbox else self._await()
         finally:
             self._reading.release()
-            if self._calls:
+            if self._waiting:
                 self._pass_on()
 
     def _take_turn(self, done: Callable[[], object]) -> bool:
         """Wait for the right to read; False when somebody else has read what was waited for."""
         with self._turn:
-            while not done():
-                if self._reading.acquire(blocking=False):
-                    return True
-                self._turn.wait()
+            self._waiting += 1  # before the first try: whoever stops reading after it failed looks at this
+            try:
+                while not done():
+                    if self._reading.acquire(blocking=False):
+                        return True
+                    self._turn.wait()
+            finally:
+                self._waiting -= 1
         return False
 
     def _await(self) -> tuple[bytes, list[int]] | None:
         """`_read`, awake at first if the next frame is likely to come soon."""
         if self._spinner.ready():
             return self._read(0)
+        self.on_sleep()
         began_ns = time.monotonic_ns()
         frame = self._read(0)
         self._spinner.slept(time.monotonic_ns() - began_ns)
@@ -203,12 +219,18 @@ class Session:
 
     def poll(self) -> None:
         """Take in what has arrived, without waiting: cancellations act at once, other frames wait their turn."""
+        try:
+            self._take_in()
+        except EngineGone:
+            pass  # the main thread will see it
+
+    def _take_in(self) -> None:
         if not self._reading.acquire(blocking=False):
             return  # whoever reads takes it in
         try:
             while True:
                 self._keep(self._read(socket.MSG_DONTWAIT))
-        except (BlockingIOError, EngineGone):
+        except BlockingIOError:
             pass
         finally:
             self._reading.release()
@@ -223,20 +245,43 @@ class Session:
         self._calls[call_id] = call
         try:
             self.send(frames.encode_cold(frames.CALL, {"id": call_id, "op": op, **arguments}))
-            return self._reply(call)
+            self.wait(lambda: call.reply is not None)
+            assert call.reply is not None
+            return call.reply
         finally:
             self._calls.pop(call_id, None)
 
-    def _reply(self, call: _Call) -> dict[str, Any]:
-        if self._take_turn(lambda: call.reply is not None):
+    def wait(self, done: Callable[[], object]) -> None:
+        """Wait for something that comes through the channel; frames for the main thread are kept for it."""
+        if self._take_turn(done):
             try:
-                while call.reply is None:
-                    self._keep(self._read(0))
+                while not done():
+                    self._keep(self._await())
             finally:
                 self._reading.release()
                 self._pass_on()
-        assert call.reply is not None
-        return call.reply
+
+    def watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the running `loop` read too, for one more future."""
+        count = self._watching.get(loop, 0)
+        self._watching[loop] = count + 1
+        if not count:
+            loop.add_reader(self._sock.fileno(), self._on_readable, loop)
+
+    def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A future of `loop` is done."""
+        count = self._watching.pop(loop, 1) - 1
+        if count:
+            self._watching[loop] = count
+        elif not loop.is_closed():
+            loop.remove_reader(self._sock.fileno())
+
+    def _on_readable(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            self._take_in()
+        except EngineGone:
+            loop.remove_reader(self._sock.fileno())
+            self.on_gone()
 
     def _pass_on(self) -> None:
         """Wake the threads that wait for their turn: what they wait for is there, or nobody reads any more."""
@@ -313,6 +358,14 @@ class Session:
             if call is not None:
                 call.reply = reply
                 self._pass_on()
+        elif kind == frames.RESPONSES:
+            self.on_answers(data)
+            if self._waiting:
+                self._pass_on()
+        elif kind == frames.NOTE and fds:  # at once: an answer that follows may lie there
+            self._map(frames.decode_cold(data).get("segments", ()), fds)
+            fds.clear()
+            return False
         else:
             return False
         return True

@@ -216,7 +216,7 @@ class TestDescriptorsThatNobodyAskedFor:
     def test_in_frames_that_are_fine(self, engine: Engine, puppet: str, raw: RawLane) -> None:
         for _ in range(200):
             reader, writer = os.pipe()
-            raw.send(frames.encode_keys(frames.RELEASE, ()), (reader, writer))
+            raw.send(frames.encode_keys(frames.RETURN, ()), (reader, writer))
             os.close(reader)
             os.close(writer)
         assert raw.call("hello", magic=frames.MAGIC, version=frames.VERSION)["ok"]

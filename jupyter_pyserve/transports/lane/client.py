@@ -12,25 +12,22 @@ import json
 import os
 import socket
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from pyserve_stub.memory import ResponseHold, Returns
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import BYTES, NAMES
 from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, TensorMeta, encode_layout
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.transports.lane.memory import Array, LaneMemory, ResponseHold
+from jupyter_pyserve.transports.lane.memory import Array, LaneMemory
 from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
 from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, numpy_dtype, to_bytes
 from jupyter_pyserve.v2.datatypes import TABLE
 
-#: Answers are given back with the next request, or at once when there are so many or so large ones.
-_GIVE_BACK_COUNT = 64
-_GIVE_BACK_NBYTES = 1 << 20
 _MAX_CACHED = 1024
 
 
@@ -50,8 +47,7 @@ class Lane:
         self._lent: dict[int, Sequence[Any]] = {}
         self._calls: dict[int, Pending] = {}
         self._next_key = 0
-        self._released: deque[int] = deque()
-        self._released_nbytes = 0
+        self._returns = Returns(self._give_back)
 
     @classmethod
     def connect(cls, path: str) -> Lane:
@@ -180,10 +176,10 @@ class Lane:
             pending = Pending(self._next_key, future)
             self._pending[pending.key] = pending
             self._lent[pending.key] = kept
-            released = self._take_released() if self._released else ()
+            returned = self._returns.take()
         facts = self._meta(model, version, tuple(outputs), request_id, parameters)
         frame = (pending.key, facts, self._layout(tuple(metas)), descriptors)
-        self._mailbox.send(frames.encode_execute((frame,), released, frames.INFER))
+        self._mailbox.send(frames.encode_execute((frame,), returned, frames.INFER))
         return pending
 
     def _place(self, name: str, value: Array) -> tuple[TensorMeta, PlainDescriptor, Any]:
@@ -259,24 +255,10 @@ class Lane:
         reply: dict[str, Any] = pending.result()
         return reply
 
-    def _give_back(self, lease: int, nbytes: int) -> None:
-        """An answer's arrays are dead. Called by destructors, in any thread, so nothing here waits for a lock."""
-        self._released.append(lease)
-        self._released_nbytes += nbytes
-        if self._mailbox.closed or os.getpid() != self._pid:
-            return
-        if self._released_nbytes >= _GIVE_BACK_NBYTES or len(self._released) >= _GIVE_BACK_COUNT:
+    def _give_back(self, leases: Sequence[int]) -> None:
+        if not self._mailbox.closed and os.getpid() == self._pid:
             with contextlib.suppress(OSError):
-                self._mailbox.send(frames.encode_keys(frames.RELEASE, self._take_released()))
-
-    def _take_released(self) -> list[int]:
-        """One by one: whoever takes a lease at the same time takes another one, and none is lost."""
-        self._released_nbytes = 0
-        taken = []
-        with contextlib.suppress(IndexError):
-            while True:
-                taken.append(self._released.popleft())
-        return taken
+                self._mailbox.send(frames.encode_keys(frames.RETURN, leases))
 
     def _ended(self, error: OSError) -> None:
         """The engine is gone: everything that is waited for ends with that."""
@@ -341,7 +323,7 @@ class Lane:
         leased = [item for item in descriptors if item[3]]
         if not leased:
             return None
-        return ResponseHold(leased[0][3], sum([item[2] for item in leased]), self._give_back)
+        return ResponseHold(leased[0][3], sum([item[2] for item in leased]), self._returns)
 
     def _arrays(
         self, layout: bytes, descriptors: Sequence[PlainDescriptor], hold: ResponseHold | None, kept: Sequence[Any]

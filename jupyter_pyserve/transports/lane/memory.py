@@ -6,11 +6,10 @@ No lock is taken in destructors, which run in any thread at any moment: they onl
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from pyserve_stub.memory import Lease, Segments
+from pyserve_stub.memory import Lease, Segments, holder
 from pyserve_stub.wire.allocator import BlockAllocator
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -27,20 +26,6 @@ class _BlockHold:
 
     def __del__(self) -> None:
         self._dropped.append(self.block_id)
-
-
-class ResponseHold:
-    """An answer's memory; given back to the stub when nothing refers to this."""
-
-    __slots__ = ("_give_back", "lease", "nbytes")
-
-    def __init__(self, lease: int, nbytes: int, give_back: Callable[[int, int], None]) -> None:
-        self.lease = lease
-        self.nbytes = nbytes
-        self._give_back = give_back
-
-    def __del__(self) -> None:
-        self._give_back(self.lease, self.nbytes)
 
 
 class LaneMemory:
@@ -86,13 +71,3 @@ class LaneMemory:
         if found is None or found[0].id not in self._own or holder(array) is None:
             return None
         return found[0].id, found[1]
-
-
-def holder(array: Array) -> Lease | None:
-    """The lease that an array was made from."""
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        if isinstance(base, Lease):
-            return base
-        base = base.base
-    return None

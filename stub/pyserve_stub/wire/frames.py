@@ -1,8 +1,8 @@
 """Frames: one packet of a sequenced-packet socket each, descriptors only.
 
-Hot frames (execute, responses, release, cancel, infer) are packed structs; cold ones (call, reply, note) are JSON.
-Every integer is little-endian. A frame larger than `MAX_FRAME` travels in an anonymous file whose descriptor comes with
-a SPILLED frame of one byte.
+Hot frames (execute, responses, release, cancel, infer, return) are packed structs; cold ones (call, reply, note) are
+JSON. Every integer is little-endian. A frame larger than `MAX_FRAME` travels in an anonymous file whose descriptor
+comes with a SPILLED frame of one byte.
 """
 
 from __future__ import annotations
@@ -26,16 +26,29 @@ RELEASE = 3
 CANCEL = 4
 INFER = 5
 BUNDLE = 6
+RETURN = 9
 CALL = 16
 REPLY = 17
 NOTE = 18
 
 #: Flags of a response: the last one of its request; nothing reads its inputs any more; the whole batch failed; not an
-#: answer at all: that follows by itself.
+#: answer at all: that follows by itself; nothing but the news that no more follows; refused before it reached a model.
 FINAL = 1
 INPUTS_RELEASED = 2
 BATCH_FAILED = 4
 DEFERRED = 8
+BARE = 32
+REFUSED = 64
+
+#: Flag of an INFER frame: `execute` cannot return before it is answered.
+BLOCKING = 1
+
+#: What the last number of a descriptor of an INFER frame names, by its two highest bits: a block of the sender's own,
+#: a request that the sender holds and in whose inputs the tensor lies, or a lease of an answer in which it lies.
+OF_BLOCK = 0
+OF_REQUEST = 1 << 62
+OF_ANSWER = 2 << 62
+OF_MASK = 3 << 62
 
 #: In place of the lease of an input: others read the same memory, so a model that writes needs a copy of its own.
 SHARED = 1
@@ -125,9 +138,11 @@ def _slice(data: bytes, offset: int, nbytes: int) -> tuple[bytes, int]:
     return data[offset:end], end
 
 
-def encode_execute(requests: Sequence[PlainRequest], released: Sequence[int] = (), kind: int = EXECUTE) -> bytes:
+def encode_execute(
+    requests: Sequence[PlainRequest], released: Sequence[int] = (), kind: int = EXECUTE, flags: int = 0
+) -> bytes:
     """A batch to execute in one call; `released` are leases of the receiver that the sender is done with."""
-    parts = [_HEAD.pack(kind, 0, len(requests), len(released))]
+    parts = [_HEAD.pack(kind, flags, len(requests), len(released))]
     if released:
         parts.append(struct.pack(f"<{len(released)}Q", *released))
     for key, meta, layout, descriptors in requests:
@@ -221,7 +236,7 @@ def decode_responses(data: bytes) -> tuple[list[PlainResponse], int, int]:
 
 
 def encode_keys(kind: int, keys: Sequence[int]) -> bytes:
-    """A RELEASE (leases or request keys, by direction) or CANCEL (request keys) frame."""
+    """A RELEASE (leases or request keys, by direction), RETURN (leases of answers) or CANCEL (request keys) frame."""
     return _HEAD.pack(kind, 0, 0, len(keys)) + struct.pack(f"<{len(keys)}Q", *keys)
 
 

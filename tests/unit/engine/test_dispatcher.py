@@ -23,6 +23,7 @@ class Instance:
         self.state = StubState.READY
         self.in_flight: list[list[Job]] = []
         self.outstanding = 0
+        self.calls_others = False
         self.average_ns = average_ns
 
     def execute(self, batches: list[list[Job]], now_ns: int) -> None:

@@ -30,6 +30,9 @@ class Memory:
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         return memoryview(b"%d:%d:%d" % (segment, offset, nbytes))
 
+    def segment(self, segment_id: int) -> Segment:
+        raise AssertionError(segment_id)
+
     def free(self, block_id: int) -> None:
         self.freed.append(block_id)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyserve_stub.memory import Segment, SegmentError, Segments
+from pyserve_stub.memory import ResponseHold, Returns, Segment, SegmentError, Segments, holder
 
 from tests.unit.stub.peer import new_memory
 
@@ -252,3 +252,42 @@ def test_whole_pages_are_discarded(offset: int, nbytes: int, zeros: tuple[int, i
     expected = np.ones(16_384, np.uint8)
     expected[zeros[0] : zeros[1]] = 0
     np.testing.assert_array_equal(segment.array, expected)
+
+
+def test_who_holds_an_array(segments: Segments) -> None:
+    lent, _ = segments.lend(7, 0, 64, Held())
+    made = np.ndarray((16,), np.float32, buffer=lent)
+    assert holder(lent) is lent
+    assert holder(made[3:]) is lent
+    assert holder(np.frombuffer(lent.data, np.float32).reshape(4, 4)[1:]) is lent
+    assert holder(np.zeros(3)) is None
+    assert holder(np.zeros(9)[3:]) is None
+    assert holder(np.frombuffer(b"bytes", np.uint8)) is None
+
+
+def test_an_answer_is_given_back_with_its_last_array(segments: Segments) -> None:
+    returns = Returns(lambda leases: None)
+    hold = ResponseHold(5, 400, returns)
+    lent, _ = segments.lend(7, 0, 400, hold)
+    made = np.ndarray((100,), np.float32, buffer=lent)[3:]
+    del hold, lent
+    gc.collect()
+    assert returns.take() == ()
+    del made
+    gc.collect()
+    assert returns.take() == [5]
+    assert returns.take() == ()
+
+
+def test_many_or_large_answers_are_given_back_at_once() -> None:
+    told: list[Any] = []
+    returns = Returns(told.append)
+    for lease in range(1, 64):
+        returns.add(lease, 8)
+    assert told == []
+    returns.add(64, 8)
+    assert told == [list(range(1, 65))]
+    returns.add(65, (1 << 20) - 1)
+    assert len(told) == 1
+    returns.add(66, 1)
+    assert told[1:] == [[65, 66]]

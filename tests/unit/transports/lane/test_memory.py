@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from jupyter_pyserve.transports.lane.memory import LaneMemory, ResponseHold, holder
+from jupyter_pyserve.transports.lane.memory import LaneMemory
 
 SIZE = 1 << 20
 
@@ -110,25 +110,3 @@ def test_memory_of_others_is_not_ones_own() -> None:
 def test_nothing_lies_nowhere() -> None:
     lent, _ = LaneMemory().segments.lend(0, 0, 0, None)
     assert lent.nbytes == 0
-
-
-def test_who_holds_an_array() -> None:
-    memory = grown()
-    made = array(memory)
-    assert holder(made[3:]) is not None
-    assert holder(np.zeros(3)) is None
-    assert holder(np.zeros(9)[3:]) is None
-
-
-def test_an_answer_is_given_back_with_its_last_array() -> None:
-    given: list[tuple[int, int]] = []
-    hold = ResponseHold(5, 400, lambda lease, nbytes: given.append((lease, nbytes)))
-    memory = grown()
-    lent, _ = memory.segments.lend(1, 0, 400, hold)
-    made = np.ndarray((100,), np.float32, buffer=lent)[3:]
-    del hold, lent
-    gc.collect()
-    assert given == []
-    del made
-    gc.collect()
-    assert given == [(5, 400)]

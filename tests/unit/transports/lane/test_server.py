@@ -180,7 +180,7 @@ def test_refusals(fields: dict[str, Any], shape: tuple[int, ...], datatype: str,
         _, code, flags, told, _ = await client.answer()
         assert text in told.decode()
         assert code in (Code.NOT_FOUND + 1, Code.INVALID_ARG + 1)
-        assert flags == frames.FINAL | frames.INPUTS_RELEASED
+        assert flags == frames.FINAL | frames.INPUTS_RELEASED | frames.REFUSED
 
     client = play(scenario)
     assert (client.servable.jobs, client.servable.outstanding) == ([], 0)
@@ -192,7 +192,7 @@ def test_what_the_queue_refuses() -> None:
         segment = await client.grow()
         client.infer(1, [(segment, 0, 8, 0)])
         _, _, flags, text, _ = await client.answer()
-        assert (text, flags) == (b"Exceeds maximum queue size", frames.FINAL | frames.INPUTS_RELEASED)
+        assert (text, flags) == (b"Exceeds maximum queue size", frames.FINAL | frames.INPUTS_RELEASED | frames.REFUSED)
 
     assert play(scenario).servable.outstanding == 0
 

@@ -1,0 +1,94 @@
+"""Models that call models, with real processes: each test hands the code of the calling model over with its request."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.process.client import Answer, command, outputs, said
+from tests.process.conftest import loaded
+from tests.process.engine import Engine
+
+
+@pytest.fixture
+def caller(engine: Engine) -> str:
+    """A model that runs the code it is sent."""
+    return loaded(engine, "scripted")
+
+
+def run(engine: Engine, model: str, code: str, data: Any = None, **arguments: Any) -> Any:
+    """What `code` comes to inside a model."""
+    return said(ask(engine, model, code, data, **arguments))
+
+
+def ask(engine: Engine, model: str, code: str, data: Any = None, **arguments: Any) -> Answer:
+    return engine.infer(model, command(dedent(code), data, **arguments))
+
+
+def test_a_call_and_its_answer(engine: Engine, caller: str, puppet: str) -> None:
+    code = """
+        response = request_to(callee, [1, 2], do="plus_one").exec()
+        result = [said(response), array(response).tolist(), response.parameters()]
+    """
+    assert run(engine, caller, code, callee=puppet) == [None, [2.0, 3.0], ""]
+
+
+def test_inputs_of_the_request_and_answers_go_as_they_are(engine: Engine, caller: str, puppet: str) -> None:
+    code = """
+        tensors = [pb_utils.Tensor("DATA", tensor.as_numpy()), tensor]
+        for count in range(3):
+            response = request_to(callee, tensors[-1], do="plus_one").exec()
+            tensors.append(pb_utils.Tensor("DATA", array(response)))
+        before = tensor.as_numpy().tolist()
+        output = pb_utils.get_output_tensor_by_name(response, "RESULT")
+        result = before
+    """
+    answer = ask(engine, caller, code, [1.0, 2.0], callee=puppet)
+    assert said(answer) == [1.0, 2.0]
+    np.testing.assert_array_equal(outputs(answer)["RESULT"], [4.0, 5.0])
+
+
+_WRONG = "Model {callee} - Error when running inference: "
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ("model='nobody'", "Model nobody - Error when running inference: "
+         "Failed for execute the inference request. Model 'nobody' is not ready."),
+        ("model_version=7", _WRONG + "Failed for execute the inference request. Model '{callee}' is not ready."),
+        ("model_version=0", _WRONG + "Failed for execute the inference request. Model '{callee}' is not ready."),
+        ("model_version=-2", _WRONG + "Failed for execute the inference request. Model '{callee}' is not ready."),
+        ("requested_output_names=['W']", _WRONG + "unexpected inference output 'W' for model '{callee}'"),
+        ("inputs=[]", _WRONG + "[request id: <id_unknown>] expected number of inputs between 1 and 2 but got 0 inputs "
+         "for model '{callee}'. Got input(s) [], but missing required input(s) ['COMMAND']. "
+         "Please provide all required input(s)."),
+        ("inputs=[pb_utils.Tensor('COMMAND', np.zeros(1, 'i4'))]", _WRONG + "[request id: <id_unknown>] inference "
+         "input 'COMMAND' data-type is 'INT32', but model '{callee}' expects 'BYTES'"),
+        ("data=[[1.0, 2.0]]", _WRONG + "[request id: <id_unknown>] unexpected shape for input 'DATA' for model "
+         "'{callee}'. Expected [-1], got [1,2]. "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_sent_is_returned(engine: Engine, caller: str, puppet: str, options: str, text: str) -> None:
+    code = f"""
+        response = request_to(**dict(dict(model=callee, do="echo"), {options})).exec()
+        result = [said(response), response.output_tensors()]
+    """
+    assert run(engine, caller, code, callee=puppet) == ["INTERNAL: " + text.format(callee=puppet), []]
+
+
+def test_the_error_of_a_callee_keeps_its_code_and_text(engine: Engine, caller: str) -> None:
+    code = """
+        inner = '''
+        class TritonPythonModel: pass
+        '''
+        response = request_to(callee, do="1 / 0").exec()
+        result = said(response)
+    """
+    callee = loaded(engine, "scripted")
+    text = run(engine, caller, code, callee=callee)
+    assert text.startswith(f"INTERNAL: Failed to process the request(s) for model '{callee}_0_0', message: ")
+    assert "ZeroDivisionError: division by zero" in text
