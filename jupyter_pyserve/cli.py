@@ -35,7 +35,7 @@ _WITHOUT_EFFECT = (
     "allow-gpu-metrics", "trace-config", "trace-file", "trace-level", "trace-rate", "trace-count",
     "trace-log-frequency",
     "cache-config", "response-cache-byte-size", "cache-directory", "backend-directory", "repoagent-directory",
-    "rate-limit", "rate-limit-resource", "backend-config",
+    "rate-limit", "rate-limit-resource",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
     "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
     "allow-client-shm", "allow-sagemaker",
@@ -79,6 +79,22 @@ def parse_log_format(text: str) -> LogFormat:
         return LogFormat(text)
     except ValueError:
         raise argparse.ArgumentTypeError("invalid argument for --log-format") from None
+
+
+def parse_backend_config(text: str) -> tuple[str, str, str]:
+    """`backend,key=value`, or `key=value` for all backends: the backend (or nothing), the key and the value."""
+    backend, comma, setting = text.rpartition(",") if "," not in text else text.partition(",")
+    key, _, value = setting.partition("=")
+    if comma and not backend:
+        raise argparse.ArgumentTypeError(
+            "No backend specified. --backend-config option format is <backend name>,<setting>=<value> or "
+            f"<setting>=<value>. Got {text}"
+        )
+    if not key or not value:
+        raise argparse.ArgumentTypeError(
+            f"--backend-config option format is '<backend name>,<setting>=<value>'. Got {text}"
+        )
+    return backend, key, value
 
 
 class _Parser(argparse.ArgumentParser):
@@ -130,6 +146,14 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--strict-readiness", type=parse_bool, default=defaults.strict_readiness, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
     add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
+    add(
+        "--backend-config",
+        action="append",
+        type=parse_backend_config,
+        default=[],
+        metavar="BACKEND,KEY=VALUE",
+        help="of the backend 'python': stub-timeout-seconds, how long a model may take to start",
+    )
     _add_log_options(parser, defaults.log)
     add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
 
@@ -198,6 +222,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         load_thread_count=max(1, options.model_load_thread_count),
         arena_limit_nbytes=options.arena_limit_byte_size,
         http_max_input_nbytes=options.http_max_input_size,
+        backend_config=tuple(options.backend_config),
         log=LogSettings(
             info=options.log_info,
             warning=options.log_warning,

@@ -70,6 +70,8 @@ class EngineSettings:
     arena_limit_nbytes: int = 8 << 30
     #: Limit of JSON bodies, of tensors given as JSON, and of raw requests.
     http_max_input_nbytes: int = 64 << 20
+    #: (backend, key, value) of each --backend-config; judged when a model of that backend is loaded.
+    backend_config: tuple[tuple[str, str, str], ...] = ()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
 

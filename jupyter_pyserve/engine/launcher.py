@@ -5,6 +5,7 @@ Turns whatever goes wrong into one `LoadFailure` with Triton's text. Knows nothi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,10 +17,14 @@ from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
+from jupyter_pyserve.model.backend_settings import DEFAULT_START_TIMEOUT_S
 from jupyter_pyserve.model.config import InstanceSpec, ModelConfig
 from jupyter_pyserve.settings import EngineSettings
 
 T = TypeVar("T")
+
+#: How long a process that is stuck may take to write where it is.
+_LAST_WORDS_S = 0.3
 
 Progress = Callable[[str, str], None]
 
@@ -63,6 +68,7 @@ class Launcher:
     model_dir: str
     model_file: str
     args_config: str = ""
+    start_timeout_s: int = DEFAULT_START_TIMEOUT_S
 
     def new_instance(self, spec: InstanceSpec) -> Instance:
         """An instance that has no process yet."""
@@ -79,11 +85,11 @@ class Launcher:
 
     async def import_model(self, instance: Instance, auto_complete: str | None) -> str | None:
         """Start the process and import the model; what its auto-completion made of the configuration given."""
-        return await _guarded(instance, self._import(instance, auto_complete))
+        return await self._guarded(instance, self._import(instance, auto_complete), "importing")
 
     async def initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
         """Construct and initialise the model."""
-        await _guarded(instance, self._initialize(instance, arena))
+        await self._guarded(instance, self._initialize(instance, arena), "initializing")
 
     async def bring_up(self, instance: Instance, arena: Sequence[Segment]) -> None:
         """Everything, for an instance of a model whose configuration is complete."""
@@ -114,11 +120,25 @@ class Launcher:
         }
         await instance.initialize(args, decoupled=self.config.decoupled, arena=arena)
 
+    async def _guarded(self, instance: Instance, work: Awaitable[T], doing: str) -> T:
+        try:
+            return await asyncio.wait_for(work, self.start_timeout_s)
+        except StubDied:
+            raise LoadFailure(f"Stub process '{instance.name}' is not healthy.") from None
+        except StubFault as fault:
+            raise LoadFailure(fault.text, exception=fault.exception, frames=fault.frames) from None
+        except asyncio.TimeoutError:
+            await _end_showing_where(instance)
+            raise LoadFailure(
+                f"Stub process '{instance.name}' did not finish {doing} its model "
+                f"within {self.start_timeout_s} seconds and was killed; its log shows where it was. "
+                "More time: --backend-config=python,stub-timeout-seconds=N"
+            ) from None
 
-async def _guarded(instance: Instance, work: Awaitable[T]) -> T:
-    try:
-        return await work
-    except StubDied:
-        raise LoadFailure(f"Stub process '{instance.name}' is not healthy.") from None
-    except StubFault as fault:
-        raise LoadFailure(fault.text, exception=fault.exception, frames=fault.frames) from None
+
+async def _end_showing_where(instance: Instance) -> None:
+    """End a process that is stuck, with the stacks of its threads as its last words."""
+    instance.dump_stacks()
+    await asyncio.sleep(_LAST_WORDS_S)
+    instance.kill()
+    await instance.gone()

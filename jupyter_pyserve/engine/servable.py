@@ -20,7 +20,8 @@ from jupyter_pyserve.engine.job import BatchTimes, Job, Response
 from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
-from jupyter_pyserve.errors import Code
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.backend_settings import PythonBackendSettings, python_backend_settings
 from jupyter_pyserve.model.config import (
     ModelConfig,
     instance_specs,
@@ -100,6 +101,7 @@ class Servable(LoadedVersion):
 
     async def _start(self, progress: Progress) -> None:
         launcher = self._launcher
+        launcher.start_timeout_s = self._backend_settings().start_timeout_s
         specs = instance_specs(self.config)
         if not specs:
             self._judge()
@@ -122,6 +124,13 @@ class Servable(LoadedVersion):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    def _backend_settings(self) -> PythonBackendSettings:
+        given = ((key, value) for backend, key, value in self._settings.backend_config if backend == "python")
+        try:
+            return python_backend_settings(given)
+        except PyServeError as error:
+            raise LoadFailure(error.message, kind="Invalid argument") from error
 
     def _judge(self) -> None:
         """What is wrong with the complete configuration."""

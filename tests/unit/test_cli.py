@@ -109,6 +109,11 @@ def test_no_metrics(runs: Runs) -> None:
     assert runs.listen.metrics_port is None
 
 
+def test_options_of_backends(runs: Runs) -> None:
+    cli.main([*SERVE, "--backend-config=python,a=b", "--backend-config", "c=d", "--backend-config=x,f=g=h,i"])
+    assert runs.settings.backend_config == (("python", "a", "b"), ("", "c", "d"), ("x", "f", "g=h,i"))
+
+
 def test_no_http(runs: Runs) -> None:
     cli.main([*SERVE, "--allow-http=false"])
     assert runs.listen.http_port is None
@@ -151,6 +156,18 @@ def test_a_server_of_ones_own_takes_no_token_from_the_environment(runs: Runs, mo
         ),
         ([*SERVE, "--metrics-config=summary_quantiles=2:0.1"], "are pairs of <quantile>:<error>. Got 2:0.1"),
         ([*SERVE, "--metrics-config=counter_latencies=so"], "invalid value for bool option: so"),
+        (
+            [*SERVE, "--backend-config=,x=1"],
+            'Bad option: "--backend-config".\nNo backend specified. --backend-config option format is <backend name>,'
+            "<setting>=<value> or <setting>=<value>. Got ,x=1",
+        ),
+        *(
+            (
+                [*SERVE, f"--backend-config={text}"],
+                "--backend-config option format is '<backend name>,<setting>=<value>'. Got " + text,
+            )
+            for text in ("python", "python,x", "python,x=", "python,=1")
+        ),
         ([*SERVE, "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["engine"], "required"),
         (["token"], "no engine is known here"),

@@ -20,8 +20,9 @@ class Instance:
     name = "m_0"
     spec = SimpleNamespace(kind="CPU", device_id=0)
 
-    def __init__(self, **failures: Exception) -> None:
+    def __init__(self, stuck: str = "", /, **failures: Exception) -> None:
         self.failures = failures
+        self.stuck = stuck
         self.life: list[tuple[str, Any]] = []
 
     def _step(self, name: str, told: Any) -> None:
@@ -29,18 +30,33 @@ class Instance:
             raise self.failures[name]
         self.life.append((name, told))
 
+    async def _stuck(self, name: str) -> None:
+        if self.stuck == name:
+            await asyncio.get_running_loop().create_future()
+
     async def start(self, model_file: str) -> None:
         self._step("start", model_file)
 
+    def dump_stacks(self) -> None:
+        self._step("dump_stacks", None)
+
+    def kill(self) -> None:
+        self._step("kill", None)
+
+    async def gone(self) -> None:
+        self._step("gone", None)
+
     async def load(self, arguments: dict[str, Any]) -> str | None:
+        await self._stuck("load")
         self._step("load", arguments)
         return "completed" if arguments["auto_complete"] else None
 
     async def initialize(self, args: dict[str, str], *, decoupled: bool, arena: Any) -> None:
+        await self._stuck("initialize")
         self._step("initialize", args)
 
 
-def launcher() -> Launcher:
+def launcher(start_timeout_s: int = 60) -> Launcher:
     return Launcher(
         context=cast(Any, None),
         owner=cast(Any, None),
@@ -49,6 +65,7 @@ def launcher() -> Launcher:
         model_dir="/r/m",
         model_file="/r/m/3/model.py",
         args_config="{}",
+        start_timeout_s=start_timeout_s,
     )
 
 
@@ -93,6 +110,16 @@ def test_a_stub_that_dies(step: str) -> None:
         run(launcher().bring_up(cast(Any, Instance(**{step: StubDied()})), ()))
     assert failure.value.text == "Stub process 'm_0' is not healthy."
     assert failure.value.kind == "Internal"
+
+
+@pytest.mark.parametrize(("step", "doing"), [("load", "importing"), ("initialize", "initializing")])
+def test_a_stub_that_is_stuck_is_killed_and_says_where(step: str, doing: str) -> None:
+    instance = Instance(step)
+    work = launcher(0).import_model if step == "load" else launcher(0).initialize
+    with pytest.raises(LoadFailure) as failure:
+        run(work(cast(Any, instance), cast(Any, None)))
+    assert failure.value.text.startswith(f"Stub process 'm_0' did not finish {doing} its model within 0 seconds")
+    assert [name for name, _ in instance.life][-3:] == ["dump_stacks", "kill", "gone"]
 
 
 def test_an_error_of_the_model_keeps_its_place() -> None:
