@@ -26,7 +26,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A request in the binary extension's form: the JSON part, then FP32 elements."""
+    """A request in the binary extension's form: the JSON part, then the elements."""
 
     path: Path
     header_nbytes: int
@@ -39,17 +39,31 @@ class Body:
 
 def write_body(path: Path, elements: int) -> Body:
     """One FP32 input of that many ones, all outputs wanted in binary."""
-    nbytes = 4 * elements
+    return _write(path, "FP32", elements, struct.pack("<f", 1.0) * elements)
+
+
+def write_strings(path: Path, elements: int, nbytes: int) -> Body:
+    """One BYTES input of that many different elements of `nbytes` each, all outputs wanted in binary."""
+    texts = [str(index).encode().rjust(nbytes, b".") for index in range(elements)]
+    return _write(path, "BYTES", elements, b"".join(struct.pack("<I", len(text)) + text for text in texts))
+
+
+def _write(path: Path, datatype: str, elements: int, data: bytes) -> Body:
     header = json.dumps(
         {
             "inputs": [
-                {"name": "INPUT0", "datatype": "FP32", "shape": [elements], "parameters": {"binary_data_size": nbytes}}
+                {
+                    "name": "INPUT0",
+                    "datatype": datatype,
+                    "shape": [elements],
+                    "parameters": {"binary_data_size": len(data)},
+                }
             ],
             "parameters": {"binary_data_output": True},
         },
         separators=(",", ":"),
     ).encode()
-    path.write_bytes(header + struct.pack("<f", 1.0) * elements)
+    path.write_bytes(header + data)
     return Body(path=path, header_nbytes=len(header), elements=elements)
 
 

@@ -14,13 +14,20 @@ from pathlib import Path
 from benchmarks import machine, report, triton
 from benchmarks.cases import Bench, Case
 from benchmarks.cases.deploy import deploy
-from benchmarks.cases.http import large, small
+from benchmarks.cases.http import large, small, strings
 from benchmarks.cases.idle import idle
 from benchmarks.cases.lane import lane
 from benchmarks.metrics import Samples
 from benchmarks.servers import Pyserve, Server, Triton
 
-CASES: dict[str, Case] = {"small": small, "large": large, "lane": lane, "deploy": deploy, "idle": idle}
+CASES: dict[str, Case] = {
+    "small": small,
+    "large": large,
+    "strings": strings,
+    "lane": lane,
+    "deploy": deploy,
+    "idle": idle,
+}
 
 MODELS = Path(__file__).parent / "models"
 DEFAULT_VENV = Path(__file__).parents[1] / "build" / "triton"

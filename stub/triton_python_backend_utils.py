@@ -95,7 +95,7 @@ def serialize_byte_tensor(input_tensor):
         return ()
     if input_tensor.dtype.kind not in "OS":
         return None
-    return _elements.encode_elements(input_tensor)
+    return bytes(_elements.encode_elements(input_tensor))
 
 
 def deserialize_bytes_tensor(encoded_tensor):

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from benchmarks.cases import Bench
-from benchmarks.load import Body, write_body, wrk
+from benchmarks.load import Body, write_body, write_strings, wrk
 from benchmarks.metrics import Better, Metric, Sample
 from benchmarks.servers import Running
 
@@ -24,6 +24,15 @@ _LARGE = tuple(
     )
     for size in (4, 64)
     for model in ("add_one", "identity")
+)
+
+_STRINGS = 10_000
+_STRING_NBYTES = 100
+BYTES = Metric(
+    name=f"HTTP BYTES, {_STRINGS:,} elements of {_STRING_NBYTES} bytes, identity, 1 connection",
+    unit="requests/s",
+    better=Better.HIGHER,
+    ratio=5.0,
 )
 
 
@@ -55,6 +64,20 @@ def large(bench: Bench) -> Iterator[tuple[str, Sample]]:
                 for server in servers:
                     outcome = wrk(server.port, _path(model), body, connections=1, duration_s=bench.seconds)
                     yield server.name, {metric: outcome.per_second}
+
+
+def strings(bench: Bench) -> Iterator[tuple[str, Sample]]:
+    """The model asks for the array and answers with it, so every element is taken apart and put together again."""
+    body = write_strings(bench.scratch / "strings.bin", _STRINGS, _STRING_NBYTES)
+    elements = body.path.read_bytes()[body.header_nbytes :]
+    with _both(bench) as servers:
+        for server in servers:
+            if not server.ask("POST", _path("identity_bytes"), body.path.read_bytes(), body.headers).endswith(elements):
+                raise RuntimeError(f"{server.name} gave a wrong answer for identity_bytes")
+        for _ in range(bench.rounds):
+            for server in servers:
+                outcome = wrk(server.port, _path("identity_bytes"), body, connections=1, duration_s=bench.seconds)
+                yield server.name, {BYTES: outcome.per_second}
 
 
 @contextlib.contextmanager

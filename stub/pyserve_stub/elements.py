@@ -6,7 +6,6 @@ tensors: arrays in, bytes out, and back.
 
 from __future__ import annotations
 
-import itertools
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,8 @@ DTYPES: tuple[np.dtype[Any] | None, ...] = (
 _CODES: dict[Any, int] = {dtype: code for code, dtype in enumerate(DTYPES) if dtype is not None}
 
 _LENGTH = struct.Struct("<I")
+#: What numpy has fixed-size types for, with room to spare.
+_LARGEST_TYPE_NBYTES = 1 << 30
 
 
 def code_of(dtype: np.dtype[Any]) -> int:
@@ -44,54 +45,53 @@ def to_bytes(element: object) -> bytes:
     return element if isinstance(element, bytes) else str(element).encode("utf-8")
 
 
-def encode_elements(array: Array) -> bytes:
-    """The wire form of an object or `S` array."""
+def encode_elements(array: Array) -> bytes | Array:
+    """The wire form of an object or `S` array, as bytes or as an array of them."""
     items: list[Any] = array.reshape(-1).tolist()
-    if array.dtype.kind == "O":
-        items = [item if type(item) is bytes else to_bytes(item) for item in items]
-    lengths = np.fromiter(map(len, items), "<u4", len(items))
-    content = b"".join(items)
-    if len(items) > 1 and (lengths == lengths[0]).all():
-        return _encode_even(lengths, content)
-    prefixes = lengths.tobytes()
-    starts = range(0, len(prefixes), _LENGTH.size)
-    pairs = zip((prefixes[i : i + _LENGTH.size] for i in starts), items)
-    return b"".join(itertools.chain.from_iterable(pairs))
+    if array.dtype.kind == "O" and set(map(type, items)) != {bytes}:
+        items = [to_bytes(item) for item in items]
+    sizes = set(map(len, items))
+    if len(items) > 1 and len(sizes) == 1 and max(sizes) < _LARGEST_TYPE_NBYTES:
+        return _encode_even(items, sizes.pop())
+    pieces: list[Any] = [b""] * (2 * len(items))
+    pieces[::2] = np.fromiter(map(len, items), "<u4", len(items)).view("V4").tolist()
+    pieces[1::2] = items
+    return b"".join(pieces)
 
 
-def _encode_even(lengths: Array, content: bytes) -> bytes:
-    count = len(lengths)
-    size = len(content) // count
-    table = np.empty((count, _LENGTH.size + size), np.uint8)
-    table[:, : _LENGTH.size] = lengths.view(np.uint8).reshape(count, _LENGTH.size)
-    table[:, _LENGTH.size :] = np.frombuffer(content, np.uint8).reshape(count, size)
-    return table.tobytes()
+def _encode_even(items: list[bytes], size: int) -> Array:
+    table = np.empty(len(items), [("length", "<u4"), ("element", f"S{size}")])
+    table["length"] = size
+    if size:
+        table["element"] = items
+    return table.view(np.uint8)
 
 
 def decode_elements(memory: bytes | bytearray | memoryview | Array) -> Array:
     """A 1-D object array of the bytes in `memory`; raises struct.error when the lengths don't fit."""
-    data = bytes(memory)
-    items = _decode_even(data)
-    if items is None:
-        items = _decode_uneven(data)
-    elements = np.empty(len(items), dtype=object)
-    elements[:] = items
+    elements = _decode_even(memory)
+    if elements is None:
+        items = _decode_uneven(bytes(memory))
+        elements = np.empty(len(items), dtype=object)
+        elements[:] = items
     return elements
 
 
-def _decode_even(data: bytes) -> list[bytes] | None:
+def _decode_even(memory: bytes | bytearray | memoryview | Array) -> Array | None:
     """All elements at once when they have one length, which is how fixed-size records arrive; None otherwise."""
-    if len(data) < _LENGTH.size:
+    nbytes = len(memory)
+    if nbytes <= _LENGTH.size:
         return None
-    size = _LENGTH.unpack_from(data)[0]
+    size: int = _LENGTH.unpack_from(memory)[0]  # type: ignore[arg-type]
     stride = _LENGTH.size + size
-    count, rest = divmod(len(data), stride)
-    if rest:
+    count, rest = divmod(nbytes, stride)
+    if rest or not 0 < size < _LARGEST_TYPE_NBYTES:
         return None
-    prefixes = np.ndarray((count,), "<u4", data, 0, (stride,))
+    prefixes = np.ndarray((count,), "<u4", memory, 0, (stride,))
     if not (prefixes == size).all():
         return None
-    return [data[start : start + size] for start in range(_LENGTH.size, len(data) + 1, stride)]
+    # Of the void type, whose elements become bytes as they are; of `S` they would lose their last zeros.
+    return np.ndarray((count,), f"V{size}", memory, _LENGTH.size, (stride,)).astype(object)
 
 
 def _decode_uneven(data: bytes) -> list[bytes]:

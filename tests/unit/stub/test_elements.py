@@ -61,7 +61,7 @@ CASES: list[list[bytes]] = [
 def test_elements_survive_the_wire(elements: list[bytes]) -> None:
     array = np.empty(len(elements), object)
     array[:] = elements
-    assert encode_elements(array) == wire(*elements)
+    assert bytes(encode_elements(array)) == wire(*elements)
     decoded = decode_elements(wire(*elements))
     assert decoded.dtype == object
     assert decoded.shape == (len(elements),)
@@ -72,18 +72,18 @@ def test_many_uneven_elements_survive_the_wire() -> None:
     random = np.random.RandomState(7)
     elements = [random.bytes(size) for size in random.randint(0, 40, 2000)]
     array = np.array(elements, object)
-    assert encode_elements(array) == wire(*elements)
+    assert bytes(encode_elements(array)) == wire(*elements)
     assert decode_elements(np.frombuffer(wire(*elements), np.uint8)).tolist() == elements
 
 
 def test_what_is_no_bytes_is_sent_as_its_text() -> None:
     array = np.array(["é", None, 1, b"x", np.bytes_(b"yz")], object)
-    assert encode_elements(array) == wire("é".encode(), b"None", b"1", b"x", b"yz")
+    assert bytes(encode_elements(array)) == wire("é".encode(), b"None", b"1", b"x", b"yz")
 
 
 def test_order_is_c_order_whatever_the_strides() -> None:
     array = np.array([[b"a", b"bc"], [b"d", b""]], object).T
-    assert encode_elements(array) == wire(b"a", b"d", b"bc", b"")
+    assert bytes(encode_elements(array)) == wire(b"a", b"d", b"bc", b"")
 
 
 def test_fixed_width_elements_lose_their_padding() -> None:
