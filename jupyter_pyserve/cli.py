@@ -57,7 +57,7 @@ def parse_metrics_setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"--metrics-config option format is <setting>=<value>. Got {text}")
-    if name in ("counter_latencies", "summary_latencies"):
+    if name in ("counter_latencies", "summary_latencies", "histogram_latencies"):
         return name, parse_bool(value)
     if name == "summary_quantiles":
         return name, tuple(_quantile(pair) for pair in value.split(","))

@@ -46,6 +46,8 @@ class MetricsSettings:
     counter_latencies: bool = True
     summary_latencies: bool = False
     summary_quantiles: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 0.999)
+    histogram_latencies: bool = False
+    first_response_bounds_ms: tuple[float, ...] = (100, 500, 2000, 5000)
     #: What the gauge of Triton's pinned memory pool says; there is no such pool.
     pinned_pool_nbytes: int = 256 << 20
 

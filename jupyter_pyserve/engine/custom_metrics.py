@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyserve_stub.metrics import COUNTER, DELETED, GAUGE, HISTOGRAM, MetricError, MetricRegistry, Series
+from pyserve_stub.metrics import COUNTER, DELETED, GAUGE, HISTOGRAM, MetricError, MetricRegistry
 
 from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
 from jupyter_pyserve.errors import Code
-from jupyter_pyserve.telemetry.exposition import Family, Kind, labels, number
+from jupyter_pyserve.telemetry.exposition import Family, Kind, labels
 
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.instance import Instance
@@ -51,9 +51,9 @@ class CustomMetrics:
                 family = families[custom.name] = Family(custom.name, _KINDS[custom.kind], custom.description)
             for pairs, series in custom.series.items():
                 if custom.kind == HISTOGRAM:
-                    _add_histogram(family, pairs, series)
+                    family.add_histogram(dict(pairs), series.bounds, series.counts, series.sum)
                 else:
-                    family.add(labels(pairs), series.value)
+                    family.add(labels(dict(pairs)), series.value)
 
     def _open_family(self, call: StubCall) -> None:
         given = call.arguments
@@ -116,14 +116,3 @@ def _object(value: Any) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise TypeError("labels are not an object")
     return value
-
-
-def _add_histogram(family: Family, pairs: Iterable[tuple[str, str]], series: Series) -> None:
-    pairs = tuple(pairs)
-    key = labels(pairs)
-    family.add(f"_count{key}", sum(series.counts))
-    family.add(f"_sum{key}", series.sum)
-    total = 0
-    for bound, count in zip((*series.bounds, float("inf")), series.counts):
-        total += count
-        family.add(f"_bucket{labels(pairs, ('le', number(bound)))}", total)

@@ -8,6 +8,7 @@ import abc
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,10 +19,11 @@ from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.launcher import Progress
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
+from jupyter_pyserve.model.latencies import Latencies
 from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import ModelStatistics
-from jupyter_pyserve.settings import EngineSettings
+from jupyter_pyserve.settings import EngineSettings, MetricsSettings
 
 _log = logging.getLogger(__name__)
 
@@ -45,13 +47,13 @@ class LoadedVersion(abc.ABC):
         self.version = version
         self.config = config
         self.signature = Signature.from_config(config)
-        self.statistics = ModelStatistics()
+        self.statistics = ModelStatistics(_latencies(settings.metrics))
         self.instances: list[Instance] = []
         self.outstanding = 0
         self.plans: dict[Any, Any] = {}
         self.state = VersionState.UNAVAILABLE
         self.reason = ""
-        self.load_s = 0.0
+        self.load_s = self._load_began_s = 0.0
         self._settings = settings
         self.arena = Arena("pyserve-requests", settings.arena_limit_nbytes, self._on_segment)
         self._memory = _ArenaMemory(self.arena)
@@ -190,6 +192,10 @@ class LoadedVersion(abc.ABC):
 
     def _advance(self, event: VersionEvent) -> None:
         self.state = advance(VERSION, self.state, event)
+        if event is VersionEvent.LOAD:
+            self._load_began_s = time.monotonic()
+        elif event is VersionEvent.LOADED:
+            self.load_s = round(time.monotonic() - self._load_began_s, 6)
 
     def _trim(self) -> None:
         self._trim_timer = None
@@ -201,6 +207,13 @@ class LoadedVersion(abc.ABC):
         else:
             self.arena.trim()
             self._on_idle()
+
+
+def _latencies(asked: MetricsSettings) -> Latencies | None:
+    bounds = asked.first_response_bounds_ms if asked.histogram_latencies else None
+    if bounds is None and not asked.summary_latencies:
+        return None
+    return Latencies(summaries=asked.summary_latencies, first_response_bounds_ms=bounds)
 
 
 class _ArenaMemory:

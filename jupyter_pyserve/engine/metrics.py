@@ -14,7 +14,7 @@ from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.settings import MetricsSettings
 from jupyter_pyserve.telemetry.exposition import Family, Kind, render
 from jupyter_pyserve.telemetry.machine import Machine
-from jupyter_pyserve.telemetry.models import ModelRow, model_families
+from jupyter_pyserve.telemetry.models import ModelRow, latency_families, model_families
 
 
 class Metrics:
@@ -37,7 +37,9 @@ class Metrics:
         return render(families.values())
 
     def _own(self, versions: Sequence[LoadedVersion]) -> list[Family]:
-        families = model_families(map(_row, versions), latencies=self._settings.counter_latencies)
+        rows = [_row(version) for version in versions]
+        families = model_families(rows, counting=self._settings.counter_latencies)
+        families += latency_families(rows, self._settings.summary_quantiles, int(time.time() * 1000))
         families += [_gauge(*item) for item in self._server_gauges()]
         return families
 

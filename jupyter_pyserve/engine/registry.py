@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 
 from jupyter_pyserve.engine.ensemble import EnsembleVersion
@@ -320,7 +319,7 @@ class Registry:
         entry.loading, entry.outdated = list(servables.values()), False
         try:
             results = await asyncio.gather(
-                *(_start_timed(servable, progress) for servable in servables.values()), return_exceptions=True
+                *(servable.start(progress) for servable in servables.values()), return_exceptions=True
             )
         finally:
             entry.loading = []
@@ -394,12 +393,6 @@ class Registry:
     def _changed(self) -> None:
         self.routes.clear()
         self._on_change()
-
-
-async def _start_timed(servable: LoadedVersion, progress: Progress) -> None:
-    began_s = time.monotonic()
-    await servable.start(progress)
-    servable.load_s = round(time.monotonic() - began_s, 6)
 
 
 def parse_version(text: str) -> int:

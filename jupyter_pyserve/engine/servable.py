@@ -255,6 +255,8 @@ class Servable(LoadedVersion):
                 output_ns,
                 wall_ms,
             )
+            if statistics.latencies is not None and not self.config.decoupled:
+                statistics.latencies.record_first_response(now_ns - job.enqueue_ns)
         statistics.record_execution(size, input_ns, infer_ns, output_ns)
 
     def _count_failure(self, job: Job, now_ns: int, reason: FailureReason) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import enum
 from typing import Any
 
+from jupyter_pyserve.model import latencies
+from jupyter_pyserve.model.latencies import Latencies
+
 
 class FailureReason(enum.Enum):
     """Why a request failed after it was queued, as the metrics tell them apart."""
@@ -37,13 +40,16 @@ class ModelStatistics:
         "fail_reasons",
         "inference_count",
         "last_inference_ms",
+        "latencies",
         "queue_count",
         "queue_ns",
         "success_count",
         "success_ns",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, spread: Latencies | None = None) -> None:
+        #: How durations are spread, where somebody wants to know.
+        self.latencies = spread
         self.inference_count = 0
         self.execution_count = 0
         self.last_inference_ms = 0
@@ -91,6 +97,17 @@ class ModelStatistics:
         self.compute_infer_ns += infer_ns
         self.compute_output_ns += output_ns
         self.last_inference_ms = wall_ms
+        if self.latencies is not None:
+            self.latencies.record(
+                wall_ms,
+                {
+                    latencies.REQUEST: total_ns,
+                    latencies.QUEUE: queue_ns,
+                    latencies.COMPUTE_INPUT: input_ns,
+                    latencies.COMPUTE_INFER: infer_ns,
+                    latencies.COMPUTE_OUTPUT: output_ns,
+                },
+            )
 
     def record_failure(self, total_ns: int, wall_ms: int, reason: FailureReason = FailureReason.OTHER) -> None:
         """One request that failed after it was queued; refusals at the door are counted nowhere."""
@@ -108,11 +125,16 @@ class ModelStatistics:
         self.cache_hit_count += 1
         self.cache_hit_ns += lookup_ns
         self.last_inference_ms = wall_ms
+        if self.latencies is not None:
+            spread = {latencies.REQUEST: total_ns, latencies.QUEUE: queue_ns, latencies.CACHE_HIT: lookup_ns}
+            self.latencies.record(wall_ms, spread)
 
     def record_cache_miss(self, duration_ns: int) -> None:
         """The lookup and insertion time of a successful request that the cache did not know; beside its success."""
         self.cache_miss_count += 1
         self.cache_miss_ns += duration_ns
+        if self.latencies is not None:
+            self.latencies.record(self.last_inference_ms, {latencies.CACHE_MISS: duration_ns})
 
     def to_json_dict(self, *, name: str, version: str) -> dict[str, Any]:
         """This version's entry of `model_stats`, its keys in Triton's order."""

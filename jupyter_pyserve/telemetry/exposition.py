@@ -6,8 +6,9 @@ Pure: numbers in, text out. Knows no metric by name.
 from __future__ import annotations
 
 import enum
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -34,16 +35,35 @@ class Family:
     help: str
     samples: dict[str, float] = field(default_factory=dict)
 
+    def add_histogram(
+        self, pairs: Mapping[str, str], bounds: Sequence[float], counts: Sequence[int], total: float
+    ) -> None:
+        """The samples of one histogram; the last of its counts is of what exceeds all bounds."""
+        key = labels(pairs)
+        self.add(f"_count{key}", sum(counts))
+        self.add(f"_sum{key}", total)
+        for bound, passed in zip((*bounds, math.inf), itertools.accumulate(counts)):
+            self.add(f"_bucket{labels(pairs, ('le', number(bound)))}", passed)
+
+    def add_summary(
+        self, pairs: Mapping[str, str], count: int, total: float, quantiles: Iterable[tuple[float, float]]
+    ) -> None:
+        """The samples of one summary."""
+        key = labels(pairs)
+        self.add(f"_count{key}", count)
+        self.add(f"_sum{key}", total)
+        for quantile, value in quantiles:
+            self.add(labels(pairs, ("quantile", number(quantile))), value)
+
     def add(self, key: str, value: float) -> None:
         """A sample; it adds to one that is there, so that whoever uses the same name and labels shares it."""
         samples = self.samples
         samples[key] = samples[key] + value if key in samples else value
 
 
-def labels(pairs: Mapping[str, str] | Iterable[tuple[str, str]], *last: tuple[str, str]) -> str:
+def labels(pairs: Mapping[str, str], *last: tuple[str, str]) -> str:
     """Labels as a sample's key has them: by name, but for `last`; nothing when there is none."""
-    listed = sorted(pairs.items() if isinstance(pairs, Mapping) else pairs)
-    text = ",".join([f'{name}="{value.translate(_QUOTED)}"' for name, value in (*listed, *last)])
+    text = ",".join([f'{name}="{value.translate(_QUOTED)}"' for name, value in (*sorted(pairs.items()), *last)])
     return f"{{{text}}}" if text else ""
 
 

@@ -5,10 +5,11 @@ The order is Triton's. Pure: the engine hands in one row for each loaded version
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from jupyter_pyserve.model import latencies
 from jupyter_pyserve.model.statistics import FailureReason, ModelStatistics
 from jupyter_pyserve.telemetry.exposition import Family, Kind, labels
 
@@ -98,12 +99,76 @@ _CACHE: Final = (
 )
 
 
-def model_families(rows: Iterable[ModelRow], *, latencies: bool) -> list[Family]:
-    """Every family of these versions. Without `latencies` counters stand still, as on Triton."""
+_NOT_OF_CACHED: Final = (latencies.REQUEST,)
+_ONLY_OF_CACHED: Final = (latencies.CACHE_HIT, latencies.CACHE_MISS)
+_FIRST_RESPONSE: Final = (
+    "nv_inference_first_response_histogram_ms",
+    "Duration from request to first response in milliseconds",
+)
+_SUMMARIES: Final = (
+    (
+        latencies.REQUEST,
+        "nv_inference_request_summary_us",
+        "Summary of inference request duration in microseconds (includes cached requests)",
+    ),
+    (
+        latencies.QUEUE,
+        "nv_inference_queue_summary_us",
+        "Summary of inference queuing duration in microseconds (includes cached requests)",
+    ),
+    (
+        latencies.COMPUTE_INPUT,
+        "nv_inference_compute_input_summary_us",
+        "Cumulative compute input duration in microseconds (does not include cached requests)",
+    ),
+    (
+        latencies.COMPUTE_INFER,
+        "nv_inference_compute_infer_summary_us",
+        "Cumulative compute inference duration in microseconds (does not include cached requests)",
+    ),
+    (
+        latencies.COMPUTE_OUTPUT,
+        "nv_inference_compute_output_summary_us",
+        "Cumulative inference compute output duration in microseconds (does not include cached requests)",
+    ),
+    (
+        latencies.CACHE_HIT,
+        "nv_cache_hit_summary_per_model",
+        "Summary of cache hit counts/durations per model, in microseconds.",
+    ),
+    (
+        latencies.CACHE_MISS,
+        "nv_cache_miss_summary_per_model",
+        "Summary of cache miss counts/durations per model, in microseconds.",
+    ),
+)
+
+
+def latency_families(rows: Iterable[ModelRow], quantiles: Sequence[float], now_ms: int) -> list[Family]:
+    """The families of how latencies are spread, where that is recorded.
+
+    Of models with a response cache the request's own has no samples, as on Triton; of others those of the cache.
+    """
+    first = Family(_FIRST_RESPONSE[0], Kind.HISTOGRAM, _FIRST_RESPONSE[1])
+    summaries = {kind: Family(name, Kind.SUMMARY, text) for kind, name, text in _SUMMARIES}
+    for row in rows:
+        spread = row.statistics.latencies
+        histogram = spread.first_response_ms if spread is not None else None
+        if histogram is not None:
+            first.add_histogram(row.labels, histogram.bounds, histogram.counts, histogram.total)
+        for kind, window in enumerate((spread.windows if spread is not None else None) or ()):
+            if kind not in (_NOT_OF_CACHED if row.cached else _ONLY_OF_CACHED):
+                values = window.quantiles(quantiles, now_ms)
+                summaries[kind].add_summary(row.labels, window.count, window.total, zip(quantiles, values))
+    return [first, *summaries.values()]
+
+
+def model_families(rows: Iterable[ModelRow], *, counting: bool) -> list[Family]:
+    """Every family of these versions. Without `counting` counters stand still, as on Triton."""
     series = [(labels(row.labels), row) for row in rows]
-    success, *counts = [_counter(item, series, latencies=latencies) for item in _COUNTERS]
-    families = [success, _failures(series, latencies=latencies), *counts]
-    if latencies:
+    success, *counts = [_counter(item, series, counting=counting) for item in _COUNTERS]
+    families = [success, _failures(series, counting=counting), *counts]
+    if counting:
         families += [_counter(item, series) for item in _DURATIONS]
         families += [_counter(item, [one for one in series if one[1].cached]) for item in _CACHE]
     return [
@@ -113,18 +178,18 @@ def model_families(rows: Iterable[ModelRow], *, latencies: bool) -> list[Family]
     ]
 
 
-def _counter(counter: _Counter, series: Iterable[tuple[str, ModelRow]], *, latencies: bool = True) -> Family:
-    samples: dict[str, float] = {key: counter.value(row.statistics) if latencies else 0 for key, row in series}
+def _counter(counter: _Counter, series: Iterable[tuple[str, ModelRow]], *, counting: bool = True) -> Family:
+    samples: dict[str, float] = {key: counter.value(row.statistics) if counting else 0 for key, row in series}
     return Family(counter.name, Kind.COUNTER, counter.help, samples)
 
 
-def _failures(series: Iterable[tuple[str, ModelRow]], *, latencies: bool) -> Family:
+def _failures(series: Iterable[tuple[str, ModelRow]], *, counting: bool) -> Family:
     name, text = _FAILURES
     family = Family(name, Kind.COUNTER, text)
     for _, row in series:
         for reason in FailureReason:
             key = labels({**row.labels, "reason": reason.value})
-            family.add(key, row.statistics.fail_reasons[reason] if latencies else 0)
+            family.add(key, row.statistics.fail_reasons[reason] if counting else 0)
     return family
 
 
