@@ -209,13 +209,21 @@ class Registry:
             self._swap(entry, servables)
             return entry, False
 
-    async def unload(self, name: str) -> None:
-        """Take a model away from requests at once; it ends when the requests that it has are answered."""
-        if name in self.entries:
-            self._give_up_loading(name)
-            async with self._hold(name) as entry:
-                self._dependents.settled(name)
-                self._unload(entry)
+    async def unload(self, name: str, *, with_members: bool = False) -> None:
+        """Take a model away from requests at once; it ends when the requests that it has are answered.
+
+        `with_members`: and so do the members of an ensemble that no other ensemble uses.
+        """
+        if name not in self.entries:
+            return
+        self._give_up_loading(name)
+        async with self._hold(name) as entry:
+            self._dependents.settled(name)
+            members = {member for _, version in entry.held() for member in member_names(version.config)}
+            self._unload(entry)
+        for member in members if with_members else ():
+            if not any(self._dependents.of(member)):
+                await self.unload(member, with_members=True)
 
     async def remove(self, name: str) -> None:
         """Unload a model and delete it from the repository that deploys go to."""

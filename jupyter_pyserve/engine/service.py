@@ -217,7 +217,7 @@ class Service:
     async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
         """Unload a model; returns before its last requests are answered."""
         self._require_explicit()
-        await self.registry.unload(name)
+        await self.registry.unload(name, with_members=unload_dependents)
 
     def _require_explicit(self) -> None:
         if self.settings.control_mode is not ControlMode.EXPLICIT:

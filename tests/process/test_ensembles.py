@@ -154,6 +154,15 @@ def test_members_come_with_the_ensemble_and_take_it_with_them(engine: Engine) ->
     assert outputs(engine.infer(name, ONE))["OUT"].tolist() == [3.0, 4.0]
 
 
+def test_members_that_nobody_else_uses_can_go_with_the_ensemble(engine: Engine) -> None:
+    name = chain(engine, "both", ADD, ADD)
+    write_ensemble(engine.repository, "other", step("both_0", "IN", "OUT"))
+    engine.load("other")
+    answer = engine.http.post(f"/v2/repository/models/{name}/unload", {"parameters": {"unload_dependents": True}})
+    assert answer.status == 200
+    assert [engine.ready(model) for model in (name, "both_0", "both_1", "other")] == [False, True, False, True]
+
+
 def test_a_member_that_does_not_fit_any_more_takes_the_ensemble_down(engine: Engine) -> None:
     name = chain(engine, "misfit", ADD, ADD)
     other = MEMBER.replace("TYPE_FP32", "TYPE_INT32")
