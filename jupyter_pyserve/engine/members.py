@@ -71,6 +71,11 @@ class Dependents:
         finally:
             del self._awaited[name]
 
+    def members(self, entry: ModelEntry) -> set[str]:
+        """What a loaded ensemble is made of; nothing for other models."""
+        versions = [version for _, version in entry.held() if isinstance(version, EnsembleVersion)]
+        return {member for version in versions for member in member_names(version.config)}
+
     def of(self, name: str) -> Iterator[tuple[ModelEntry, list[EnsembleVersion]]]:
         """The loaded ensembles that a model is a member of."""
         for entry in list(self._entries.values()):

@@ -219,7 +219,7 @@ class Registry:
         self._give_up_loading(name)
         async with self._hold(name) as entry:
             self._dependents.settled(name)
-            members = {member for _, version in entry.held() for member in member_names(version.config)}
+            members = self._dependents.members(entry)
             self._unload(entry)
         for member in members if with_members else ():
             if not any(self._dependents.of(member)):
