@@ -15,18 +15,29 @@ import socket
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from jupyter_pyserve.engine.listening import bind_tcp, is_loopback
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.service import Service
-from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings, ListenSettings
 from jupyter_pyserve.transports.http.head import Gate, Match
-from jupyter_pyserve.transports.http.server import HttpServer, bind_tcp, is_loopback
+from jupyter_pyserve.transports.http.server import HttpServer
 from jupyter_pyserve.transports.lane.server import LaneServer
 from jupyter_pyserve.v2.routes import match, match_all, match_metrics
 
+if TYPE_CHECKING:
+    from jupyter_pyserve.transports.grpc.server import GrpcServer
+
 _log = logging.getLogger(__name__)
+
+
+class Server(Protocol):
+    """A listener with its connections."""
+
+    async def close(self, timeout_s: float) -> None:
+        """Stop accepting, let what is being answered finish, and close."""
 
 
 class Engine:
@@ -43,7 +54,7 @@ class Engine:
             marked=announce,
             runtime_dir=listen.runtime_dir,
         )
-        self._servers: list[HttpServer] = []
+        self._servers: list[Server] = []
         self._lanes: LaneServer | None = None
         self._stop = asyncio.Event()
         self._signal = 0
@@ -90,6 +101,7 @@ class Engine:
         listen = self._listen
         tcp = metrics = None
         metrics_address = listen.metrics_address or listen.http_address
+        grpc = self._bind_grpc()
         if listen.http_port is not None:
             tcp = bind_tcp(listen.http_address, listen.http_port, reuse_port=listen.reuse_http_port)
             self.service.urls["http_url"] = _url(listen.http_address, tcp)
@@ -98,6 +110,8 @@ class Engine:
             self.service.urls["metrics_url"] = f"{_url(metrics_address, metrics)}/metrics"
         if listen.http_fd is not None:
             await self._serve(socket.socket(fileno=listen.http_fd), Gate(trusted=True), match_all)
+        # Its modules are read while the models load, which is waiting for the most part.
+        importing = asyncio.ensure_future(asyncio.to_thread(_import_grpc)) if grpc is not None else None
         await self.service.start()
         if listen.lane_fd is not None:  # who connects before waits in the backlog until the models are there
             self._lanes = LaneServer(self.service, socket.socket(fileno=listen.lane_fd))
@@ -108,6 +122,26 @@ class Engine:
             gate = Gate(token=listen.token, loopback=is_loopback(metrics_address))
             await self._serve(metrics, gate, match_metrics)
             _log.info("Started Metrics Service at %s:%d", metrics_address, metrics.getsockname()[1])
+        if grpc is not None and importing is not None:
+            await self._serve_grpc(grpc, await importing)
+
+    def _bind_grpc(self) -> socket.socket | None:
+        listen = self._listen
+        if listen.grpc_port is None:
+            return None
+        if listen.grpc_port and listen.grpc_port == listen.http_port and listen.grpc_address == listen.http_address:
+            where = f"{listen.grpc_address}:{listen.grpc_port}"
+            text = f"The server cannot listen to HTTP requests and GRPC requests at the same address and port {where}"
+            raise PyServeError(Code.INVALID_ARG, text)
+        sock = bind_tcp(listen.grpc_address, listen.grpc_port, reuse_port=listen.reuse_grpc_port, name="GRPC")
+        self.service.urls["grpc_url"] = _url(listen.grpc_address, sock).removeprefix("http://")
+        return sock
+
+    async def _serve_grpc(self, sock: socket.socket, server_class: type[GrpcServer]) -> None:
+        server = server_class(self.service, self._listen.grpc, self._listen.token)
+        await server.listen(sock)
+        self._servers.append(server)
+        _log.info("Started GRPCInferenceService at %s:%d", self._listen.grpc_address, sock.getsockname()[1])
 
     async def _serve(self, sock: socket.socket, gate: Gate, routes: Match = match) -> None:
         server = HttpServer(self.service, gate, routes)
@@ -115,9 +149,8 @@ class Engine:
         self._servers.append(server)
 
     def _say_ready(self) -> None:
-        url = self.service.urls["http_url"]
         if self._announce:
-            print(json.dumps({"event": "ready", "pid": os.getpid(), "http_url": url}), flush=True)
+            print(json.dumps({"event": "ready", "pid": os.getpid(), **self.service.urls}), flush=True)
 
     def _on_signal(self, number: int) -> None:
         self._signal = number
@@ -166,6 +199,12 @@ def _say_why(error: PyServeError) -> int:
 def _url(address: str, sock: socket.socket) -> str:
     host = "localhost" if address == "0.0.0.0" else address  # noqa: S104
     return f"http://{host}:{sock.getsockname()[1]}"
+
+
+def _import_grpc() -> type[GrpcServer]:
+    from jupyter_pyserve.transports.grpc.server import GrpcServer
+
+    return GrpcServer
 
 
 def raise_descriptor_limit() -> None:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jupyter_pyserve.grpc_options import add_grpc_options, grpc_settings
+from jupyter_pyserve.option_types import parse_bool
 from jupyter_pyserve.settings import (
     ControlMode,
     EngineSettings,
@@ -25,15 +27,10 @@ from jupyter_pyserve.settings import (
 #: Triton's options that have no effect here (yet): name -> whether it takes a value.
 _WITHOUT_EFFECT = (
     "repository-poll-secs", "model-load-retry-count", "model-namespacing", "http-thread-count",
-    "http-header-forward-pattern", "http-restricted-api", "allow-grpc", "grpc-address", "grpc-port", "reuse-grpc-port",
-    "grpc-header-forward-pattern", "grpc-restricted-protocol", "grpc-infer-allocation-pool-size",
-    "grpc-infer-thread-count", "grpc-max-response-pool-size", "grpc-use-ssl", "grpc-use-ssl-mutual",
-    "grpc-server-cert", "grpc-server-key", "grpc-root-cert", "grpc-infer-response-compression-level",
-    "grpc-keepalive-time", "grpc-keepalive-timeout", "grpc-keepalive-permit-without-calls",
-    "grpc-http2-max-pings-without-data", "grpc-http2-min-recv-ping-interval-without-data",
-    "grpc-http2-max-ping-strikes", "grpc-max-connection-age", "grpc-max-connection-age-grace",
-    "allow-gpu-metrics", "trace-config", "trace-file", "trace-level", "trace-rate", "trace-count",
-    "trace-log-frequency",
+    "http-header-forward-pattern", "http-restricted-api", "grpc-header-forward-pattern",
+    "grpc-restricted-protocol", "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
+    "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "allow-gpu-metrics", "trace-config",
+    "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
     "cache-config", "response-cache-byte-size", "cache-directory", "backend-directory", "repoagent-directory",
     "rate-limit", "rate-limit-resource",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
@@ -41,15 +38,6 @@ _WITHOUT_EFFECT = (
     "allow-client-shm", "allow-sagemaker",
     "allow-vertex-ai",
 )  # fmt: skip
-
-
-def parse_bool(text: str) -> bool:
-    """Triton's spellings of a boolean."""
-    if text.lower() in ("true", "on", "1"):
-        return True
-    if text.lower() in ("false", "off", "0"):
-        return False
-    raise argparse.ArgumentTypeError(f"invalid value for bool option: {text}")
 
 
 def parse_metrics_setting(text: str) -> tuple[str, Any]:
@@ -118,11 +106,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_model_options(serve)
     _add_http_options(serve, ListenSettings().http_port)
     _add_metrics_options(serve, ListenSettings().metrics_port)
+    add_grpc_options(serve, ListenSettings().grpc_port)
     _add_options_without_effect(serve)
     engine = commands.add_parser("engine", help="serve for a Jupyter server that started this process")
     _add_model_options(engine)
     _add_http_options(engine, 0)
     _add_metrics_options(engine, None)
+    add_grpc_options(engine, 0)
     engine.add_argument("--runtime-dir", required=True)
     engine.add_argument("--http-fd", type=int, required=True)
     engine.add_argument("--lane-fd", type=int, required=True)
@@ -248,6 +238,10 @@ def listen_settings(options: argparse.Namespace) -> ListenSettings:
         reuse_http_port=options.reuse_http_port,
         metrics_address=options.metrics_address,
         metrics_port=options.metrics_port if options.allow_metrics else None,
+        grpc_address=options.grpc_address,
+        grpc_port=options.grpc_port if options.allow_grpc else None,
+        reuse_grpc_port=options.reuse_grpc_port,
+        grpc=grpc_settings(options),
         http_fd=getattr(options, "http_fd", None),
         lane_fd=getattr(options, "lane_fd", None),
         runtime_dir=getattr(options, "runtime_dir", None),

@@ -79,6 +79,38 @@ class EngineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepaliveSettings:
+    """gRPC's keepalive arguments, in seconds; None is never."""
+
+    time_s: float = 7200.0
+    timeout_s: float = 20.0
+    permit_without_calls: bool = False
+    min_recv_ping_interval_s: float = 300.0
+    max_ping_strikes: int = 2
+    max_connection_age_s: float | None = None
+    max_connection_age_grace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Files of PEM text; `mutual` asks clients for certificates of the root's."""
+
+    certificate: str
+    key: str
+    root: str = ""
+    mutual: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcSettings:
+    """How gRPC is spoken. `compression` is "none", "low", "medium" or "high", for the answers to inferences."""
+
+    compression: str = "none"
+    keepalive: KeepaliveSettings = KeepaliveSettings()
+    tls: TlsSettings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenSettings:
     """Where the engine listens. A port of None is off, 0 is any free one; descriptors are listening sockets."""
 
@@ -88,6 +120,10 @@ class ListenSettings:
     #: None is the HTTP port's address.
     metrics_address: str | None = None
     metrics_port: int | None = 8002
+    grpc_address: str = "127.0.0.1"
+    grpc_port: int | None = 8001
+    reuse_grpc_port: bool = False
+    grpc: GrpcSettings = GrpcSettings()
     http_fd: int | None = None
     lane_fd: int | None = None
     runtime_dir: str | None = None

@@ -51,14 +51,17 @@ def log_format(text: str, *, name: str) -> LogFormat:
 
 def log_settings(settings: LogSettings) -> bytes:
     """The settings as both verbs answer with them."""
-    return jsonout.dumps(
-        {
-            "log_file": settings.file,
-            **{f"log_{flag}": getattr(settings, flag) for flag in _FLAGS},
-            "log_verbose_level": settings.verbose_level,
-            "log_format": settings.format.value,
-        }
-    )
+    return jsonout.dumps(log_settings_dict(settings))
+
+
+def log_settings_dict(settings: LogSettings) -> dict[str, bool | int | str]:
+    """The settings by the names that clients know them by."""
+    return {
+        "log_file": settings.file,
+        **{f"log_{flag}": getattr(settings, flag) for flag in _FLAGS},
+        "log_verbose_level": settings.verbose_level,
+        "log_format": settings.format.value,
+    }
 
 
 def _checked(value: Any, fits: bool, otherwise: str) -> Any:

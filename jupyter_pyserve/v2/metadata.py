@@ -31,6 +31,22 @@ EXTENSIONS: Final = (
 )
 """Triton's list in Triton's order; clients look names up in it."""
 
+SUPPORTED: Final = tuple(
+    name
+    for name in EXTENSIONS
+    if name
+    in (
+        "model_repository",
+        "schedule_policy",
+        "model_configuration",
+        "binary_tensor_data",
+        "parameters",
+        "statistics",
+        "logging",
+    )
+)
+"""Of these the ones that this server has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRow:
@@ -74,8 +90,13 @@ def statistics(models: Iterable[Mapping[str, Any]]) -> bytes:
 
 def index(rows: Iterable[IndexRow], *, ready_only: bool = False) -> bytes:
     """The repository index, sorted by name and version."""
+    return jsonout.dumps(index_rows(rows, ready_only=ready_only))
+
+
+def index_rows(rows: Iterable[IndexRow], *, ready_only: bool = False) -> list[dict[str, str]]:
+    """What the repository index holds."""
     shown = (row for row in rows if not ready_only or row.state == "READY")
-    return jsonout.dumps([_index_row(row) for row in sorted(shown, key=_index_key)])
+    return [_index_row(row) for row in sorted(shown, key=_index_key)]
 
 
 def error(message: str) -> bytes:

@@ -76,12 +76,20 @@ def _sequence_id(found: Parameters, given: Members, name: str) -> None:
     found.correlation_id = value if members.is_unsigned(value) else members.string(given, name)
 
 
+def set_sequence_start(found: Parameters, value: bool) -> None:
+    found.flags |= FLAG_SEQUENCE_START if value else 0
+
+
+def set_sequence_end(found: Parameters, value: bool) -> None:
+    found.flags |= FLAG_SEQUENCE_END if value else 0
+
+
 def _sequence_start(found: Parameters, given: Members, name: str) -> None:
-    found.flags |= FLAG_SEQUENCE_START if members.boolean(given, name) else 0
+    set_sequence_start(found, members.boolean(given, name))
 
 
 def _sequence_end(found: Parameters, given: Members, name: str) -> None:
-    found.flags |= FLAG_SEQUENCE_END if members.boolean(given, name) else 0
+    set_sequence_end(found, members.boolean(given, name))
 
 
 def _priority(found: Parameters, given: Members, name: str) -> None:

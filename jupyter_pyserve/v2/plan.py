@@ -38,7 +38,7 @@ def make_request_plan(request: InferRequest, signature: Signature) -> RequestPla
     metas = [TensorMeta(item.name, CODES[item.datatype], item.shape) for item in request.inputs]
     return RequestPlan(
         request=request,
-        meta=_encode_facts(request, signature),
+        meta=encode_facts(request, signature),
         layout=encode_layout(metas),
         batch_size=batch_size(request, signature),
         shape_key=_shape_key(request, signature),
@@ -48,7 +48,8 @@ def make_request_plan(request: InferRequest, signature: Signature) -> RequestPla
     )
 
 
-def _encode_facts(request: InferRequest, signature: Signature) -> bytes:
+def encode_facts(request: InferRequest, signature: Signature) -> bytes:
+    """What the stub is told of a request beside its tensors."""
     fields: dict[str, Any] = {"outputs": [item.name for item in request.outputs] or list(signature.outputs)}
     if request.id:
         fields["id"] = request.id

@@ -1,4 +1,4 @@
-"""Tables from domain codes to HTTP: statuses and the reason phrases that stand on the status line.
+"""Tables from domain codes to the statuses of HTTP and gRPC, and the reason phrases that stand on HTTP's status line.
 
 Only numbers and words: how an answer is framed belongs to the transports.
 """
@@ -18,6 +18,17 @@ HTTP_STATUS: Mapping[Code, int] = {
     Code.UNSUPPORTED: 501,
     Code.ALREADY_EXISTS: 400,
     Code.CANCELLED: 400,
+}
+
+GRPC_STATUS: Mapping[Code, int] = {
+    Code.UNKNOWN: 2,
+    Code.INTERNAL: 13,
+    Code.NOT_FOUND: 5,
+    Code.INVALID_ARG: 3,
+    Code.UNAVAILABLE: 14,
+    Code.UNSUPPORTED: 12,
+    Code.ALREADY_EXISTS: 6,
+    Code.CANCELLED: 1,
 }
 
 REASON: Mapping[int, str] = {

@@ -99,16 +99,19 @@ def count(name: str, text: str) -> int:
 
 def trace_settings(settings: TraceSettings) -> bytes:
     """The settings as both verbs answer with them."""
-    return jsonout.dumps(
-        {
-            "trace_level": list(settings.levels) or ["OFF"],
-            "trace_rate": str(settings.rate),
-            "trace_count": str(settings.count),
-            "log_frequency": str(settings.log_frequency),
-            "trace_file": settings.file,
-            "trace_mode": "triton",
-        }
-    )
+    return jsonout.dumps(trace_settings_dict(settings))
+
+
+def trace_settings_dict(settings: TraceSettings) -> dict[str, str | list[str]]:
+    """The settings by the names that clients know them by."""
+    return {
+        "trace_level": list(settings.levels) or ["OFF"],
+        "trace_rate": str(settings.rate),
+        "trace_count": str(settings.count),
+        "log_frequency": str(settings.log_frequency),
+        "trace_file": settings.file,
+        "trace_mode": "triton",
+    }
 
 
 def _levels(value: object) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ from tests.support.lane import LaneTransport
 from tests.support.plain import Plain, over_tcp, over_unix
 from tests.support.transport import Inference, Transport
 from tests.support.triton_client import TritonClient
+from tests.support.triton_grpc import TritonGrpcClient
 
 OWN_MODELS = Path(__file__).parent / "models"
 
@@ -29,7 +30,13 @@ LOADED = (
 OPTIONS = tuple(f"--load-model={name}" for name in LOADED)
 
 PLAIN = {"http": "standalone", "unix": "standalone", "jupyter": "behind_jupyter"}
-ALL_BUT_LANE = {**PLAIN, "triton_http": "standalone", "triton_jupyter": "behind_jupyter"}
+ALL_BUT_LANE = {
+    **PLAIN,
+    "triton_http": "standalone",
+    "triton_jupyter": "behind_jupyter",
+    "triton_grpc": "standalone",
+    "triton_grpc_token": "behind_jupyter",
+}
 ALL = {**ALL_BUT_LANE, "lane": "standalone"}
 
 
@@ -52,6 +59,7 @@ def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "http": over_tcp(engine.address),
             "unix": over_unix(engine.http_socket),
             "triton_http": stack.enter_context(closing(TritonClient(f"{host}:{port}"))),
+            "triton_grpc": stack.enter_context(closing(TritonGrpcClient(engine.grpc))),
             "lane": stack.enter_context(closing(LaneTransport(engine.lane_socket))),
         }
         yield Server(repository=repository, ways=ways)
@@ -69,7 +77,14 @@ def behind_jupyter() -> Iterator[Server]:
         plain = over_tcp(("127.0.0.1", server.port), prefix="/pyserve", headers=headers)
         client = stack.enter_context(closing(TritonClient(f"127.0.0.1:{server.port}/pyserve", headers)))
         wait_until(plain.is_ready, f"the models are loaded; see {server.log}")
-        yield Server(repository=repository, ways={"jupyter": plain, "triton_jupyter": client})
+        grpc_url = plain.send("GET", "/api/status").json()["engine"]["grpc_url"]
+        grpc = TritonGrpcClient(grpc_url, {"authorization": f"token {TOKEN}"})
+        ways: dict[str, Inference] = {
+            "jupyter": plain,
+            "triton_jupyter": client,
+            "triton_grpc_token": stack.enter_context(closing(grpc)),
+        }
+        yield Server(repository=repository, ways=ways)
 
 
 def _repository(folder: Path) -> Path:

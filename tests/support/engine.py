@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.golden.server import running
+from tests.support.plain import over_unix
 
 #: How `pyserve serve` is started in place of a Triton; the fields are those of `tests.golden.server.running`.
 SERVE = (
@@ -31,6 +32,8 @@ class Engine:
     address: tuple[str, int]
     http_socket: str
     lane_socket: str
+    #: Host and port.
+    grpc: str
 
 
 @contextlib.contextmanager
@@ -51,4 +54,6 @@ def running_engine(repository: Path, *, options: Sequence[str], log: Path) -> It
         with running(
             _ENGINE, repository=repository, options=(*sockets, *options), log=log, inherited=inherited
         ) as address:
-            yield Engine(address=address, http_socket=engine_http, lane_socket=engine_lane)
+            status = over_unix(engine_http).send("GET", "/api/status").json()
+            grpc = status["engine"]["grpc_url"]
+            yield Engine(address=address, http_socket=engine_http, lane_socket=engine_lane, grpc=grpc)

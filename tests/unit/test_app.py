@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from jupyter_pyserve import app
+from jupyter_pyserve.engine.listening import bind_tcp, is_loopback
 from jupyter_pyserve.engine.server_log import TritonFormatter
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings, ListenSettings, LogSettings
-from jupyter_pyserve.transports.http.server import bind_tcp, is_loopback
 
 
 @pytest.fixture

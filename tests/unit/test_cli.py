@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_pyserve import app, cli
+from jupyter_pyserve.option_types import parse_bool
 from jupyter_pyserve.settings import (
     ControlMode,
     EngineSettings,
@@ -124,7 +125,7 @@ def test_what_jupyter_starts(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Non
     cli.main(ENGINE)
     assert runs.announce
     assert runs.listen == ListenSettings(
-        http_port=0, metrics_port=None, http_fd=7, lane_fd=8, runtime_dir="/r", token="s3cret"
+        http_port=0, grpc_port=0, metrics_port=None, http_fd=7, lane_fd=8, runtime_dir="/r", token="s3cret"
     )
     assert "PYSERVE_TOKEN" not in os.environ  # models must not find it
 
@@ -185,7 +186,7 @@ def test_mistakes_end_with_their_reason(
 
 @pytest.mark.parametrize(("text", "value"), [("TRUE", True), ("on", True), ("1", True), ("Off", False), ("0", False)])
 def test_booleans(text: str, value: bool) -> None:
-    assert cli.parse_bool(text) is value
+    assert parse_bool(text) is value
 
 
 def test_the_token_of_a_running_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

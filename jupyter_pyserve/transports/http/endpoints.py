@@ -15,22 +15,6 @@ from jupyter_pyserve.v2.routes import Endpoint, Route
 from jupyter_pyserve.v2.status import http_status
 from jupyter_pyserve.v2.tracesettings import parse_trace_update, trace_settings
 
-#: Of Triton's extensions those that this server has; clients look names up in the list.
-_EXTENSIONS = tuple(
-    name
-    for name in metadata.EXTENSIONS
-    if name
-    in (
-        "model_repository",
-        "schedule_policy",
-        "model_configuration",
-        "binary_tensor_data",
-        "parameters",
-        "statistics",
-        "logging",
-    )
-)
-
 _METRICS_TYPE = b"text/plain; charset=utf-8"
 
 Function = Callable[[Service, Route, bytes], Any]
@@ -45,7 +29,7 @@ def _server_ready(service: Service, route: Route, body: bytes) -> Reply:
 
 
 def _server_metadata(service: Service, route: Route, body: bytes) -> Reply:
-    return Reply(200, metadata.server_metadata(service.settings.server_id, service.version, _EXTENSIONS))
+    return Reply(200, metadata.server_metadata(service.settings.server_id, service.version, metadata.SUPPORTED))
 
 
 def _model_ready(service: Service, route: Route, body: bytes) -> Reply:

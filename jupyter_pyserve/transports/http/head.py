@@ -6,7 +6,6 @@ Pure: bytes in, a frozen value out. The grammar of HTTP/1.1 is httptools'; what 
 from __future__ import annotations
 
 import enum
-import hmac
 import ipaddress
 import re
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 import httptools
 
+from jupyter_pyserve.engine.listening import holds_token
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.v2.infer import inference_header_length
 from jupyter_pyserve.v2.routes import Route, RouteError, match
@@ -76,9 +76,7 @@ class Gate:
         if self.trusted:
             return Access.GRANTED
         if self.token:
-            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-            known = scheme.lower() in (b"token", b"bearer")
-            granted = known and hmac.compare_digest(given.strip(), self.token.encode())
+            granted = holds_token(headers.get(b"authorization", b""), self.token)
             return Access.GRANTED if granted else Access.NO_TOKEN
         host = headers.get(b"host", b"").decode("latin-1")
         origin = headers.get(b"origin")

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
 from typing import Any
 
+from jupyter_pyserve.engine.listening import BACKLOG
 from jupyter_pyserve.engine.service import Service
-from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import control, endpoints
 from jupyter_pyserve.transports.http.connection import Connection
 from jupyter_pyserve.transports.http.head import Gate, Head, HeadParser, Match
 from jupyter_pyserve.v2.routes import RouteError, match
-
-_BACKLOG = 1024
 
 
 class Connections:
@@ -68,9 +65,9 @@ class HttpServer:
         """Accept connections of a listening socket."""
         loop = asyncio.get_running_loop()
         if sock.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
+            self._server = await loop.create_unix_server(lambda: Connection(self), sock=sock, backlog=BACKLOG)
         else:
-            self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=_BACKLOG)
+            self._server = await loop.create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG)
 
     async def close(self, timeout_s: float) -> None:
         """Stop accepting, let what is being answered finish, and close."""
@@ -78,31 +75,3 @@ class HttpServer:
             self._server.close()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.connections.shut_down(), timeout_s)
-
-
-def bind_tcp(address: str, port: int, *, reuse_port: bool, name: str = "HTTP") -> socket.socket:
-    """A socket bound to a TCP address; raises `PyServeError` with Triton's text when the port is taken."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if reuse_port:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        sock.bind((address, port))
-        sock.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        sock.close()
-        raise PyServeError(
-            Code.UNAVAILABLE,
-            f"failed to start {name} service: Unavailable - Socket '{address}:{port}' already in use ",
-        ) from error
-    return sock
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address can be reached from this machine only."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"

@@ -38,6 +38,9 @@ class PyServe(LoggingConfigurable):
         max=65535,
         help="Loopback port for scrapes beside `/pyserve/metrics`; 0 picks a free one, -1 opens none.",
     ).tag(config=True)
+    grpc_port = Int(0, min=NO_PORT, max=65535, help="The same for gRPC: 0 picks a free one, -1 opens none.").tag(
+        config=True
+    )
     start_timeout_s = Float(60.0, help="How long a request waits for the engine to start.").tag(config=True)
     exit_timeout_s = Float(30.0, help="How long the engine may take to finish what it is doing.").tag(config=True)
     max_early_deaths = Int(
@@ -74,6 +77,10 @@ class PyServe(LoggingConfigurable):
             options |= {"--http-port": str(self.http_port), "--http-address": "127.0.0.1"}
         if self.metrics_port != NO_PORT:
             options |= {"--metrics-port": str(self.metrics_port), "--metrics-address": "127.0.0.1"}
+        if self.grpc_port == NO_PORT:
+            options["--allow-grpc"] = "false"
+        else:
+            options |= {"--grpc-port": str(self.grpc_port), "--grpc-address": "127.0.0.1"}
         command = EngineCommand(
             argv=(*self.engine_command, *_flat(options), *self.engine_args),
             environment={**os.environ, "PYSERVE_TOKEN": token},

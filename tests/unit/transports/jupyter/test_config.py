@@ -38,21 +38,27 @@ def test_the_command_line(tmp_path: Path) -> None:
         "0",
         "--http-address",
         "127.0.0.1",
+        "--grpc-port",
+        "0",
+        "--grpc-address",
+        "127.0.0.1",
         "--log-verbose",
         "1",
     ]
 
 
 def test_no_port_can_be_asked_for(tmp_path: Path) -> None:
-    command = argv(PyServe(root_dir=str(tmp_path), http_port=-1))
+    command = argv(PyServe(root_dir=str(tmp_path), http_port=-1, grpc_port=-1))
     assert "--http-port" not in command
-    assert command[-2:] == ["--allow-http", "false"]
+    assert "--grpc-port" not in command
+    assert command[-4:] == ["--allow-http", "false", "--allow-grpc", "false"]
 
 
 def test_a_port_for_scrapes_can_be_asked_for(tmp_path: Path) -> None:
     assert "--metrics-port" not in argv(PyServe(root_dir=str(tmp_path)))
     command = argv(PyServe(root_dir=str(tmp_path), metrics_port=0))
-    assert command[-4:] == ["--metrics-port", "0", "--metrics-address", "127.0.0.1"]
+    at = command.index("--metrics-port")
+    assert command[at : at + 4] == ["--metrics-port", "0", "--metrics-address", "127.0.0.1"]
 
 
 def test_configuration_reaches_the_spec(tmp_path: Path) -> None:

@@ -1,0 +1,70 @@
+"""The command line's options of the gRPC port, by Triton's names."""
+
+from __future__ import annotations
+
+import argparse
+
+from jupyter_pyserve.option_types import parse_bool
+from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, ListenSettings, TlsSettings
+
+_LEVELS = ("none", "low", "medium", "high")
+
+
+def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
+    """All of them; `port` is what is listened on when nothing is said."""
+    listen, keepalive = ListenSettings(), KeepaliveSettings()
+    group = parser.add_argument_group("gRPC")
+    add = group.add_argument
+    add("--allow-grpc", type=parse_bool, default=True, metavar="BOOL")
+    add("--grpc-address", default=listen.grpc_address)
+    add("--grpc-port", type=int, default=port)
+    add("--reuse-grpc-port", type=parse_bool, default=False, metavar="BOOL")
+    add("--grpc-infer-response-compression-level", type=_level, default="none", metavar="LEVEL", help="|".join(_LEVELS))
+    add("--grpc-use-ssl", type=parse_bool, default=False, metavar="BOOL")
+    add("--grpc-use-ssl-mutual", type=parse_bool, default=False, metavar="BOOL")
+    add("--grpc-server-cert", default="", metavar="FILE")
+    add("--grpc-server-key", default="", metavar="FILE")
+    add("--grpc-root-cert", default="", metavar="FILE")
+    add("--grpc-keepalive-time", type=_seconds, default=keepalive.time_s, metavar="MS")
+    add("--grpc-keepalive-timeout", type=_seconds, default=keepalive.timeout_s, metavar="MS")
+    add("--grpc-keepalive-permit-without-calls", type=parse_bool, default=False, metavar="BOOL")
+    add(
+        "--grpc-http2-min-recv-ping-interval-without-data",
+        type=_seconds,
+        default=keepalive.min_recv_ping_interval_s,
+        metavar="MS",
+    )
+    add("--grpc-http2-max-ping-strikes", type=int, default=keepalive.max_ping_strikes)
+    add("--grpc-max-connection-age", type=_seconds, default=None, metavar="MS")
+    add("--grpc-max-connection-age-grace", type=_seconds, default=None, metavar="MS")
+
+
+def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
+    """What the options say."""
+    mutual = options.grpc_use_ssl_mutual
+    tls = TlsSettings(
+        certificate=options.grpc_server_cert, key=options.grpc_server_key, root=options.grpc_root_cert, mutual=mutual
+    )
+    return GrpcSettings(
+        compression=options.grpc_infer_response_compression_level,
+        keepalive=KeepaliveSettings(
+            time_s=options.grpc_keepalive_time,
+            timeout_s=options.grpc_keepalive_timeout,
+            permit_without_calls=options.grpc_keepalive_permit_without_calls,
+            min_recv_ping_interval_s=options.grpc_http2_min_recv_ping_interval_without_data,
+            max_ping_strikes=options.grpc_http2_max_ping_strikes,
+            max_connection_age_s=options.grpc_max_connection_age,
+            max_connection_age_grace_s=options.grpc_max_connection_age_grace,
+        ),
+        tls=tls if options.grpc_use_ssl or mutual else None,
+    )
+
+
+def _seconds(text: str) -> float:
+    return int(text) / 1000
+
+
+def _level(text: str) -> str:
+    if text not in _LEVELS:
+        raise argparse.ArgumentTypeError("invalid argument for --grpc_infer_response_compression_level")
+    return text

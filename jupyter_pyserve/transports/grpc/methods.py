@@ -1,0 +1,168 @@
+"""The methods of the inference service other than inference, one short function each; and the health service's.
+
+A function gets the service, the request's message and the module of all messages, and returns the response's message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.protobuf_settings import log_changes, log_response, trace_changes, trace_response
+
+Function = Callable[[Service, Any, Any], Any]
+
+SERVICE: Final = "/inference.GRPCInferenceService/"
+HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
+
+_NEGATIVE: Final = re.compile(r"\s*-[0-9]+")
+_SERVING: Final = {True: b"\x08\x01", False: b"\x08\x02"}
+
+
+def health(service: Service) -> bytes:
+    """A HealthCheckResponse, whichever service was asked for."""
+    return _SERVING[service.server_ready()]
+
+
+def check_version(text: str) -> str:
+    """A version as clients give it; what is wrong with others is said where it is looked up."""
+    if _NEGATIVE.match(text):
+        message = f"invalid model version specified '{text}' , version should be an integral value > 0"
+        raise PyServeError(Code.INVALID_ARG, message)
+    return text
+
+
+def _filled(response: Any, tree: Mapping[str, Any]) -> Any:
+    """A message from its JSON tree, which has the same names."""
+    from google.protobuf.json_format import ParseDict
+
+    return ParseDict(tree, response)
+
+
+def _server_live(service: Service, request: Any, messages: Any) -> Any:
+    return messages.ServerLiveResponse(live=True)
+
+
+def _server_ready(service: Service, request: Any, messages: Any) -> Any:
+    return messages.ServerReadyResponse(ready=service.server_ready())
+
+
+def _model_ready(service: Service, request: Any, messages: Any) -> Any:
+    return messages.ModelReadyResponse(ready=service.model_ready(request.name, check_version(request.version)))
+
+
+def _server_metadata(service: Service, request: Any, messages: Any) -> Any:
+    return messages.ServerMetadataResponse(
+        name=service.settings.server_id, version=service.version, extensions=metadata.SUPPORTED
+    )
+
+
+def _model_metadata(service: Service, request: Any, messages: Any) -> Any:
+    loaded, versions = service.ready_versions(request.name, check_version(request.version))
+    platform = loaded.config.platform or loaded.config.backend
+    tree = metadata.model_metadata_dict(loaded.signature, versions=versions, platform=platform)
+    return _filled(messages.ModelMetadataResponse(), tree)
+
+
+def _model_config(service: Service, request: Any, messages: Any) -> Any:
+    loaded = service.lookup(request.name, check_version(request.version))
+    return _filled(messages.ModelConfigResponse(), {"config": loaded.config.to_json_dict()})
+
+
+def _model_statistics(service: Service, request: Any, messages: Any) -> Any:
+    rows = service.statistics(request.name, check_version(request.version))
+    return _filled(messages.ModelStatisticsResponse(), {"model_stats": rows})
+
+
+def _index(service: Service, request: Any, messages: Any) -> Any:
+    _require_no_repository(request)
+    rows = metadata.index_rows((metadata.IndexRow(**row) for row in service.index()), ready_only=request.ready)
+    return _filled(messages.RepositoryIndexResponse(), {"models": rows})
+
+
+async def _load(service: Service, request: Any, messages: Any) -> Any:
+    _require_no_repository(request)
+    config: str | None = None
+    files: dict[str, bytes] = {}
+    for name, parameter in request.parameters.items():
+        if name == "config":
+            config = _parameter("load", name, parameter, "string_param")
+        elif name.startswith("file:"):
+            files[name.removeprefix("file:")] = _parameter("load", name, parameter, "bytes_param")
+        else:
+            raise PyServeError(Code.INVALID_ARG, f"unrecognized load parameter '{name}'.")
+    await service.load(request.model_name, config=config, files=files)
+    return messages.RepositoryModelLoadResponse()
+
+
+async def _unload(service: Service, request: Any, messages: Any) -> Any:
+    _require_no_repository(request)
+    dependents = False
+    if "unload_dependents" in request.parameters:
+        given = request.parameters["unload_dependents"]
+        dependents = _parameter("unload", "unload_dependents", given, "bool_param")
+    await service.unload(request.model_name, unload_dependents=dependents)
+    return messages.RepositoryModelUnloadResponse()
+
+
+def _parameter(what: str, name: str, parameter: Any, kind: str) -> Any:
+    if parameter.WhichOneof("parameter_choice") != kind:
+        text = f"invalid value type for {what} parameter '{name}', expected {kind}."
+        raise PyServeError(Code.INVALID_ARG, text)
+    return getattr(parameter, kind)
+
+
+def _require_no_repository(request: Any) -> None:
+    if request.repository_name:
+        raise PyServeError(Code.UNSUPPORTED, "'repository_name' specification is not supported")
+
+
+def _log_settings(service: Service, request: Any, messages: Any) -> Any:
+    if request.settings:
+        service.log.change(log_changes(request.settings, service.log.settings))
+    return _filled(messages.LogSettingsResponse(), log_response(service.log.settings))
+
+
+def _trace_setting(service: Service, request: Any, messages: Any) -> Any:
+    if request.model_name:
+        service.require_known_to_trace(request.model_name)
+    settings = service.traces.of(request.model_name)
+    if request.settings:
+        changes = trace_changes(request.settings, service.traces.said(request.model_name))
+        settings = service.traces.change(changes, request.model_name)
+    return _filled(messages.TraceSettingResponse(), trace_response(settings))
+
+
+def _shared_memory(service: Service, request: Any, messages: Any) -> Any:
+    text = "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
+    raise PyServeError(Code.UNSUPPORTED, text)
+
+
+#: Method -> the name of its request's message, and its function.
+METHODS: Final[Mapping[str, tuple[str, Function]]] = {
+    SERVICE + name: (f"{name}Request", function)
+    for name, function in (
+        ("ServerLive", _server_live),
+        ("ServerReady", _server_ready),
+        ("ModelReady", _model_ready),
+        ("ServerMetadata", _server_metadata),
+        ("ModelMetadata", _model_metadata),
+        ("ModelConfig", _model_config),
+        ("ModelStatistics", _model_statistics),
+        ("RepositoryIndex", _index),
+        ("RepositoryModelLoad", _load),
+        ("RepositoryModelUnload", _unload),
+        ("SystemSharedMemoryStatus", _shared_memory),
+        ("SystemSharedMemoryRegister", _shared_memory),
+        ("SystemSharedMemoryUnregister", _shared_memory),
+        ("CudaSharedMemoryStatus", _shared_memory),
+        ("CudaSharedMemoryRegister", _shared_memory),
+        ("CudaSharedMemoryUnregister", _shared_memory),
+        ("TraceSetting", _trace_setting),
+        ("LogSettings", _log_settings),
+    )
+}

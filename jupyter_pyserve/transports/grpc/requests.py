@@ -1,0 +1,144 @@
+"""From an inference message to a job in the engine: plans by the bytes that clients repeat, tensors into shared memory.
+
+Does not know calls: who waits for the answer is a sink.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jupyter_pyserve.engine import intake
+from jupyter_pyserve.engine.job import Job, Sink
+from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.grpc.methods import check_version
+from jupyter_pyserve.v2.plan import RequestPlan, encode_facts, make_request_plan
+from jupyter_pyserve.v2.protobuf import Split, decode, read_infer, split
+from jupyter_pyserve.v2.protobuf_answers import Answers, request_id_field
+
+#: Heads that are larger are not remembered: they are unlikely to come again, and would fill the memory.
+_MAX_KEY_NBYTES = 16 * 1024
+_MAX_NAMES = 4096
+#: An id that JSON writes as nothing else.
+_MARK = "\0"
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan(RequestPlan):
+    """A request that came over gRPC, without its id; `named` are the stub's facts around one."""
+
+    model_name: str
+    #: The version as the client gave it.
+    version: str
+    named: tuple[bytes, bytes]
+    empty_final: bool
+    answers: Answers
+
+    def with_id(self, request_id: str) -> RequestPlan:
+        """The same for a request that has an id."""
+        start, end = self.named
+        return RequestPlan(
+            request=dataclasses.replace(self.request, id=request_id),
+            meta=start + json.dumps(request_id).encode() + end,
+            layout=self.layout,
+            batch_size=self.batch_size,
+            shape_key=self.shape_key,
+            strings=self.strings,
+        )
+
+
+@dataclass(slots=True)
+class Ask:
+    """A request that is ready to be placed."""
+
+    servable: LoadedVersion
+    plan: Plan
+    own: RequestPlan
+    body: memoryview
+    #: As a field of the answer.
+    id: bytes
+
+    @property
+    def nbytes(self) -> int:
+        """What its tensors take."""
+        return sum(item.nbytes for item in self.own.request.inputs)
+
+    def place(self, sink: Sink) -> Job:
+        """Its tensors in shared memory; raises `MemoryFull`."""
+        job = intake.gathered(self.own, self.servable, self.body, sink)
+        job.plan = self.own
+        return job
+
+
+class Requests:
+    """Reads the inference requests of a server."""
+
+    __slots__ = ("_names", "_service")
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._names: dict[bytes, tuple[str, str]] = {}
+
+    def read(self, message: bytes | memoryview, check: Callable[[LoadedVersion], None]) -> Ask:
+        """What a message asks for; `check` is made as soon as it is known of which model."""
+        taken = split(message)
+        if taken is None or (names := self._names.get(taken.head)) is None:
+            return self._read_anew(message, taken, check)
+        servable = self._service.lookup(*names)
+        plan = servable.plans.get((taken.head, taken.sizes))
+        if plan is None:
+            return self._read_anew(message, taken, check)
+        check(servable)
+        return _ask(servable, plan, message, taken)
+
+    def _read_anew(
+        self, message: bytes | memoryview, taken: Split | None, check: Callable[[LoadedVersion], None]
+    ) -> Ask:
+        given = decode(message, taken)
+        check_version(given.version)
+        servable = self._service.lookup(given.model, given.version)
+        check(servable)
+        request, empty_final = read_infer(given)
+        intake.check_supported(request)
+        made = make_request_plan(request, servable.signature)
+        if taken is None:
+            taken = Split(b"", given.id.encode(), (), 0)
+        nameless = dataclasses.replace(request, id="")
+        marked = encode_facts(dataclasses.replace(request, id=_MARK), servable.signature)
+        start, _, end = marked.partition(json.dumps(_MARK).encode())
+        plan = Plan(
+            request=nameless,
+            meta=encode_facts(nameless, servable.signature) if request.id else made.meta,
+            layout=made.layout,
+            batch_size=made.batch_size,
+            shape_key=made.shape_key,
+            strings=made.strings,
+            model_name=servable.name,
+            version=given.version,
+            named=(start, end),
+            empty_final=empty_final,
+            answers=Answers(servable.name, str(servable.version)),
+        )
+        if len(taken.head) <= _MAX_KEY_NBYTES and all(item.inline is None for item in request.inputs):
+            intake.remember(servable, (taken.head, taken.sizes), plan)
+            if len(self._names) >= _MAX_NAMES:
+                self._names.clear()
+            self._names[taken.head] = (given.model, given.version)
+        return _ask(servable, plan, message, taken)
+
+
+def _ask(servable: LoadedVersion, plan: Plan, message: bytes | memoryview, taken: Split) -> Ask:
+    own: RequestPlan = plan
+    if taken.id:
+        try:
+            own = plan.with_id(taken.id.decode())
+        except UnicodeDecodeError:
+            raise PyServeError(Code.INTERNAL, "the message cannot be read: its id is not UTF-8") from None
+    body = memoryview(message)[taken.start :]
+    if plan.strings:
+        intake.check_strings(own, servable, body)
+    return Ask(servable, plan, own, body, request_id_field(taken.id))
