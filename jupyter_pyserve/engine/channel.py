@@ -13,7 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
 from pyserve_stub.spin import Spinner
 
 _log = logging.getLogger(__name__)

@@ -108,7 +108,7 @@ class Dispatcher:
             other is not instance and other.state is StubState.READY for other in self._instances
         ):
             return 1
-        return max(1, min(_PACKET_BATCHES, int(_PACKET_NS / max(instance.average_ns, 1.0))))
+        return max(1, min(_PACKET_BATCHES, instance.room, int(_PACKET_NS / max(instance.average_ns, 1.0))))
 
     def drain(self) -> list[Job]:
         """Everything that is queued, taken out."""
@@ -143,6 +143,8 @@ class Dispatcher:
         """
         fast: Instance | None = None
         for instance in self._instances:
+            if instance.room <= 0:
+                continue
             if not instance.in_flight:
                 if instance.state is StubState.READY:
                     return instance

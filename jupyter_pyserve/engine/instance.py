@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from typing import Any
 from pyserve_stub.spin import BUDGET_NS
 from pyserve_stub.status import Status
 from pyserve_stub.wire import frames
-from pyserve_stub.wire.frames import PlainDescriptor, PlainResponse
-from pyserve_stub.wire.layout import LayoutCache, WireError
+from pyserve_stub.wire.frames import PlainDescriptor
+from pyserve_stub.wire.layout import WireError
 
+from jupyter_pyserve.engine.answers import Answers
 from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.attachments import Attachments
 from jupyter_pyserve.engine.calls import Calls
 from jupyter_pyserve.engine.channel import Channel
-from jupyter_pyserve.engine.job import BatchTimes, Executed, Job, Response
+from jupyter_pyserve.engine.job import Executed, Job
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
 from jupyter_pyserve.engine.process import StubProcess
-from jupyter_pyserve.engine.responses import ExpectedSizes, ResponseArena
+from jupyter_pyserve.engine.responses import ResponseArena
 from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
-from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.lifecycle import STUB, IllegalTransition, StubEvent, StubState, advance
 
@@ -63,7 +63,9 @@ class Instance:
         self.name = spec.name
         self.state = StubState.SPAWNED
         self.responses = ResponseArena(limit, self._tell_released)
-        self.in_flight: deque[list[Job]] = deque()
+        self._answers = Answers(self)
+        self._held = self._answers.held
+        self.in_flight = self._held.in_flight
         self.requests = 0
         self.failures = 0
         self.executing_since_ns = 0
@@ -81,12 +83,9 @@ class Instance:
         self._hello: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
         self._sent: deque[int] = deque()
-        self._kept: dict[int, Job] = {}
-        self._late: dict[int, Job] = {}
         self._attachments = Attachments(self._note)
         self.detach = self._attachments.drop
-        self._layouts = LayoutCache()
-        self._sizes = ExpectedSizes()
+        self._max_concurrency: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -125,7 +124,7 @@ class Instance:
             raise
 
     def _open_channel(self, sock: socket.socket) -> None:
-        self._channel = Channel(sock, self._on_frame, self._on_close, lambda: self.in_flight)
+        self._channel = Channel(sock, self._on_frame, self._on_close, lambda: self._held)
 
     async def load(self, arguments: dict[str, Any]) -> str | None:
         """Import the model; the configuration that its auto-completion returned, if it ran."""
@@ -134,10 +133,13 @@ class Instance:
         config = reply.get("config")
         return config if isinstance(config, str) else None
 
-    async def initialize(self, args: dict[str, str], *, decoupled: bool, arena: Sequence[Segment]) -> None:
+    async def initialize(
+        self, arguments: dict[str, Any], *, max_concurrency: int | None, arena: Sequence[Segment]
+    ) -> None:
         """Construct and initialise the model; then it is ready."""
         self.attach(arena)
-        await self._calls.ask("initialize", args=args, instance_name=self.name, decoupled=decoupled)
+        self._max_concurrency = max_concurrency
+        await self._calls.ask("initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments)
         self._advance(StubEvent.LOADED)
 
     def _require_alive(self) -> None:
@@ -209,6 +211,18 @@ class Instance:
             self._channel.linger()  # the answer will be there before the loop has gone to sleep
 
     @property
+    def room(self) -> int:
+        """How many batches it may be given beside those that are not answered to the end."""
+        if self._max_concurrency is None:
+            return sys.maxsize
+        return self._max_concurrency - len(self.in_flight) - self._held.aside
+
+    @property
+    def busy(self) -> bool:
+        """Whether it holds any request."""
+        return bool(self._held)
+
+    @property
     def outstanding(self) -> int:
         """How many of the packets that `execute` sent are not answered to the end."""
         return len(self._sent)
@@ -235,7 +249,7 @@ class Instance:
 
     async def idle(self) -> None:
         """Wait until everything that the stub was given is answered."""
-        if self.in_flight or self._late:
+        if self._held:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
 
@@ -259,8 +273,12 @@ class Instance:
         try:
             if data[0] == frames.RESPONSES:
                 self._on_responses(data)
+            elif data[0] == frames.STREAM:
+                self._on_stream(data)
+            elif data[0] == frames.STARTED:
+                self._on_started(*frames.decode_keys(data))
             elif data[0] == frames.RELEASE:
-                self._on_release(frames.decode_keys(data))
+                self._answers.inputs_released(frames.decode_keys(data))
             elif data[0] in (frames.INFER, frames.RETURN, frames.CANCEL):
                 self._services.inference(self, data)
             else:
@@ -268,12 +286,6 @@ class Instance:
         except (ValueError, LookupError, TypeError, RecursionError, IllegalTransition) as error:
             self._record("log", "ERROR", f"stopped: it broke the protocol ({error})")
             self.kill()
-
-    def _on_release(self, keys: Sequence[int]) -> None:
-        for key in keys:
-            job = self._kept.pop(key, None)
-            if job is not None:
-                job.unref()
 
     def _on_cold(self, kind: int, message: dict[str, Any]) -> None:
         if kind == frames.NOTE:
@@ -286,65 +298,43 @@ class Instance:
             raise WireError(f"unknown frame {kind}")
 
     def _on_responses(self, data: bytes) -> None:
-        responses, input_ns, infer_ns = frames.decode_responses(data)
-        if self._late and responses[0][0] in self._late:
-            late = self._late.pop(responses[0][0])
-            self._no_longer_busy()
-            self._owner.answered(self, [late], [self._response(late, responses[0])], BatchTimes(0, 0, failed=False))
-            return
-        if not self.in_flight:
-            raise WireError("an answer to nothing")
-        batch = self.in_flight[0]
-        if [item[0] for item in responses] != [job.key for job in batch]:
-            raise WireError("an answer to other requests")
-        flags = 0
-        answers = []
-        for job, item in zip(batch, responses):
-            answers.append(self._response(job, item))
-            flags |= item[2]
-            if item[2] & frames.INPUTS_RELEASED:
-                job.refs -= 1  # never the last: the answer holds one
-            else:
-                self._kept[job.key] = job
-        self._batch_done(len(batch), infer_ns)
-        if flags & frames.DEFERRED:
-            batch, answers = self._put_off(batch, answers, responses)
+        batch, responses, rescheduled, times, in_turn = self._answers.of_batch(data)
+        self.requests += len(batch)
+        if in_turn:
+            self.average_ns += 0.1 * (times.infer_ns - self.average_ns)
+            self._next()
         self._no_longer_busy()
-        self._owner.answered(self, batch, answers, BatchTimes(input_ns, infer_ns, bool(flags & frames.BATCH_FAILED)))
+        self._owner.answered(self, batch, responses, times)
+        for job in rescheduled:
+            self._owner.rescheduled(job)
 
-    def _batch_done(self, count: int, infer_ns: int) -> None:
-        self.in_flight.popleft()
+    def _on_stream(self, data: bytes) -> None:
+        for job, response in self._answers.of_stream(data):
+            self._owner.streamed(job, response)
+        self._relieved()
+
+    def _on_started(self, key: int) -> None:
+        self._held.begun(key)
+        self._next()
+        self._relieved()
+
+    def _next(self) -> None:
+        """The head of the queue has gone."""
         self._sent[0] -= 1
         if not self._sent[0]:
             self._sent.popleft()
-        self.requests += count
-        self.average_ns += 0.1 * (infer_ns - self.average_ns)
         if self.in_flight:
             self.executing_since_ns = time.monotonic_ns()
         else:
             self._advance(StubEvent.IDLE)
 
-    def _put_off(
-        self, batch: list[Job], answers: list[Response], responses: Sequence[PlainResponse]
-    ) -> tuple[list[Job], list[Response]]:
-        """Leave out the requests that their senders will answer; they stay this stub's."""
-        now = [not item[2] & frames.DEFERRED for item in responses]
-        self._late.update({job.key: job for job, answered in zip(batch, now) if not answered})
-        return list(itertools.compress(batch, now)), list(itertools.compress(answers, now))
+    def _relieved(self) -> None:
+        self._no_longer_busy()
+        self._owner.relieved()
 
     def _no_longer_busy(self) -> None:
-        if self._idle is not None and not self._idle.done() and not self.in_flight and not self._late:
+        if self._idle is not None and not self._idle.done() and not self._held:
             self._idle.set_result(None)
-
-    def _response(self, job: Job, item: PlainResponse) -> Response:
-        _, code, _, layout, text, descriptors = item
-        if code:
-            self.failures += 1
-            known = Code(code - 1) if code <= len(Code) else Code.UNKNOWN
-            return Response(job, known, text.decode("utf-8", "replace"))
-        tensors = self._layouts.decode(layout) if layout else ()
-        self._sizes.check(layout, tensors, descriptors)
-        return Response(job, None, "", layout, tensors, descriptors, text, self)
 
     def _on_note(self, note: dict[str, Any]) -> None:
         if note["op"] == "hello":
@@ -375,14 +365,10 @@ class Instance:
         if self._hello is not None and not self._hello.done():
             self._hello.set_exception(StubDied())
             self._hello.exception()  # it may be that nobody waits any more
-        batches, self.in_flight = list(self.in_flight), deque()
-        late, self._late = [*self._late.values()], {}
+        executing, answering, waiting = self._answers.abandon()
         self._sent.clear()
         self._no_longer_busy()
-        for job in (*self._kept.values(), *(job for batch in batches for job in batch)):
-            job.unref()
-        self._kept.clear()
-        self._owner.died(self, late + (batches[0] if batches else []), batches[1:])
+        self._owner.died(self, executing, answering, waiting)
         self.responses.close()
 
     def _advance(self, event: StubEvent) -> None:

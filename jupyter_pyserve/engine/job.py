@@ -246,11 +246,22 @@ def _nothing() -> None:
 class Executed(Protocol):
     """What an instance tells its owner."""
 
-    def answered(self, instance: Instance, batch: list[Job], responses: list[Response], times: BatchTimes) -> None:
-        """A batch is answered: one response for each of its requests, in their order."""
+    def answered(
+        self, instance: Instance, batch: list[Job], responses: Sequence[Response | None], times: BatchTimes
+    ) -> None:
+        """`execute` is over for a batch: one response for each request, None if that is answered by itself."""
 
-    def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
-        """The process is gone; `waiting` batches had not been started."""
+    def streamed(self, job: Job, response: Response) -> None:
+        """A response that came by itself; with the final one the request is answered."""
+
+    def rescheduled(self, job: Job) -> None:
+        """The model wants to see this request again."""
+
+    def relieved(self) -> None:
+        """An instance may be able to take more work."""
+
+    def died(self, instance: Instance, executing: list[Job], answering: list[Job], waiting: list[list[Job]]) -> None:
+        """The process is gone. Of `answering`, `execute` was over; `waiting` batches had not been started."""
 
 
 class BatchTimes(NamedTuple):

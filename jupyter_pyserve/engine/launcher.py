@@ -19,6 +19,7 @@ from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.model.backend_settings import DEFAULT_START_TIMEOUT_S
 from jupyter_pyserve.model.config import InstanceSpec, ModelConfig
+from jupyter_pyserve.model.execution import keep_unfinished_requests, max_concurrency
 from jupyter_pyserve.settings import EngineSettings
 
 T = TypeVar("T")
@@ -118,7 +119,12 @@ class Launcher:
             "model_version": str(self.version),
             "model_name": self.config.name,
         }
-        await instance.initialize(args, decoupled=self.config.decoupled, arena=arena)
+        arguments = {
+            "args": args,
+            "decoupled": self.config.decoupled,
+            "keep_unfinished": keep_unfinished_requests(self.config),
+        }
+        await instance.initialize(arguments, max_concurrency=max_concurrency(self.config), arena=arena)
 
     async def _guarded(self, instance: Instance, work: Awaitable[T], doing: str) -> T:
         try:

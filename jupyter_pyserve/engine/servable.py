@@ -37,6 +37,11 @@ from jupyter_pyserve.model.statistics import FailureReason
 
 _log = logging.getLogger(__name__)
 
+_NO_RESCHEDULING = (
+    "Request is released with TRITONSERVER_REQUEST_RELEASE_RESCHEDULE, while the model is not configured to handle "
+    "such a flag."
+)
+
 
 class Servable(LoadedVersion):
     """A version of a model that runs in processes of its own."""
@@ -181,20 +186,40 @@ class Servable(LoadedVersion):
 
     # -- what instances report ----------------------------------------------------------------------------------------
 
-    def answered(self, instance: Instance, batch: list[Job], responses: list[Response], times: BatchTimes) -> None:
+    def answered(
+        self, instance: Instance, batch: list[Job], responses: Sequence[Response | None], times: BatchTimes
+    ) -> None:
         """Deliver a batch's answers; the instance is given more work first, so that it does not wait for that."""
         now_ns = time.monotonic_ns()
         if self._dispatcher.waiting:
             self._dispatcher.pump(now_ns)
         for job, response in zip(batch, responses):
-            deliver(job, response)
+            if response is not None:
+                deliver(job, response)
         self._count(batch, times, now_ns)
 
-    def died(self, instance: Instance, executing: list[Job], waiting: list[list[Job]]) -> None:
+    def streamed(self, job: Job, response: Response) -> None:
+        """Deliver a response that came by itself; its request was or will be counted with its batch."""
+        deliver(job, response)
+
+    def rescheduled(self, job: Job) -> None:
+        """Nothing here takes a request a second time."""
+        _log.error("Failed to release request: %s", _NO_RESCHEDULING)
+        deliver(job, Response(job, code=Code.INTERNAL, text=_NO_RESCHEDULING))
+
+    def relieved(self) -> None:
+        """Something that an instance had to finish first is finished."""
+        if self._dispatcher.waiting:
+            self._dispatcher.pump(time.monotonic_ns())
+
+    def died(self, instance: Instance, executing: list[Job], answering: list[Job], waiting: list[list[Job]]) -> None:
         """Fail what the stub was executing, keep what it had not started, and replace it."""
+        text = f"Stub process '{instance.name}' is not healthy."
+        instance.failures += len(executing) + len(answering)
         for job in executing:
-            instance.failures += 1
-            self._fail(job, Code.INTERNAL, f"Stub process '{instance.name}' is not healthy.", FailureReason.BACKEND)
+            self._fail(job, Code.INTERNAL, text, FailureReason.BACKEND)
+        for job in answering:  # counted when `execute` was over
+            deliver(job, Response(job, code=Code.INTERNAL, text=text))
         self._dispatcher.put_back([self._still_wanted(batch) for batch in waiting])
         if self._stopping or self.state is not VersionState.READY:
             return

@@ -77,7 +77,7 @@ class Supervisor:
         try:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(instance.idle(), timeout_s)
-            if instance.in_flight:
+            if instance.busy:
                 instance.report(f"Stub process '{instance.name}' (pid {instance.pid}) is still busy; it is killed")
                 instance.kill()
             await instance.stop(timeout_s)

@@ -6,19 +6,19 @@ The order of the checks and their texts are Triton's. Knows the model only as an
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
-import threading
 import time
-import types
-from typing import Any, Sequence
+from typing import Any, List, Sequence, Tuple
 
-from .faults import describe
+from .coroutines import EventLoop
+from .faults import describe, standard_traceback
 from .host import get_host
 from .messages import InferenceRequest, InferenceResponse
 from .outbox import Outbox
 from .session import Hold, Session
 from .tensors import Tensor
-from .vocabulary import LogLevel
+from .vocabulary import RELEASE_ALL, RELEASE_RESCHEDULE, LogLevel
 from .wire import frames
 from .wire.frames import PlainRequest, PlainResponse
 from .wire.layout import LayoutCache
@@ -53,68 +53,141 @@ class Meta:
         self.wanted = frozenset(self.outputs)
 
 
-class Executor:
-    """Executes batches of one model instance."""
+class Batch:
+    """One call of `execute`, while it goes on."""
 
-    def __init__(self, session: Session, model_name: str, instance_name: str, model_file: str, decoupled: bool) -> None:
+    __slots__ = ("frames", "known", "ready_ns", "requests", "started_ns")
+
+    def __init__(self, frames: Sequence[PlainRequest], started_ns: int) -> None:
+        self.frames = frames
+        self.known: Sequence[tuple[PlainRequest, frozenset[str]]] = ()
+        self.requests: list[InferenceRequest] = []
+        self.started_ns = self.ready_ns = started_ns
+
+
+#: The answers of a batch, how long its inputs took to unpack, and the model to compute.
+Answers = Tuple[List[PlainResponse], int, int]
+
+
+class Executor:
+    """Executes batches of one model instance.
+
+    `max_concurrency` lets coroutines of a model that is not decoupled overlap; those of a decoupled one always do. The
+    engine keeps the limit. With `keep_unfinished`, a request that can not end any more stays open, as on Triton.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        model_name: str,
+        instance_name: str,
+        model_file: str,
+        decoupled: bool,
+        max_concurrency: int | None = None,
+        keep_unfinished: bool = False,
+    ) -> None:
         self._session = session
         self._model_name = model_name
         self._instance_name = instance_name
         self._model_file = model_file
         self._decoupled = decoupled
+        self._overlap = decoupled or (max_concurrency or 1) > 1
+        self._keep_unfinished = decoupled and keep_unfinished
         self._layouts = LayoutCache()
         self._metas: dict[bytes, Meta] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.outbox = Outbox(session)
+        self._loop = EventLoop()
+        self.outbox = Outbox(session, decoupled=decoupled, keep_unfinished=keep_unfinished)
         self.model: Any = None
         self.requests = 0
         self.failures = 0
 
     def run(self, data: bytes) -> None:
-        """Execute one frame and answer it."""
-        session = self._session
+        """Execute one frame and answer it, unless a coroutine goes on with it and answers later."""
         started_ns = time.monotonic_ns()
         batch, released = frames.decode_execute(data)
         if released:
-            session.free(released)
-        responses, input_ns, infer_ns = self._answer(batch, started_ns)
-        late = []
+            self._session.free(released)
+        self.requests += len(batch)
+        answers = self._start(Batch(batch, started_ns))
+        if answers is not None:
+            self._tell(answers)
+
+    def close(self) -> None:
+        """No coroutine goes on any more."""
+        self._loop.stop()
+
+    def _tell(self, answers: Answers) -> None:
+        responses, input_ns, infer_ns = answers
+        session = self._session
         for index, (key, code, flags, layout, text, descriptors) in enumerate(responses):
             if session.inputs_released(key):
                 responses[index] = (key, code, flags | frames.INPUTS_RELEASED, layout, text, descriptors)
-            if flags & frames.DEFERRED:
-                late.append(key)
-        self.requests += len(batch)
-        session.send(frames.encode_responses(responses, input_ns, infer_ns))
-        self.outbox.leave(late)
+        self.outbox.post(frames.encode_responses(responses, input_ns, infer_ns))
 
-    def _answer(self, batch: Sequence[PlainRequest], started_ns: int) -> tuple[list[PlainResponse], int, int]:
+    def _start(self, batch: Batch) -> Answers | None:
         """Everything that may refer to the inputs lives in this call, so that it is gone when this returns."""
-        ready_ns = done_ns = started_ns
-        requests: list[InferenceRequest] = []
-        outbox = self.outbox
+        result: Any = None
         try:
-            metas = [self._meta(frame[1]) for frame in batch]
-            known = [(frame, meta.wanted) for frame, meta in zip(batch, metas)]
-            outbox.opened(known)
-            requests = [self._request(frame, meta) for frame, meta in zip(batch, metas)]
-            ready_ns = time.monotonic_ns()
-            try:
-                answers = self._execute(requests)
-            finally:
-                done_ns = time.monotonic_ns()
-            responses = [outbox.close(frame, wanted, answer) for (frame, wanted), answer in zip(known, answers)]
+            metas = [self._meta(frame[1]) for frame in batch.frames]
+            batch.known = [(frame, meta.wanted) for frame, meta in zip(batch.frames, metas)]
+            self.outbox.opened(batch.known)
+            batch.requests = [self._request(frame, meta) for frame, meta in zip(batch.frames, metas)]
+            batch.ready_ns = time.monotonic_ns()
+            result = self._execute(batch.requests)
+            if asyncio.iscoroutine(result):
+                if self._overlap:
+                    self._spawn(batch, result)
+                    return None
+                result = self._loop.run(result)
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a model are its errors too
-            text = (
-                f"Failed to process the request(s) for model '{self._instance_name}', message: {_text(error, requests)}"
-            )
-            get_host().log(int(LogLevel.ERROR), self._model_file, 0, text)
-            self.failures += len(batch)
-            for request in requests:
-                if request._sender is not None:
-                    request._sender._close()
-            responses = [_mark_failed(outbox.abandon(frame, text)) for frame in batch]
-        return responses, ready_ns - started_ns, done_ns - ready_ns
+            return self._failed(batch, error)
+        return self._executed(batch, result)
+
+    def _spawn(self, batch: Batch, coroutine: Any) -> None:
+        self.outbox.detach(batch.known)
+        self.outbox.post(frames.encode_keys(frames.STARTED, (batch.frames[0][0],)))
+        self._loop.spawn(coroutine, functools.partial(self._finished, batch))
+
+    def _finished(self, batch: Batch, result: Any, fault: BaseException | None) -> None:
+        """A coroutine has ended. What that of a decoupled model returns does not matter."""
+        if fault is None or self._keep_unfinished:
+            if fault is not None:
+                get_host().log(int(LogLevel.ERROR), self._model_file, 0, standard_traceback(fault))
+            self._tell(self._executed(batch, None if self._decoupled else result))
+        else:
+            self._tell(self._failed(batch, fault))
+
+    def _executed(self, batch: Batch, result: Any) -> Answers:
+        done_ns = time.monotonic_ns()
+        known, requests, outbox = batch.known, batch.requests, self.outbox
+        try:
+            answers = self._judge(result, requests)
+            responses = [
+                outbox.close(frame, wanted, answer)
+                if request._release_flags != RELEASE_RESCHEDULE
+                else outbox.reschedule(frame)
+                for (frame, wanted), request, answer in zip(known, requests, answers)
+            ]
+        except BaseException as error:  # noqa: BLE001 - whatever a tensor's class of the model's own raises
+            return self._failed(batch, error)
+        outbox.over(known)
+        batch.requests = []
+        return responses, batch.ready_ns - batch.started_ns, done_ns - batch.ready_ns
+
+    def _failed(self, batch: Batch, error: BaseException) -> Answers:
+        """Each request gets the error, unless it was answered before; whoever sends from now on comes too late."""
+        infer_ns = time.monotonic_ns() - batch.ready_ns
+        requests, batch.requests = batch.requests, []
+        text = f"Failed to process the request(s) for model '{self._instance_name}', message: {_text(error, requests)}"
+        get_host().log(int(LogLevel.ERROR), self._model_file, 0, text)
+        self.failures += len(batch.frames)
+        for request in requests:
+            request._release_flags = RELEASE_ALL
+            if request._sender is not None:
+                request._sender._close()
+        self.outbox.over(batch.known)
+        responses = [self.outbox.abandon(frame, text) for frame in batch.frames]
+        return responses, batch.ready_ns - batch.started_ns, infer_ns
 
     def _meta(self, data: bytes) -> Meta:
         meta = self._metas.get(data)
@@ -149,14 +222,15 @@ class Executor:
             decoupled=self._decoupled,
         )
 
-    def _execute(self, requests: list[InferenceRequest]) -> Sequence[InferenceResponse | None]:
+    def _execute(self, requests: list[InferenceRequest]) -> Any:
         try:
             execute = self.model.execute
         except AttributeError:
             raise ExecuteError(f"Python model {self._model_file} does not implement `execute` method.") from None
-        result = execute(requests.copy())  # a list that the model may empty
-        if asyncio.iscoroutine(result):
-            result = self._run_coroutine(result)
+        return execute(requests.copy())  # a list that the model may empty
+
+    def _judge(self, result: Any, requests: Sequence[InferenceRequest]) -> Sequence[InferenceResponse | None]:
+        """Triton's checks of what `execute` returned, in Triton's order."""
         if result is None:
             result = [None] * len(requests)
         elif self._decoupled:
@@ -164,24 +238,6 @@ class Executor:
                 f"Python model '{self._instance_name}' is using the decoupled mode and the execute function must "
                 "return None."
             )
-        self._check(result, requests)
-        answers: Sequence[InferenceResponse | None] = result
-        return answers
-
-    def _run_coroutine(self, coroutine: Any) -> Any:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self._loop)
-            threading.Thread(target=self._loop.run_forever, name="pyserve-asyncio", daemon=True).start()
-        if isinstance(coroutine, types.GeneratorType):  # asyncio took them for coroutines before 3.12, and says so
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()  # type: ignore[arg-type]
-        result, exit_error = asyncio.run_coroutine_threadsafe(_contain(coroutine), self._loop).result()
-        if exit_error is not None:
-            raise exit_error
-        return result
-
-    def _check(self, result: Any, requests: Sequence[InferenceRequest]) -> None:
-        """Triton's checks of what `execute` returned, in Triton's order."""
         if not isinstance(result, list):
             raise ExecuteError(f"Expected a list in the execute return, found type '{type(result)}'.")
         if len(result) != len(requests):
@@ -191,12 +247,21 @@ class Executor:
             )
         for item, request in zip(result, requests):
             self._check_item(item, request)
+        answers: Sequence[InferenceResponse | None] = result
+        return answers
 
     def _check_item(self, item: Any, request: InferenceRequest) -> None:
         sender = request._sender
         if item is None:
             # Whoever keeps the request may still ask for its sender; when nobody does, the sender's end is noticed.
-            request.get_response_sender()
+            sender = request.get_response_sender()
+            if request._release_flags == RELEASE_RESCHEDULE:
+                sender._close()
+        elif request._release_flags == RELEASE_RESCHEDULE:
+            raise ExecuteError(
+                "Expected a None object in the execute function return list for reschduled request, found type "
+                f"'{type(item)}'."
+            )
         elif not isinstance(item, InferenceResponse):
             raise ExecuteError(
                 "Expected an 'InferenceResponse' object in the execute function return list, found type "
@@ -204,19 +269,6 @@ class Executor:
             )
         elif sender is not None and not sender._supersede():
             raise ExecuteError(_SECOND_RESPONSE)
-
-
-async def _contain(coroutine: Any) -> Any:
-    """The result, or the exception that would end the event loop's thread."""
-    try:
-        return await coroutine, None
-    except (SystemExit, KeyboardInterrupt) as error:
-        return None, error
-
-
-def _mark_failed(answer: PlainResponse) -> PlainResponse:
-    key, code, flags, layout, text, descriptors = answer
-    return (key, code, flags | frames.BATCH_FAILED, layout, text, descriptors)
 
 
 def _text(error: BaseException, requests: Sequence[InferenceRequest]) -> str:

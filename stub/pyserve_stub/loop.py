@@ -168,7 +168,13 @@ class Stub:
         if loader is None:
             raise LoadError("initialize before load")
         executor = Executor(
-            self._session, loader.model_name, call["instance_name"], loader.model_file, call["decoupled"]
+            self._session,
+            loader.model_name,
+            call["instance_name"],
+            loader.model_file,
+            call["decoupled"],
+            call.get("max_concurrency"),
+            call.get("keep_unfinished", False),
         )
         self._host.instance_name = call["instance_name"]
         self._host.outbox = executor.outbox
@@ -181,7 +187,9 @@ class Stub:
     def _finalize(self) -> None:
         self._show(page_status.FINALIZING)
         self._host.serving = False
-        self._executor = None
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
         if self._loader is not None and self._loader.model is not None:
             try:
                 self._loader.finalize()

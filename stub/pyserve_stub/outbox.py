@@ -1,117 +1,162 @@
-"""Answers on their way out: outputs placed in shared memory, responses made into frames, late ones sent by themselves.
+"""Answers on their way out: who may still answer which request, and everything in the order in which it was said.
 
-A request whose answer is not there when `execute` returns stays open until its response sender says FINAL, or nobody
-has the sender any more. What a sender sends is copied at once, so that the model may use its arrays again. Knows
-nothing of how a model is run.
+A request is open from the moment its batch is executed until its last response: what `execute` returned, what its
+sender sent with FINAL, or an error. What the sender of a decoupled model sends leaves at once. Knows nothing of how a
+model is run.
 """
 
 from __future__ import annotations
 
+import collections
 import threading
-from typing import Any, Sequence
+from typing import Sequence
 
-import numpy as np
-
-from .messages import InferenceResponse
-from .session import ArenaFull, EngineGone, Session
-from .tensors import Tensor
+from .placing import INTERNAL, Placer, failure
+from .responses import InferenceResponse
+from .session import EngineGone, Session
 from .vocabulary import RESPONSE_COMPLETE_FINAL
 from .wire import frames
-from .wire.frames import PlainDescriptor, PlainRequest, PlainResponse
-from .wire.layout import TensorMeta, encode_layout
+from .wire.frames import PlainRequest, PlainResponse
 
-INTERNAL = 1
-_MAX_CACHED = 1024
+#: How long a sender waits for a full arena in which nothing becomes free.
+_PATIENCE_S = 5.0
+
+#: Responses that share a packet, if they are ready while another packet is being sent.
+_MAX_TOGETHER = 64
+
 _DROPPED = (
     "nothing can answer this request any more: execute returned no response for it, and its response sender was "
     "dropped without FINAL"
 )
+_ENDLESS = (
+    "nothing can end this request any more: its response sender was dropped without "
+    "TRITONSERVER_RESPONSE_COMPLETE_FINAL"
+)
+
+#: Requests with the names of the outputs that are wanted of each.
+Known = Sequence["tuple[PlainRequest, frozenset[str]]"]
 
 
 class Open:
     """A request that its sender may answer.
 
-    `left` is whether the engine was told that the answer comes by itself; before that none may.
+    While `executing` it stays known even when it is `closed`, so that it is not answered a second time.
     """
 
-    __slots__ = ("dropped", "final", "frame", "left", "placing", "ready", "wanted")
+    __slots__ = ("closed", "executing", "final", "frame", "held", "placing", "wanted")
 
-    def __init__(self, frame: PlainRequest, wanted: frozenset[str]) -> None:
+    def __init__(self, frame: PlainRequest, wanted: frozenset[str], *, executing: bool = True) -> None:
         self.frame = frame
         self.wanted = wanted
-        self.ready: PlainResponse | None = None
-        self.placing = False
+        self.executing = executing
+        #: FINAL was said, and how many responses are being copied; the last of them takes it along.
         self.final = False
-        self.dropped = False
-        self.left = False
+        self.placing = 0
+        #: The one response of a model that is not decoupled, until FINAL.
+        self.held: PlainResponse | None = None
+        self.closed = False
 
 
 class Outbox:
-    """The answers of one stub."""
+    """The answers of one stub. `keep_unfinished`: a request that nobody can answer any more stays open."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, decoupled: bool = False, keep_unfinished: bool = False) -> None:
         self._session = session
-        self._layouts: dict[tuple[tuple[str, int, tuple[int, ...]], ...], bytes] = {}
-        self._batch: Sequence[tuple[PlainRequest, frozenset[str]]] = ()
+        self._decoupled = decoupled
+        self._keep_unfinished = keep_unfinished
+        self._placer = Placer(session, _PATIENCE_S if decoupled else 0.0)
+        self._executing: Known = ()
         self._open: dict[int, Open] = {}
         # Re-entrant: the destructor of a sender calls `drop` wherever it happens to run, maybe where the lock is held.
         self._lock = threading.RLock()
+        self._due: collections.deque[PlainResponse | bytes] = collections.deque()
+        self._sending = threading.Lock()
 
-    def opened(self, batch: Sequence[tuple[PlainRequest, frozenset[str]]]) -> None:
-        """These requests, with the names of the outputs that are wanted, are about to be executed."""
-        self._batch = batch
+    # -- batches ------------------------------------------------------------------------------------------------------
+
+    def opened(self, batch: Known) -> None:
+        """These requests are about to be executed."""
+        self._executing = batch  # opened one by one, by their senders' first words: most have no sender
+        if self._decoupled:
+            self.detach(batch)
+
+    def detach(self, batch: Known) -> None:
+        """The batch goes on while others are executed."""
+        with self._lock:
+            for frame, wanted in batch:
+                self._open.setdefault(frame[0], Open(frame, wanted))
+        self._executing = ()
 
     def close(self, frame: PlainRequest, wanted: frozenset[str], returned: InferenceResponse | None) -> PlainResponse:
-        """The answer to a request when `execute` has returned: given back, sent already, or to follow."""
-        if returned is not None:
-            return self._respond(frame, wanted, returned)
+        """The answer to a request when `execute` is over: given back, or sent already, or to follow."""
+        key = frame[0]
         with self._lock:
-            item = self._find(frame[0])
-            assert item is not None
-            if item.ready is None or not item.final:
-                return (frame[0], 0, frames.DEFERRED, b"", b"", ())
-            del self._open[frame[0]]
-        return item.ready
+            item = self._open.get(key)
+            if returned is not None or (item is not None and item.closed):
+                self._open.pop(key, None)
+            elif item is not None:
+                item.executing = False
+            else:
+                self._open[key] = Open(frame, wanted, executing=False)
+        if returned is None:
+            return (key, 0, frames.DEFERRED, b"", b"", ())
+        return self._placer.respond(frame, wanted, returned)
+
+    def reschedule(self, frame: PlainRequest) -> PlainResponse:
+        """The request comes again, unless it was answered; what its sender says from now on reaches nobody."""
+        flag = frames.DEFERRED if self._forget(frame[0]) else frames.RESCHEDULED
+        return (frame[0], 0, flag, b"", b"", ())
 
     def abandon(self, frame: PlainRequest, text: str) -> PlainResponse:
         """`execute` failed: its text, unless the request was answered before. Later answers reach nobody."""
-        self._batch = ()
-        with self._lock:
-            item = self._open.pop(frame[0], None)
-        if item is not None and item.ready is not None:
-            if item.final:
-                return item.ready
-            self._free(item.ready[5])
-        return failure(frame[0], INTERNAL, text)
+        if self._forget(frame[0]):
+            return (frame[0], 0, frames.DEFERRED | frames.BATCH_FAILED, b"", b"", ())
+        return failure(frame[0], INTERNAL, text, frames.FINAL | frames.BATCH_FAILED)
 
-    def leave(self, keys: Sequence[int]) -> None:
-        """The engine knows now that the answers to these requests of the batch come by themselves."""
-        self._batch = ()
-        for key in keys:
-            with self._lock:
-                item = self._open[key]
-                item.left = True
-                answer = self._due(item)
-            self._send(answer)
+    def over(self, batch: Known) -> None:
+        """`execute` is over: a sender that a request of this batch is only now asked for comes too late."""
+        if self._executing is batch:
+            self._executing = ()
+
+    def post(self, data: bytes) -> None:
+        """Send a frame, after everything that was sent before."""
+        self._due.append(data)
+        self._flush()
+
+    def _forget(self, key: int) -> bool:
+        """Whether the request was answered to the end."""
+        with self._lock:
+            item = self._open.pop(key, None)
+            if item is not None and item.held is not None and not item.closed:
+                self._placer.free(item.held[5])
+            return item is not None and item.closed
+
+    # -- senders ------------------------------------------------------------------------------------------------------
 
     def send(self, key: int, response: InferenceResponse | None, flags: int) -> None:
-        """A response sender's `send`: the answer leaves with FINAL, or with its batch if that is still executing."""
+        """A response sender's `send`: a decoupled model's responses leave at once, any other's with FINAL."""
+        final = bool(flags & RESPONSE_COMPLETE_FINAL)
         with self._lock:
             item = self._find(key)
             if item is None:
                 return
-            item.placing = item.placing or response is not None
-        ready = self._respond(item.frame, item.wanted, response) if response is not None else None
-        with self._lock:
-            if ready is not None:
-                item.placing = False
-                if self._open.get(key) is not item:
-                    self._free(ready[5])
+            if response is None:
+                item.final = True
+                self._finish(item)
+            else:
+                item.placing += 1
+        if response is not None:
+            if self._decoupled:
+                self._session.throttle()
+            ready = self._placer.respond(item.frame, item.wanted, response, 0)
+            with self._lock:
+                item.placing -= 1
+                if item.closed or self._open.get(key) is not item:
+                    self._placer.free(ready[5])
                     return
-                item.ready = ready
-            item.final = item.final or bool(flags & RESPONSE_COMPLETE_FINAL)
-            answer = self._due(item)
-        self._send(answer)
+                item.final = item.final or final
+                self._take(item, ready)
+        self._flush()
 
     def drop(self, key: int) -> None:
         """Nobody has the sender of this request any more. Called by destructors, in any thread at any moment."""
@@ -119,98 +164,79 @@ class Outbox:
             item = self._find(key)
             if item is None:
                 return
-            item.dropped = True
-            answer = self._due(item)
+            if item.held is not None:
+                self._session.free_later([lease for _, _, _, lease in item.held[5] if lease])
+            if not self._keep_unfinished:
+                self._due.append(failure(key, INTERNAL, _ENDLESS if self._decoupled else _DROPPED))
+            self._closed(item)
         try:
-            self._send(answer)
+            self._flush()
         except (EngineGone, OSError):
             pass
 
     def _find(self, key: int) -> Open | None:
-        """The open request of that key; one that is being executed is opened by its sender's first word."""
+        """The open request of that key, if it may still be answered."""
         item = self._open.get(key)
         if item is None:
-            for frame, wanted in self._batch:
+            for frame, wanted in self._executing:
                 if frame[0] == key:
                     item = self._open[key] = Open(frame, wanted)
-        return item
+        return item if item is not None and not item.closed else None
 
-    def _due(self, item: Open) -> PlainResponse | None:
-        """What has to be sent for an open request now; it is not open any more then."""
-        key = item.frame[0]
-        if not item.left or item.placing or not (item.final or item.dropped) or self._open.get(key) is not item:
-            return None
-        del self._open[key]
-        if item.final and item.ready is not None:
-            return item.ready
-        if item.ready is not None:
-            self._free(item.ready[5])
-        return failure(key, INTERNAL, _DROPPED)
-
-    def _send(self, answer: PlainResponse | None) -> None:
-        if answer is not None:
-            self._session.send(frames.encode_responses((answer,)))
-
-    def _free(self, descriptors: Sequence[PlainDescriptor]) -> None:
-        self._session.free([item[3] for item in descriptors if item[3]])
-
-    def _respond(self, frame: PlainRequest, wanted: frozenset[str], answer: InferenceResponse) -> PlainResponse:
-        key = frame[0]
-        error = answer._error
-        if error is not None:
-            return failure(key, int(error.code()), error.message())
-        metas = []
-        descriptors: list[PlainDescriptor] = []
-        try:
-            for tensor in answer._outputs:
-                name = tensor._name
-                if wanted and name not in wanted:
-                    continue
-                code, shape, payload = tensor._wire()
-                metas.append((name, code, shape))
-                descriptors.append(self._place(frame, tensor, payload))
-            parameters = answer._parameters
-            text = parameters.encode("utf-8", "surrogateescape") if parameters not in ("{}", "") else b""
-            return (key, 0, frames.FINAL, self._layout(tuple(metas)), text, descriptors)
-        except ArenaFull as full:
-            self._free(descriptors)
-            return failure(key, INTERNAL, f"Failed to increase the shared memory pool size: {full}")
-        except EngineGone:
-            raise
-        except Exception as fault:  # noqa: BLE001 - what cannot be sent fails its own request, not the whole batch
-            self._free(descriptors)
-            return failure(key, INTERNAL, f"Failed to send the response: {fault}")
-
-    def _layout(self, metas: tuple[tuple[str, int, tuple[int, ...]], ...]) -> bytes:
-        layout = self._layouts.get(metas)
-        if layout is None:
-            if len(self._layouts) >= _MAX_CACHED:
-                self._layouts.clear()
-            layout = self._layouts[metas] = encode_layout([TensorMeta(*meta) for meta in metas])
-        return layout
-
-    def _place(self, frame: PlainRequest, tensor: Tensor, payload: Any) -> PlainDescriptor:
-        """Where the output's bytes are: in the request's own input memory if they came from there, else copied."""
-        if isinstance(payload, np.ndarray):
-            nbytes = payload.nbytes
-            source = tensor._array
-            if nbytes and (source is None or source.base is not None):  # else it is memory of its own
-                found = self._session.segments.find(payload)
-                if found is not None:
-                    segment, offset = found
-                    for own in frame[3]:
-                        if own[0] == segment.id and own[1] <= offset and offset + nbytes <= own[1] + own[2]:
-                            return (segment.id, offset, nbytes, 0)
+    def _take(self, item: Open, ready: PlainResponse) -> None:
+        if not self._decoupled:
+            item.held = ready
+            self._finish(item)
+        elif item.final and not item.placing:
+            self._due.append(_final(ready))
+            self._closed(item)
         else:
-            nbytes = len(payload)
-            payload = np.frombuffer(payload, dtype=np.uint8)
-        if nbytes == 0:
-            return (0, 0, 0, 0)
-        block, segment_id, offset, _ = self._session.allocate(nbytes)
-        self._session.segments.get(segment_id).array[offset : offset + nbytes] = payload
-        return (segment_id, offset, nbytes, block)
+            self._due.append(ready)
+
+    def _finish(self, item: Open) -> None:
+        """Say FINAL if it is time for it."""
+        if not item.final or item.placing:
+            return
+        if item.held is not None:
+            self._due.append(_final(item.held))
+        elif self._decoupled:
+            self._due.append((item.frame[0], 0, frames.FINAL | frames.BARE, b"", b"", ()))
+        self._closed(item)
+
+    def _closed(self, item: Open) -> None:
+        item.closed = True
+        if not item.executing:
+            del self._open[item.frame[0]]
+
+    # -- the channel --------------------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Send what is due. One thread sends for all, so that the order holds and what comes meanwhile shares packets.
+
+        Nobody waits for it: a destructor may be running in the very thread that is sending.
+        """
+        while self._due and self._sending.acquire(blocking=False):
+            try:
+                while self._due:
+                    self._session.send(self._packet())
+            finally:
+                self._sending.release()
+
+    def _packet(self) -> bytes:
+        due = self._due
+        together: list[PlainResponse] = []
+        while due and len(together) < _MAX_TOGETHER:
+            item = due[0]
+            if isinstance(item, bytes):
+                if together:
+                    break
+                due.popleft()
+                return item
+            together.append(item)
+            due.popleft()
+        return frames.encode_responses(together, kind=frames.STREAM)
 
 
-def failure(key: int, code: int, text: str) -> PlainResponse:
-    """An answer that is an error."""
-    return (key, code + 1, frames.FINAL, b"", text.encode("utf-8", "replace"), ())
+def _final(response: PlainResponse) -> PlainResponse:
+    key, code, flags, layout, text, descriptors = response
+    return (key, code, flags | frames.FINAL, layout, text, descriptors)

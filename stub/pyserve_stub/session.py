@@ -7,17 +7,14 @@ thread except `receive`, which belongs to the main thread. Whoever waits for a f
 from __future__ import annotations
 
 import collections
-import errno
-import os
+import math
 import socket
-import stat
-import struct
 import threading
 import time
-from array import array
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence
 
 from .memory import Segments
+from .packets import receive_packet, send_packet
 from .spin import Spinner
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
@@ -25,15 +22,13 @@ from .wire.allocator import Block, BlockAllocator
 if TYPE_CHECKING:
     import asyncio
 
-_MAX_FDS = 8
-_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)  # a plain number: the enum's `|` costs more than the system call's set-up
-_ANCILLARY_NBYTES = socket.CMSG_SPACE(_MAX_FDS * struct.calcsize("i"))
-_PACKET_NBYTES = 2 * frames.MAX_FRAME
-#: The largest frame that is read from an anonymous file; nothing honest comes near.
-_MAX_SPILL_NBYTES = 64 * 1024 * 1024
-
-
 _MAX_CANCELLED = 4096
+
+#: A sender waits when so many bytes or blocks of responses are not released yet. When none is released for a while, it
+#: may go on, with as many again: a client that keeps or does not read its responses must not stop a model for ever.
+_UNREAD_NBYTES = 128 << 20
+_UNREAD_BLOCKS = 16384
+_STALL_S = 1.0
 _KEPT = object()
 
 
@@ -43,53 +38,6 @@ class EngineGone(Exception):
 
 class ArenaFull(Exception):
     """The engine gives this instance no more memory; the text says what was asked for."""
-
-
-def send_packet(sock: socket.socket, data: bytes, fds: Sequence[int] = ()) -> None:
-    """Send one frame as one packet, through an anonymous file when it is too large for one."""
-    if len(data) > frames.MAX_FRAME:
-        spill = os.memfd_create("pyserve-frame", os.MFD_CLOEXEC)
-        try:
-            with open(spill, "wb", closefd=False) as file:
-                file.write(data)
-            send_packet(sock, bytes((frames.SPILLED,)), (spill, *fds))
-        finally:
-            os.close(spill)
-        return
-    if fds:
-        sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))])
-    else:
-        sock.send(data)
-
-
-def receive_packet(sock: socket.socket, flags: int = 0) -> tuple[bytes, list[int]]:
-    """Receive one frame and the descriptors that came with it; empty at the end of the stream."""
-    data, ancillary, _, _ = sock.recvmsg(_PACKET_NBYTES, _ANCILLARY_NBYTES, flags | _CLOEXEC)
-    if not ancillary:
-        return data, []
-    fds = array("i")
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-    try:
-        if data[:1] == bytes((frames.SPILLED,)) and fds:
-            data = _read_spilled(fds[0])
-            os.close(fds.pop(0))
-        if data:
-            kept, fds = list(fds), array("i")
-            return data, kept
-    finally:
-        for fd in fds:
-            os.close(fd)
-    return data, []
-
-
-def _read_spilled(fd: int) -> bytes:
-    """A frame out of an anonymous file; whatever else a peer may send could keep us waiting for ever."""
-    facts = os.fstat(fd)
-    if not stat.S_ISREG(facts.st_mode):
-        raise OSError(errno.EBADF, "a frame that is not in a file")
-    return os.pread(fd, min(facts.st_size, _MAX_SPILL_NBYTES), 0)
 
 
 class Hold:
@@ -133,6 +81,10 @@ class Session:
         self._turn = threading.Condition(threading.Lock())
         self._waiting = 0
         self._watching: dict[asyncio.AbstractEventLoop, int] = {}
+        #: What the engine has given back, and how often it was waited for in vain.
+        self._freed = 0
+        self._stalls = 0
+        self._unwanted: collections.deque[int] = collections.deque()
         self.segments = Segments()
         self._allocator = BlockAllocator()
         self.cancelled: dict[int, None] = {}
@@ -194,15 +146,18 @@ class Session:
             if self._waiting:
                 self._pass_on()
 
-    def _take_turn(self, done: Callable[[], object]) -> bool:
-        """Wait for the right to read; False when somebody else has read what was waited for."""
+    def _take_turn(self, done: Callable[[], object], end_s: float = math.inf) -> bool:
+        """Wait for the right to read; False when somebody else has read what was waited for, or it is late."""
         with self._turn:
             self._waiting += 1  # before the first try: whoever stops reading after it failed looks at this
             try:
                 while not done():
                     if self._reading.acquire(blocking=False):
                         return True
-                    self._turn.wait()
+                    left_s = end_s - time.monotonic()
+                    if left_s <= 0:
+                        break
+                    self._turn.wait(left_s if left_s < math.inf else None)
             finally:
                 self._waiting -= 1
         return False
@@ -306,17 +261,33 @@ class Session:
         """Whether they were released before the answer; if not, a frame of its own will say it later."""
         return self.answering.pop(key, _KEPT) is _KEPT
 
-    def allocate(self, nbytes: int) -> Block:
-        """A block of the response arena, which the engine enlarges when it is full."""
+    def allocate(self, nbytes: int, patience_s: float = 0.0) -> Block:
+        """A block of the response arena, which the engine enlarges when it is full.
+
+        When it may not: wait for as long as blocks are given back, with pauses of at most `patience_s`.
+        """
         with self._lock:
             block = self._allocator.allocate(nbytes)
+        if self._unwanted:
+            self._sweep()
         if block is None:
             self.poll()  # for what the engine has given back meanwhile
             block = self._reserve(nbytes)
         while block is None:
-            self._grow(nbytes)
+            freed = self._freed
+            try:
+                self._grow(nbytes)
+            except ArenaFull:
+                if not self._await_freed(freed, patience_s):
+                    raise
             block = self._reserve(nbytes)
         return block
+
+    def _await_freed(self, freed: int, patience_s: float) -> bool:
+        """Whether more is given back than was at first."""
+        if patience_s:
+            self._await_memory(lambda: self._freed > freed, patience_s)
+        return self._freed > freed
 
     def _reserve(self, nbytes: int) -> Block | None:
         with self._lock:
@@ -326,7 +297,53 @@ class Session:
         """The engine has sent these responses; their blocks can be used again."""
         with self._lock:
             for lease in leases:
-                self._allocator.free(lease)
+                self._freed += self._allocator.free(lease)
+        if self._unwanted:
+            self._sweep()
+        if self._waiting:
+            self._pass_on()
+
+    def free_later(self, leases: Iterable[int]) -> None:
+        """As `free`, for destructors: they may run while the lock is held, in the very thread that holds it."""
+        self._unwanted.extend(leases)
+        self._sweep()
+        self.on_freed()
+
+    def _sweep(self) -> None:
+        """Free what destructors left; whoever holds the lock comes here when he has let it go."""
+        while self._unwanted and self._lock.acquire(blocking=False):
+            try:
+                while self._unwanted:
+                    self._freed += self._allocator.free(self._unwanted.popleft())
+            finally:
+                self._lock.release()
+
+    def throttle(self) -> None:
+        """Wait while the engine has much to read. It takes in what arrives, whatever the main thread is doing."""
+        if self._has_room():
+            if self._stalls and self._allocator.used < _UNREAD_NBYTES // 2:
+                self._stalls = 0
+            return
+        self.poll()
+        while not self._has_room():
+            freed = self._freed
+            self._await_memory(self._has_room, _STALL_S)
+            self._stalls += self._freed == freed
+
+    def _has_room(self) -> bool:
+        allocator, share = self._allocator, self._stalls + 1
+        return allocator.used < share * _UNREAD_NBYTES and allocator.blocks < share * _UNREAD_BLOCKS
+
+    def _await_memory(self, done: Callable[[], object], timeout_s: float) -> None:
+        """Take in what arrives, or let others do it, until something is `done`."""
+        end_s = time.monotonic() + timeout_s
+        if self._take_turn(done, end_s):
+            try:
+                while not done() and self._spinner.wait(end_s - time.monotonic()):
+                    self._keep(self._read(socket.MSG_DONTWAIT))
+            finally:
+                self._reading.release()
+                self._pass_on()
 
     def _grow(self, nbytes: int) -> None:
         reply = self.call("grow", nbytes=nbytes)

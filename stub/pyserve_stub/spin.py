@@ -42,6 +42,10 @@ class Spinner:
         self._worthwhile = self._worthwhile and self.spin()
         return self._worthwhile
 
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until it is readable, at most so long."""
+        return bool(self._poll(max(0.0, timeout_s) * 1000))
+
     def slept(self, ns: int) -> None:
         """How long the caller slept, when it had to: a short sleep makes spinning worthwhile."""
         self._worthwhile = ns < BUDGET_NS

@@ -22,8 +22,8 @@ import numpy  # noqa: F401 - imported once here, so that no stub has to
 import triton_python_backend_utils  # noqa: F401 - likewise
 
 from . import loop
+from .packets import receive_packet, send_packet
 from .process import die_with_parent, end, keep_freed_memory, set_output, set_signals, set_title
-from .session import receive_packet, send_packet
 from .wire import frames
 
 #: Room for titles: the kernel shows only what fits where the original command line was.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
 from pyserve_stub.spin import Spinner
 
 _LATE = "the model did not answer in time"

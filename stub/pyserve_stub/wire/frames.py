@@ -1,8 +1,8 @@
 """Frames: one packet of a sequenced-packet socket each, descriptors only.
 
-Hot frames (execute, responses, release, cancel, infer, return) are packed structs; cold ones (call, reply, note) are
-JSON. Every integer is little-endian. A frame larger than `MAX_FRAME` travels in an anonymous file whose descriptor
-comes with a SPILLED frame of one byte.
+Hot frames (execute, responses, stream, started, release, cancel, infer, return) are packed structs; cold ones (call,
+reply, note) are JSON. Every integer is little-endian. A frame larger than `MAX_FRAME` travels in an anonymous file
+whose descriptor comes with a SPILLED frame of one byte.
 """
 
 from __future__ import annotations
@@ -26,17 +26,21 @@ RELEASE = 3
 CANCEL = 4
 INFER = 5
 BUNDLE = 6
+STREAM = 7
+STARTED = 8
 RETURN = 9
 CALL = 16
 REPLY = 17
 NOTE = 18
 
 #: Flags of a response: the last one of its request; nothing reads its inputs any more; the whole batch failed; not an
-#: answer at all: that follows by itself; nothing but the news that no more follows; refused before it reached a model.
+#: answer at all: that comes in STREAM frames, or came; no answer either: the request is to be queued again; nothing but
+#: the news that no more follows; refused before it reached a model.
 FINAL = 1
 INPUTS_RELEASED = 2
 BATCH_FAILED = 4
 DEFERRED = 8
+RESCHEDULED = 16
 BARE = 32
 REFUSED = 64
 
@@ -205,9 +209,14 @@ def first_key(data: bytes) -> int:
     return int.from_bytes(data[start : start + 8], "little")
 
 
-def encode_responses(responses: Sequence[PlainResponse], input_ns: int = 0, infer_ns: int = 0) -> bytes:
-    """Answers of one batch, with the time its inputs took to unpack and the model to compute."""
-    parts = [_RESPONSES_HEAD.pack(RESPONSES, 0, len(responses), 0, input_ns, infer_ns)]
+def encode_responses(
+    responses: Sequence[PlainResponse], input_ns: int = 0, infer_ns: int = 0, kind: int = RESPONSES
+) -> bytes:
+    """Answers of one batch, with the time its inputs took to unpack and the model to compute.
+
+    With kind STREAM: responses that come by themselves, any number to each of any requests.
+    """
+    parts = [_RESPONSES_HEAD.pack(kind, 0, len(responses), 0, input_ns, infer_ns)]
     for key, code, flags, layout, text, descriptors in responses:
         parts.append(_RESPONSE.pack(key, code, flags, len(descriptors), len(layout), len(text)))
         parts.append(layout)
@@ -236,7 +245,10 @@ def decode_responses(data: bytes) -> tuple[list[PlainResponse], int, int]:
 
 
 def encode_keys(kind: int, keys: Sequence[int]) -> bytes:
-    """A RELEASE (leases or request keys, by direction), RETURN (leases of answers) or CANCEL (request keys) frame."""
+    """A RELEASE (leases or request keys, by direction), RETURN (leases of answers) or CANCEL (request keys) frame.
+
+    A STARTED frame names the first request of a batch that executes by itself, so that the next one may come.
+    """
     return _HEAD.pack(kind, 0, 0, len(keys)) + struct.pack(f"<{len(keys)}Q", *keys)
 
 

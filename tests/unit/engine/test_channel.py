@@ -6,7 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
-from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
 
 from jupyter_pyserve.engine.channel import Channel
 from tests.support.turning import until

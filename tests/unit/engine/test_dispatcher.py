@@ -25,6 +25,7 @@ class Instance:
         self.outstanding = 0
         self.calls_others = False
         self.average_ns = average_ns
+        self.room = 1000
 
     def execute(self, batches: list[list[Job]], now_ns: int) -> None:
         self.in_flight += batches

@@ -51,9 +51,9 @@ class Instance:
         self._step("load", arguments)
         return "completed" if arguments["auto_complete"] else None
 
-    async def initialize(self, args: dict[str, str], *, decoupled: bool, arena: Any) -> None:
+    async def initialize(self, arguments: dict[str, Any], *, max_concurrency: int | None, arena: Any) -> None:
         await self._stuck("initialize")
-        self._step("initialize", args)
+        self._step("initialize", arguments["args"])
 
 
 def launcher(start_timeout_s: int = 60) -> Launcher:

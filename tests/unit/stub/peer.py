@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pyserve_stub.session import Session, receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
+from pyserve_stub.session import Session
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -87,7 +86,12 @@ class Rig(Peer):
 
     def answers(self) -> list[Answer]:
         """Every response that was sent; log lines and releases are passed over."""
-        return [answer for data in self.told() if data[0] == frames.RESPONSES for answer in self.read(data)]
+        kinds = (frames.RESPONSES, frames.STREAM)
+        return [answer for data in self.told() if data[0] in kinds for answer in self.read(data)]
+
+    def replies(self, execute: Callable[[list[Any]], Any], *requests: Any) -> list[Answer]:
+        """`run`, without the news that an answer comes by itself."""
+        return [answer for answer in self.run(execute, *requests) if not answer.flags & frames.DEFERRED]
 
     def read(self, data: bytes) -> list[Answer]:
         return [self._read(item) for item in frames.decode_responses(data)[0]]
@@ -134,11 +138,5 @@ def fail(stub: Rig, execute: Callable[[list[Any]], Any], *requests: Any) -> str:
 
 
 def stop(stub: Rig) -> None:
-    loop = stub.executor._loop
-    assert loop is not None
-    loop.call_soon_threadsafe(loop.stop)
-    for thread in threading.enumerate():
-        if thread.name == "pyserve-asyncio":
-            thread.join()
-    loop.close()
+    stub.executor.close()
     asyncio.set_event_loop(None)

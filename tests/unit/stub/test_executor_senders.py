@@ -7,7 +7,7 @@ import pytest
 import triton_python_backend_utils as pb_utils
 from pyserve_stub.wire import frames
 
-from tests.unit.stub.rig import DONE, ONE, PREFIX, SECOND, Rig, fail, respond, stop
+from tests.unit.stub.rig import ONE, PREFIX, SECOND, Rig, fail, respond, stop
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -18,8 +18,9 @@ def test_a_response_may_be_sent_instead_of_returned(stub: Rig, returned: Any) ->
         requests[0].get_response_sender().send(respond(OUT=ONE), FINAL)
         return returned
 
-    (answer,) = stub.run(execute)
-    assert (answer.outputs["OUT"].tolist(), answer.flags) == ([1.5], DONE)
+    answer, over = stub.run(execute)
+    assert (answer.outputs["OUT"].tolist(), answer.flags) == ([1.5], frames.FINAL)
+    assert (over.key, over.flags) == (answer.key, frames.DEFERRED | frames.INPUTS_RELEASED)
 
 
 def test_final_may_follow_the_response(stub: Rig) -> None:
@@ -28,7 +29,7 @@ def test_final_may_follow_the_response(stub: Rig) -> None:
         sender.send(respond(OUT=ONE))
         sender.send(flags=FINAL)
 
-    assert stub.run(execute)[0].outputs["OUT"].tolist() == [1.5]
+    assert stub.replies(execute)[0].outputs["OUT"].tolist() == [1.5]
 
 
 def test_some_may_be_sent_and_others_returned(stub: Rig) -> None:
@@ -36,7 +37,7 @@ def test_some_may_be_sent_and_others_returned(stub: Rig) -> None:
         requests[0].get_response_sender().send(respond(A=ONE), FINAL)
         return [None, respond(B=ONE)]
 
-    first, second = stub.run(execute, stub.request(), stub.request())
+    first, second = stub.replies(execute, stub.request(), stub.request())
     assert (list(first.outputs), list(second.outputs)) == (["A"], ["B"])
 
 
@@ -70,7 +71,7 @@ def test_a_request_that_nobody_can_answer_fails(stub: Rig, ask: bool) -> None:
         if ask:
             requests[0].get_response_sender()
 
-    deferred, answer = stub.run(execute)
+    answer, deferred = stub.run(execute)
     assert deferred.flags == frames.DEFERRED | frames.INPUTS_RELEASED
     assert (answer.key, answer.code, answer.flags) == (deferred.key, 2, frames.FINAL)
     assert answer.text == (
@@ -84,7 +85,7 @@ def test_an_error_may_be_sent(stub: Rig) -> None:
         error = pb_utils.TritonError("no", pb_utils.TritonError.NOT_FOUND)
         requests[0].get_response_sender().send(pb_utils.InferenceResponse(error=error), FINAL)
 
-    (answer,) = stub.run(execute)
+    (answer,) = stub.replies(execute)
     assert (answer.code, answer.text) == (3, "no")
 
 
@@ -122,7 +123,7 @@ def test_what_was_sent_with_final_is_delivered_even_if_a_response_is_returned_to
         requests[0].get_response_sender().send(respond(A=ONE), FINAL)
         return [respond(B=ONE), respond(B=ONE)]
 
-    first, second = stub.run(execute, stub.request(), stub.request())
+    first, second = stub.replies(execute, stub.request(), stub.request())
     assert (list(first.outputs), first.code) == (["A"], 0)
     assert (second.code, second.text) == (2, PREFIX + SECOND)
 
@@ -132,10 +133,10 @@ def test_what_was_sent_with_final_is_delivered_even_if_execute_raises(stub: Rig)
         requests[0].get_response_sender().send(respond(A=ONE), FINAL)
         raise ValueError("boom")
 
-    first, second = stub.run(execute, stub.request(), stub.request())
+    first, over, second = stub.run(execute, stub.request(), stub.request())
     assert list(first.outputs) == ["A"]
     assert second.text.startswith(PREFIX + "ValueError: boom")
-    assert first.flags & second.flags & frames.BATCH_FAILED
+    assert over.flags & second.flags & frames.BATCH_FAILED
 
 
 def test_what_was_sent_without_final_is_not_delivered_if_execute_raises(stub: Rig) -> None:
@@ -157,7 +158,7 @@ def test_a_response_sent_without_final_and_dropped_fails(stub: Rig) -> None:
     def execute(requests: list[Any]) -> Any:
         requests[0].get_response_sender().send(respond(A=ONE))
 
-    deferred, answer = stub.run(execute)
+    answer, deferred = stub.run(execute)
     assert deferred.flags & frames.DEFERRED
     assert (answer.code, answer.outputs) == (2, {})
     assert stub.session.arena_used == 0
@@ -176,7 +177,7 @@ def test_a_coroutine_may_send_too(stub: Rig) -> None:
     async def execute(requests: list[Any]) -> Any:
         requests[0].get_response_sender().send(respond(OUT=ONE), FINAL)
 
-    assert stub.run(execute)[0].outputs["OUT"].tolist() == [1.5]
+    assert stub.replies(execute)[0].outputs["OUT"].tolist() == [1.5]
     stop(stub)
 
 

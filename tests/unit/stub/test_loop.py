@@ -322,7 +322,8 @@ def test_a_forked_child_is_no_stub(tmp_path: Path) -> None:
         from pyserve_stub import loop
         from pyserve_stub.host import OfflineHost, get_host
         from pyserve_stub.process import set_signals
-        from pyserve_stub.session import Hold, receive_packet
+        from pyserve_stub.packets import receive_packet
+        from pyserve_stub.session import Hold
         from pyserve_stub.wire import frames
 
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import triton_python_backend_utils as pb_utils
-from pyserve_stub import outbox as outbox_module
+from pyserve_stub import placing as placing_module
 from pyserve_stub.session import EngineGone
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.layout import encode_layout
@@ -158,8 +158,8 @@ def test_layouts_are_encoded_once(stub: Rig, monkeypatch: pytest.MonkeyPatch) ->
         encoded.append(metas[0].name)
         return encode_layout(metas)
 
-    monkeypatch.setattr(outbox_module, "_MAX_CACHED", 2)
-    monkeypatch.setattr(outbox_module, "encode_layout", encode)
+    monkeypatch.setattr(placing_module, "_MAX_CACHED", 2)
+    monkeypatch.setattr(placing_module, "encode_layout", encode)
     for name in ("a", "a", "b", "a", "c", "a"):
         response = respond(**{name: DATA})
         (answer,) = stub.run(functools.partial(lambda given, _: [given], response))
@@ -217,7 +217,11 @@ def test_the_end_of_the_engine_is_no_failure_of_the_model(stub: Rig) -> None:
 def deferred(stub: Rig) -> Any:
     """The sender of a request that is not answered yet."""
     senders: list[Any] = []
-    stub.run(lambda requests: senders.append(requests[0].get_response_sender()))
+
+    def execute(requests: list[Any]) -> None:
+        senders.append(requests[0].get_response_sender())
+
+    stub.run(execute)
     return senders.pop()
 
 
@@ -229,7 +233,7 @@ def test_what_is_sent_is_taken_at_once(stub: Rig) -> None:
             request.get_response_sender().send(respond(OUT=buffer), FINAL)
             buffer[:] += 1
 
-    answers = stub.run(execute, stub.request(), stub.request())
+    answers = stub.replies(execute, stub.request(), stub.request())
     np.testing.assert_array_equal(answers[0].outputs["OUT"], DATA)
     np.testing.assert_array_equal(answers[1].outputs["OUT"], DATA + 1)
 
@@ -248,7 +252,7 @@ def test_what_is_sent_late_is_taken_with_its_final(stub: Rig) -> None:
 
 
 def test_an_answer_never_overtakes_the_news_that_it_comes_later(stub: Rig) -> None:
-    # A thread that sends while `execute` returns: the engine takes an answer without notice for one to the batch.
+    # A thread that sends while the batch's own packet is being sent.
     send = stub.session.send
     senders: list[Any] = []
     order: list[int] = []
@@ -268,7 +272,7 @@ def test_an_answer_never_overtakes_the_news_that_it_comes_later(stub: Rig) -> No
 
 def test_final_may_come_from_another_thread_while_the_response_is_placed(stub: Rig) -> None:
     sender = deferred(stub)
-    respond_slowly = stub.executor.outbox._respond
+    respond_slowly = stub.executor.outbox._placer.respond
 
     def interrupted(*arguments: Any) -> Any:
         other = threading.Thread(target=lambda: sender.send(flags=FINAL))
@@ -277,7 +281,7 @@ def test_final_may_come_from_another_thread_while_the_response_is_placed(stub: R
         assert stub.told() == []
         return respond_slowly(*arguments)
 
-    stub.executor.outbox._respond = interrupted  # type: ignore[method-assign,assignment]
+    stub.executor.outbox._placer.respond = interrupted  # type: ignore[method-assign,assignment]
     sender.send(respond(OUT=DATA))
     (answer,) = stub.answers()
     assert answer.outputs["OUT"].tolist() == DATA.tolist()
@@ -289,14 +293,14 @@ def test_a_batch_may_fail_while_a_response_is_placed(stub: Rig) -> None:
 
     def execute(requests: list[Any]) -> Any:
         sender = requests[0].get_response_sender()
-        respond_now = stub.executor.outbox._respond
+        respond_now = stub.executor.outbox._placer.respond
 
         def interrupted(*arguments: Any) -> Any:
             started.set()
             failed.wait()
             return respond_now(*arguments)
 
-        stub.executor.outbox._respond = interrupted  # type: ignore[method-assign,assignment]
+        stub.executor.outbox._placer.respond = interrupted  # type: ignore[method-assign,assignment]
         threads.append(threading.Thread(target=lambda: sender.send(respond(OUT=DATA), FINAL)))
         threads[0].start()
         started.wait()

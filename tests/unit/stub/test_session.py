@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from pyserve_stub import session as session_module
-from pyserve_stub.session import EngineGone, Hold, receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
+from pyserve_stub.session import EngineGone, Hold
 from pyserve_stub.wire import frames
 
 from tests.unit.stub.peer import MARK, Peer, new_memory, started

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
 from pyserve_stub.status import STATUS_NBYTES
 from pyserve_stub.wire import frames
 from pyserve_stub.zygote import TITLE_ROOM

@@ -11,7 +11,7 @@ from typing import Any, cast
 import ml_dtypes
 import numpy as np
 import pytest
-from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES
 from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
-from pyserve_stub.session import receive_packet, send_packet
+from pyserve_stub.packets import receive_packet, send_packet
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES
 from pyserve_stub.wire.layout import TensorMeta, encode_layout

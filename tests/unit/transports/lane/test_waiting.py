@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from pyserve_stub.session import send_packet
+from pyserve_stub.packets import send_packet
 
 from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
 
