@@ -114,6 +114,11 @@ class Answers:
                     del self._kept[key]
                 job.unref()
 
+    def reading(self, key: int) -> Job | None:
+        """The request of that key, if the stub may still read its inputs."""
+        kept = self._kept.get(key)
+        return kept[0] if kept else next((job for job in self.held.unread() if job.key == key), None)
+
     def abandon(self) -> tuple[list[Job], list[Job], list[list[Job]]]:
         """The stub is gone: what it was executing, what its senders would have answered, what it had not begun."""
         unread = [*(job for jobs in self._kept.values() for job in jobs), *self.held.unread()]

@@ -240,7 +240,7 @@ class Instance:
 
     def holding(self, key: int) -> Job | None:
         """The request of that key, if the stub may still read its inputs."""
-        return self._kept.get(key) or next((job for batch in self.in_flight for job in batch if job.key == key), None)
+        return self._answers.reading(key)
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send the stub a frame."""
