@@ -137,6 +137,11 @@ class EnsembleVersion(LoadedVersion):
             execution.end()
             job.finish()
 
+    def parts(self, job: Job) -> Sequence[Job]:
+        """What its members have of it."""
+        execution = self._runs.get(job.key)
+        return execution.parts if execution is not None else ()
+
     def ended(self, job: Job) -> None:
         """An execution is over."""
         self._runs.pop(job.key, None)
@@ -189,6 +194,11 @@ class _Execution:
             )
             for item, place in zip(self._request.inputs, job.descriptors)
         }
+
+    @property
+    def parts(self) -> Sequence[Job]:
+        """The jobs that members have."""
+        return [job for job, _ in self._jobs.values()]
 
     def _is_shared(self, tensor: str) -> bool:
         return self._shared is None or tensor in self._shared

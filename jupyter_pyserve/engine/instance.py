@@ -72,11 +72,13 @@ class Instance:
         self.average_ns = 1_000_000.0
         #: Whether its model has ever called another: then nothing waits behind what it executes, which may take long.
         self.calls_others = False
+        #: The calls that what it executes waits for, by key.
+        self.waits_for: dict[int, Job] = {}
         self._owner = owner
         self._process = StubProcess(zygote, self._printed)
         self._log = logs.add
         self._services = services
-        self._model = model
+        self.model = model
         self._version = str(version)
         self._channel: Channel | None = None
         self._calls = Calls(self.send)
@@ -320,6 +322,7 @@ class Instance:
 
     def _next(self) -> None:
         """The head of the queue has gone."""
+        self.waits_for.clear()  # whoever still waits for one is a thread of the model's own
         self._sent[0] -= 1
         if not self._sent[0]:
             self._sent.popleft()
@@ -379,5 +382,5 @@ class Instance:
 
     def _record(self, stream: str, level: str, text: str, *, file: str = "", line: int = 0) -> None:
         self._log(
-            LogRecord(time.time(), self._model, self._version, self.name, self.pid, stream, level, text), file, line
+            LogRecord(time.time(), self.model, self._version, self.name, self.pid, stream, level, text), file, line
         )

@@ -46,7 +46,10 @@ class Sink(Protocol):
 class Owner(Protocol):
     """The loaded model version that a job belongs to; it may not be dropped while jobs are alive."""
 
+    name: str
     outstanding: int
+    #: Who carries its jobs out, if that is not other models.
+    instances: list[Instance]
 
     def job_ended(self) -> None:
         """A job is answered."""
@@ -56,6 +59,9 @@ class Owner(Protocol):
 
     def cancel(self, job: Job) -> None:
         """Nobody waits for this job any more."""
+
+    def parts(self, job: Job) -> Sequence[Job]:
+        """The jobs that this one consists of at present."""
 
 
 class Job:

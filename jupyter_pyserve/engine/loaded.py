@@ -112,6 +112,10 @@ class LoadedVersion(abc.ABC):
     def detach(self, segment_ids: Sequence[int]) -> None:  # noqa: B027 - a hook
         """Client memory that no further job will refer to."""
 
+    def parts(self, job: Job) -> Sequence[Job]:
+        """The jobs that this one consists of at present; none where it is carried out by a process."""
+        return ()
+
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def new_job(self, nbytes: int, sink: Sink) -> tuple[Job, int, int]:

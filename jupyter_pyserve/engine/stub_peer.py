@@ -7,15 +7,18 @@ of what the calling model does with the answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import WireError
 
+from jupyter_pyserve.engine.job import Job
 from jupyter_pyserve.engine.peer import Peer, Place
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.waits import find_circle
 
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.arena import Segment
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from jupyter_pyserve.engine.loaded import LoadedVersion
     from jupyter_pyserve.engine.service import Service
 
+#: How often calls that wait are looked at again: what they wait for may have come to wait for them.
+_LOOK_AGAIN_S = 1.0
 _NOT_ITS_OWN = "a call points at memory that its model does not hold"
 
 
@@ -59,6 +64,7 @@ class StubPeer(Peer):
         super().__init__(service)
         self._instance = instance
         instance.calls_others = True
+        self._timer: asyncio.TimerHandle | None = None
 
     def _send(self, data: bytes) -> None:
         self._instance.send(data)
@@ -82,6 +88,48 @@ class StubPeer(Peer):
             "decoupled transaction policy. Please use 'decoupled=True' argument to the 'exec' or 'async_exec' calls "
             "for decoupled models.'"
         )
+
+    def _submit(self, job: Job, target: LoadedVersion, flags: int) -> None:
+        super()._submit(job, target, flags)
+        if flags & frames.BLOCKING and job.key in self._keys:  # else it is answered already
+            self._instance.waits_for[job.key] = job
+            if job.instance is None or len(job.instance.in_flight) > 1:
+                self._look_for_circle(job)
+
+    def _forget(self, key: int) -> Job | None:
+        job = super()._forget(key)
+        if job is not None:
+            self._instance.waits_for.pop(job.key, None)
+        return job
+
+    def _look_for_circle(self, job: Job) -> None:
+        """Fail a call that would wait for ever; look again from time to time, for what it waits for may go on."""
+        start: Instance | Job = self._instance
+        way = find_circle(start, needs)
+        if way:
+            names = " -> ".join(_name_of(item) for item in way)
+            self._give_up(job, f"every model in this circle of calls would wait for the next one for ever: {names}")
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        for job in list(self._instance.waits_for.values())[-1:]:
+            self._look_for_circle(job)
+
+    def _give_up(self, job: Job, text: str) -> None:
+        key = self._keys.pop(job.key)
+        self._forget(key)
+        job.owner.cancel(job)
+        flags = frames.FINAL | frames.REFUSED
+        self._respond((key, Code.INTERNAL + 1, flags, b"", text.encode("utf-8", "replace"), ()))
+
+    def end(self) -> None:
+        """The stub is gone."""
+        super().end()
+        self._instance.waits_for.clear()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _cancel(self, key: int) -> None:
         """The call ends with whatever its model answers, as on Triton; one that nobody has begun ends at once."""
@@ -134,6 +182,22 @@ class StubPeer(Peer):
             if lies_in is not None:
                 return lies_in, lent
         raise WireError(_NOT_ITS_OWN)
+
+
+def needs(node: Instance | Job) -> Iterator[Sequence[Instance | Job]]:
+    """What an instance waits for before it can take another request, or an ensemble's job before it is done."""
+    jobs = node.owner.parts(node) if isinstance(node, Job) else node.waits_for.values()
+    for job in jobs:
+        if job.owner.parts(job):
+            yield (job,)
+        elif job.instance is not None and job.instance.alive:
+            yield (job.instance,)
+        else:
+            yield tuple(job.owner.instances)
+
+
+def _name_of(node: Instance | Job) -> str:
+    return node.owner.name if isinstance(node, Job) else node.model
 
 
 class Keeper(Protocol):

@@ -92,3 +92,53 @@ def test_the_error_of_a_callee_keeps_its_code_and_text(engine: Engine, caller: s
     text = run(engine, caller, code, callee=callee)
     assert text.startswith(f"INTERNAL: Failed to process the request(s) for model '{callee}_0_0', message: ")
     assert "ZeroDivisionError: division by zero" in text
+
+
+_CIRCLE = "every model in this circle of calls would wait for the next one for ever: "
+
+
+def test_a_model_that_calls_itself_is_told_so(engine: Engine, caller: str) -> None:
+    code = """
+        result = said(request_to(caller, do="result = 5").exec())
+    """
+    text = f"INTERNAL: Model {caller} - Error when running inference: {_CIRCLE}{caller} -> {caller}"
+    assert run(engine, caller, code, caller=caller) == text
+
+
+def test_two_instances_may_call_each_other(engine: Engine) -> None:
+    model = loaded(engine, "scripted", instances=2)
+    code = """
+        result = said(request_to(own, do="import os; result = os.getpid()").exec()) != os.getpid()
+    """
+    assert run(engine, model, code, own=model) is True
+    twice = """
+        inner = 'result = said(request_to(own, do="result = 5").exec())'
+        result = said(request_to(own, do=inner, own=own).exec())
+    """
+    assert run(engine, model, twice, own=model).endswith(f"{_CIRCLE}{model} -> {model}")
+
+
+def test_a_circle_of_several_models_is_named(engine: Engine, caller: str) -> None:
+    second, third = loaded(engine, "scripted"), loaded(engine, "scripted")
+    code = """
+        last = 'result = said(request_to(first, do="result = 5").exec())'
+        middle = 'result = said(request_to(third, do=last, first=first).exec())'
+        result = said(request_to(second, do=middle, first=first, third=third, last=last).exec())
+    """
+    text = run(engine, caller, code, first=caller, second=second, third=third)
+    assert text.endswith(f"{_CIRCLE}{third} -> {caller} -> {second} -> {third}")
+    # Nobody is left waiting.
+    assert run(engine, caller, "result = 7") == 7
+
+
+def test_a_busy_callee_is_waited_for(engine: Engine, caller: str, puppet: str) -> None:
+    gate = engine.gate()
+    held = engine.infer_later(puppet, command("hold", gate=str(gate)))
+    gate.wait_until_entered()
+    code = """
+        result = said(request_to(callee, do="echo", value=3).exec())
+    """
+    waiting = engine.infer_later(caller, command(dedent(code), callee=puppet))
+    gate.open()
+    assert said(waiting.result()) == 3
+    assert said(held.result()) in engine.pids(puppet)

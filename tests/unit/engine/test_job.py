@@ -11,6 +11,8 @@ from jupyter_pyserve.engine.job import Job, Response
 
 class Owner:
     def __init__(self) -> None:
+        self.name = "m"
+        self.instances: list[Any] = []
         self.outstanding = 0
         self.freed = 0
 
@@ -21,6 +23,9 @@ class Owner:
         self.freed += 1
 
     def cancel(self, job: Job) -> None: ...
+
+    def parts(self, job: Job) -> tuple[Job, ...]:
+        return ()
 
 
 class Memory:
@@ -97,15 +102,19 @@ def test_what_is_its_own(where: tuple[int, int, int], inside: bool) -> None:
     assert job((1, 64, 100, 0), (1, 200, 10, 0)).contains(*where) is inside
 
 
+#: A segment that is nobody's lender's.
+_INPUTS = 1 << 30
+
+
 def response(instance: Instance, *descriptors: tuple[int, int, int, int]) -> Response:
-    return Response(job((1, 64, 100, 0)), descriptors=descriptors, lender=cast(Any, instance))
+    return Response(job((_INPUTS, 64, 100, 0)), descriptors=descriptors, lender=cast(Any, instance))
 
 
 def test_views_of_the_stubs_memory_and_of_the_requests() -> None:
     segment = Segment(4096, "test")
     segment.view[10:13] = b"abc"
-    views = response(Instance(segment), (segment.id, 10, 3, 9), (1, 70, 4, 0), (99, 0, 0, 0)).views()
-    assert [bytes(view) for view in views] == [b"abc", b"1:70:4", b""]
+    views = response(Instance(segment), (segment.id, 10, 3, 9), (_INPUTS, 70, 4, 0), (99, 0, 0, 0)).views()
+    assert [bytes(view) for view in views] == [b"abc", b"%d:70:4" % _INPUTS, b""]
     segment.close()
 
 
@@ -142,7 +151,7 @@ def test_handing_over_leaves_the_stubs_memory() -> None:
 
 
 def test_inputs_stay_until_every_response_of_a_stream_is_read() -> None:
-    made, instance = job((1, 64, 100, 0)), Instance()
+    made, instance = job((_INPUTS, 64, 100, 0)), Instance()
     first = Response(made, descriptors=[(1, 64, 4, 0)], lender=cast(Any, instance), final=False)
     last = Response(made, final=True, bare=True)
     last.release()

@@ -57,6 +57,7 @@ class FakeServable:
         self.signature = described or signature()
         self.plans: dict[Any, Any] = {}
         self.arena = Arena("test", 64 << 20, lambda segment: None)
+        self.instances: list[Any] = []
         self.outstanding = 0
         self.jobs: list[Job] = []
         self.cancelled: list[Job] = []
@@ -65,6 +66,9 @@ class FakeServable:
         self.hungry: list[Callable[[], bool]] = []
         self.instance = FakeInstance()
         self.detached: list[int] = []
+
+    def parts(self, job: Job) -> tuple[Job, ...]:
+        return ()
 
     def new_job(self, nbytes: int, sink: Sink) -> tuple[Job, int, int]:
         if self.full is not None:
