@@ -1,4 +1,4 @@
-"""The life cycles of a stub, a model version and a request: one enum of states, one of events and one table each.
+"""The life cycles of a stub, a model version, a request and a sequence: two enums and a table each.
 
 Owns which step is legal. Must not know who takes the step or why; an illegal one raises and names what was legal.
 """
@@ -83,6 +83,30 @@ class RequestEvent(_Fast):
     FINAL = "final"
     FAIL = "fail"
     CANCEL = "cancel"
+
+
+class SequenceState(_Fast):
+    """Where a sequence of requests is; in `COMPLETE` and `ENDING` it takes no more of them."""
+
+    BACKLOG = "BACKLOG"
+    COMPLETE = "COMPLETE"
+    ACTIVE = "ACTIVE"
+    ENDING = "ENDING"
+    OVER = "OVER"
+
+
+class SequenceEvent(_Fast):
+    """What can happen to a sequence; `RETURN` puts one whose instance is gone back into the backlog."""
+
+    ASSIGN = "assign"
+    END = "end"
+    IDLE = "idle"
+    FINISH = "finish"
+    EMPTY = "empty"
+    EXPIRE = "expire"
+    CANCEL = "cancel"
+    RETURN = "return"
+    LOSE = "lose"
 
 
 StateT = TypeVar("StateT", bound=enum.Enum)
@@ -175,4 +199,26 @@ REQUEST: Final[Mapping[tuple[RequestState, RequestEvent], RequestState]] = {
     # So is a cancellation that crosses the last reply.
     (RequestState.DONE, RequestEvent.CANCEL): RequestState.DONE,
     (RequestState.FAILED, RequestEvent.CANCEL): RequestState.FAILED,
+}
+
+SEQUENCE: Final[Mapping[tuple[SequenceState, SequenceEvent], SequenceState]] = {
+    (SequenceState.BACKLOG, SequenceEvent.ASSIGN): SequenceState.ACTIVE,
+    (SequenceState.BACKLOG, SequenceEvent.END): SequenceState.COMPLETE,
+    (SequenceState.COMPLETE, SequenceEvent.ASSIGN): SequenceState.ENDING,
+    **{
+        (state, event): SequenceState.OVER
+        for state in (SequenceState.BACKLOG, SequenceState.COMPLETE)
+        for event in (SequenceEvent.EXPIRE, SequenceEvent.CANCEL)
+    },
+    # What was accepted before still runs.
+    **{
+        (SequenceState.ACTIVE, event): SequenceState.ENDING
+        for event in (SequenceEvent.END, SequenceEvent.IDLE, SequenceEvent.FINISH, SequenceEvent.CANCEL)
+    },
+    (SequenceState.ENDING, SequenceEvent.CANCEL): SequenceState.ENDING,
+    (SequenceState.ENDING, SequenceEvent.EMPTY): SequenceState.OVER,
+    (SequenceState.ACTIVE, SequenceEvent.RETURN): SequenceState.BACKLOG,
+    (SequenceState.ENDING, SequenceEvent.RETURN): SequenceState.COMPLETE,
+    (SequenceState.ACTIVE, SequenceEvent.LOSE): SequenceState.OVER,
+    (SequenceState.ENDING, SequenceEvent.LOSE): SequenceState.OVER,
 }

@@ -17,6 +17,8 @@ class Item:
         priority: int = 0,
         timeout_us: int = 0,
         enqueue_ns: int = 0,
+        correlation_id: int | str = 0,
+        flags: int = 0,
     ) -> None:
         self.id = name
         self.batch_size = batch_size
@@ -24,6 +26,8 @@ class Item:
         self.priority = priority
         self.timeout_us = timeout_us
         self.enqueue_ns = enqueue_ns
+        self.correlation_id = correlation_id
+        self.flags = flags
 
     def __repr__(self) -> str:
         return f"Item({self.id!r}, batch_size={self.batch_size}, key={self.shape_key!r}, at={self.enqueue_ns})"

@@ -11,11 +11,14 @@ import pytest
 
 from jupyter_pyserve.model.lifecycle import (
     REQUEST,
+    SEQUENCE,
     STUB,
     VERSION,
     IllegalTransition,
     RequestEvent,
     RequestState,
+    SequenceEvent,
+    SequenceState,
     StubEvent,
     StubState,
     VersionEvent,
@@ -27,10 +30,11 @@ MACHINES: tuple[tuple[Mapping[Any, Any], type[enum.Enum], type[enum.Enum]], ...]
     (STUB, StubState, StubEvent),
     (VERSION, VersionState, VersionEvent),
     (REQUEST, RequestState, RequestEvent),
+    (SEQUENCE, SequenceState, SequenceEvent),
 )
 
 
-@pytest.mark.parametrize(("table", "states", "events"), MACHINES, ids=["stub", "version", "request"])
+@pytest.mark.parametrize(("table", "states", "events"), MACHINES, ids=["stub", "version", "request", "sequence"])
 def test_every_pair_leads_somewhere_or_raises(
     table: Mapping[Any, Any], states: type[enum.Enum], events: type[enum.Enum]
 ) -> None:
@@ -50,8 +54,9 @@ def test_every_pair_leads_somewhere_or_raises(
         (STUB, StubState.SPAWNED, StubState),
         (VERSION, VersionState.UNAVAILABLE, VersionState),
         (REQUEST, RequestState.ADMITTED, RequestState),
+        (SEQUENCE, SequenceState.BACKLOG, SequenceState),
     ],
-    ids=["stub", "version", "request"],
+    ids=["stub", "version", "request", "sequence"],
 )
 def test_every_state_can_be_reached(table: Mapping[Any, Any], start: enum.Enum, states: type[enum.Enum]) -> None:
     reached = {start}
