@@ -42,7 +42,7 @@ class Bench:
 
     def batch(self, instance: str = "a") -> list[str] | None:
         batch = self.scheduler.next_batch(instance, self.now_ns)
-        return batch and [turn.request.id if turn is not None else "-" for turn in batch]
+        return None if batch is None else [turn.request.id if turn is not None else "-" for turn in batch]
 
     def run(self, instance: str = "a") -> list[list[str]]:
         """All batches that the instance can execute, each completed before the next."""
@@ -173,13 +173,11 @@ def test_other_shapes_wait_for_another_batch() -> None:
 def test_a_batch_waits_until_enough_slots_are_used(delay_us: int, utilization: float, waits: int) -> None:
     strategy = DirectStrategy(max_queue_delay_us=delay_us, minimum_slot_utilization=utilization)
     bench = Bench(SequenceBatching(direct=strategy), size=4)
-    for number in range(4):
+    for number in range(waits):
         bench.offer(str(number), number + 1, START)
-        batch = bench.batch()
-        assert (batch is None) == (number < waits)
-        if batch is not None:
-            break
-    assert batch == [str(number) for number in range(waits + 1)]
+        assert bench.batch() is None
+    bench.offer(str(waits), waits + 1, START)
+    assert bench.batch() == [str(number) for number in range(waits + 1)]
 
 
 def test_a_utilization_that_is_no_round_number_is_met_exactly() -> None:
