@@ -17,6 +17,7 @@ from jupyter_pyserve.model.lifecycle import SequenceEvent, SequenceState
 from jupyter_pyserve.model.scheduling import DirectStrategy, SequenceBatching
 from jupyter_pyserve.model.sequence_slots import DirectSlots, OldestSlots, Slots
 from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Sequence, SequencedT, Turn
+from jupyter_pyserve.model.statistics import FailureReason
 
 NOT_RESCHEDULABLE: Final = (
     "Request is released with TRITONSERVER_REQUEST_RELEASE_RESCHEDULE, while the model is not configured to handle "
@@ -29,11 +30,12 @@ _MOST_LOST: Final = 1024
 
 
 class Refusal(NamedTuple, Generic[SequencedT]):
-    """A request that was accepted and cannot be executed after all."""
+    """A request that was accepted and cannot be executed after all; `reason` is how that is counted."""
 
     request: SequencedT
     code: Code
     text: str
+    reason: FailureReason = FailureReason.OTHER
 
 
 class SequenceScheduler(Generic[SequencedT]):
@@ -243,11 +245,10 @@ class SequenceScheduler(Generic[SequencedT]):
 
     def completed(self, instance: Hashable, again: Collection[SequencedT], now_ns: int) -> list[Refusal[SequencedT]]:
         """An instance has executed its batch; the model wants some of the requests `again`."""
-        if instance not in self._members:
-            text = f"the instance of model '{self._model_name}' that was executing this request has been replaced"
-            return [Refusal(request, Code.UNAVAILABLE, text) for request in again]
-        refused: list[Refusal[SequencedT]] = []
-        for turn in self._running.pop(instance, ()):
+        running = self._running.pop(instance, [])
+        late = set(again).difference(turn.request for turn in running)
+        refused = [Refusal(request, Code.INTERNAL, self._too_late) for request in late]
+        for turn in running:
             sequence = turn.sequence
             sequence.busy = False
             if turn.request in again:
@@ -259,6 +260,12 @@ class SequenceScheduler(Generic[SequencedT]):
             if sequence.slots is not None:
                 sequence.slots.offered(sequence, now_ns)
         return refused
+
+    @property
+    def _too_late(self) -> str:
+        if not self._config.iterative_sequence:
+            return NOT_RESCHEDULABLE
+        return f"model '{self._model_name}' wants to execute a request again that it was not executing any more"
 
     def _reschedule(self, turn: Turn[SequencedT], now_ns: int) -> Iterator[Refusal[SequencedT]]:
         if not self._config.iterative_sequence:
@@ -323,7 +330,9 @@ class SequenceScheduler(Generic[SequencedT]):
             self._close(sequence)
             sequence.take(SequenceEvent.EXPIRE)
             while sequence.turns:
-                refused.append(Refusal(self._drop_first(sequence), Code.UNAVAILABLE, SEQUENCE_TIMEOUT_EXPIRED))
+                request = self._drop_first(sequence)
+                late = Refusal(request, Code.UNAVAILABLE, SEQUENCE_TIMEOUT_EXPIRED, FailureReason.REJECTED)
+                refused.append(late)
         while self._touched:
             sequence = next(iter(self._touched))
             if sequence.touched_ns + self._idle_ns > now_ns:

@@ -9,6 +9,7 @@ import pytest
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.scheduling import DirectStrategy, OldestStrategy, SequenceBatching
 from jupyter_pyserve.model.sequences import NOT_RESCHEDULABLE, SEQUENCE_TIMEOUT_EXPIRED, SequenceScheduler
+from jupyter_pyserve.model.statistics import FailureReason
 from tests.unit.model.items import Item
 
 START, END = 1, 2
@@ -54,14 +55,16 @@ class Bench:
 
     def done(self, instance: str = "a", *again: str) -> list[tuple[str, Code, str]]:
         wanted = [self.items[name] for name in again]
-        return [(item.id, code, text) for item, code, text in self.scheduler.completed(instance, wanted, self.now_ns)]
+        return [
+            (item.id, code, text) for item, code, text, _ in self.scheduler.completed(instance, wanted, self.now_ns)
+        ]
 
     def expire(self) -> list[tuple[str, Code, str]]:
-        return [(item.id, code, text) for item, code, text in self.scheduler.expire(self.now_ns)]
+        return [(item.id, code, text) for item, code, text, _ in self.scheduler.expire(self.now_ns)]
 
     def leave(self, instance: str = "a") -> list[tuple[str, Code, str]]:
         refused = self.scheduler.leave(instance, f"m_{instance}", self.now_ns)
-        return [(item.id, code, text) for item, code, text in refused]
+        return [(item.id, code, text) for item, code, text, _ in refused]
 
     def cancel(self, name: str) -> list[str]:
         return [item.id for item in self.scheduler.cancel(self.items[name], self.now_ns)]
@@ -330,7 +333,7 @@ def test_the_shortest_timeout_bounds_the_wait_of_a_sequence() -> None:
     assert bench.expire() == [("b1", *late), ("b2", *late), ("b3", *late)]
     assert refused(bench, 2) == (Code.INVALID_ARG, NO_START.format(2))
     bench.now_ns = 400 * US
-    assert bench.expire() == [("c", *late)]
+    assert [refusal.reason for refusal in bench.scheduler.expire(bench.now_ns)] == [FailureReason.REJECTED]
     assert len(bench.scheduler) == 0
 
 
@@ -525,12 +528,13 @@ def test_requests_behind_a_finished_one_still_run() -> None:
     assert refused(bench, 9) == (Code.INVALID_ARG, NO_START.format(9))
 
 
-def test_a_replaced_instance_cannot_have_its_request_executed_again() -> None:
+def test_what_is_not_executing_any_more_cannot_come_again() -> None:
     bench = Bench(ITERATIVE)
     bench.offer("x")
     bench.batch()
     assert bench.leave() == []
-    assert [(name, code) for name, code, _ in bench.done("a", "x")] == [("x", Code.UNAVAILABLE)]
+    text = "model 'm' wants to execute a request again that it was not executing any more"
+    assert bench.done("a", "x") == [("x", Code.INTERNAL, text)]
     bench.scheduler.join("b", 0)
     bench.offer("y")
     assert bench.run("b") == [["y"]]

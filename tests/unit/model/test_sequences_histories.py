@@ -134,7 +134,7 @@ class Histories(RuleBasedStateMachine):
         again = [item for item in done if data.draw(st.booleans())] if self.iterative else []
         refused = self.scheduler.completed(instance, again, self.now_ns)
         for item in again:
-            if item not in {other for other, _, _ in refused}:
+            if item not in {other for other, _, _, _ in refused}:
                 self.wait(item)
 
     @precondition(lambda self: self.waiting)
@@ -154,11 +154,11 @@ class Histories(RuleBasedStateMachine):
 
     def expire(self) -> None:
         refused = self.scheduler.expire(self.now_ns)
-        assert all(item.timeout_us or any(other.timeout_us for other, _, _ in refused) for item, _, _ in refused)
+        assert all(item.timeout_us or any(other.timeout_us for other, _, _, _ in refused) for item, _, _, _ in refused)
         self.refuse(refused)
 
     def refuse(self, refused: Any) -> None:
-        for item, _, text in refused:
+        for item, _, text, _ in refused:
             assert text
             self.waiting.remove(item)
 
