@@ -237,7 +237,7 @@ class Instance:
             job.dispatched_ns = now_ns
             if job.foreign:
                 self.attach(job.foreign)
-            requests.append((job.key, job.plan.meta, job.plan.layout, job.descriptors))
+            requests.append((job.key, job.meta, job.plan.layout, job.descriptors))
         return frames.encode_execute(requests, self.responses.take_released())
 
     def holding(self, key: int) -> Job | None:

@@ -65,7 +65,9 @@ class Owner(Protocol):
 
 
 class Job:
-    """A request on its way."""
+    """A request on its way; one that does not `count` is nobody's, and in no statistics."""
+
+    counts = True
 
     __slots__ = (
         "block_id",
@@ -73,6 +75,7 @@ class Job:
         "descriptors",
         "dispatched_ns",
         "enqueue_ns",
+        "facts",
         "foreign",
         "instance",
         "key",
@@ -97,6 +100,8 @@ class Job:
         #: the stub is sent them, `batch_size`, `shape_key`, and the `request` itself.
         self.plan: Any = None
         self.descriptors: Sequence[PlainDescriptor] = ()
+        #: What the stub is sent instead of the plan's `meta`, if a scheduler has more to say.
+        self.facts: bytes | None = None
         self.enqueue_ns = 0
         self.dispatched_ns = 0
         #: Whose stub was given it.
@@ -114,6 +119,24 @@ class Job:
         """Jobs with equal keys may share a batch."""
         key: Hashable = self.plan.shape_key
         return key
+
+    @property
+    def meta(self) -> bytes:
+        """The rare facts of it, as the stub is sent them."""
+        meta: bytes = self.plan.meta if self.facts is None else self.facts
+        return meta
+
+    @property
+    def correlation_id(self) -> int | str:
+        """Its sequence; 0 and "" mean none."""
+        correlation_id: int | str = self.plan.request.correlation_id
+        return correlation_id
+
+    @property
+    def flags(self) -> int:
+        """Where the client says that it is in its sequence."""
+        flags: int = self.plan.request.flags
+        return flags
 
     @property
     def priority(self) -> int:

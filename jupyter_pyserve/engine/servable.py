@@ -19,6 +19,7 @@ from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
 from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
+from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.backend_settings import PythonBackendSettings, python_backend_settings
@@ -58,7 +59,7 @@ class Servable(LoadedVersion):
             model_dir=model_dir,
             model_file=self.model_file,
         )
-        self._dispatcher = Dispatcher(config, self.instances, self._expired)
+        self._dispatcher = self._new_dispatcher()
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
         )
@@ -156,7 +157,12 @@ class Servable(LoadedVersion):
             _log.warning("%s", problem)
         self.signature = Signature.from_config(self.config)
         self._launcher.config = self.config
-        self._dispatcher = Dispatcher(self.config, self.instances, self._expired)
+        self._dispatcher = self._new_dispatcher()
+
+    def _new_dispatcher(self) -> Dispatcher | Sequencer:
+        if self.config.sequence_batching is not None:
+            return Sequencer(self.config, self.instances, self, self._fail)
+        return Dispatcher(self.config, self.instances, self._expired)
 
     def _segments(self) -> Sequence[Segment]:
         return tuple(self.arena.segments.values())
@@ -268,6 +274,8 @@ class Servable(LoadedVersion):
         size = 0
         for job in batch:
             size += job.batch_size
+            if not job.counts:
+                continue
             if failed:
                 self._count_failure(job, now_ns, FailureReason.BACKEND)
                 continue
@@ -285,7 +293,8 @@ class Servable(LoadedVersion):
         statistics.record_execution(size, input_ns, infer_ns, output_ns)
 
     def _count_failure(self, job: Job, now_ns: int, reason: FailureReason) -> None:
-        self.statistics.record_failure(now_ns - job.enqueue_ns, int(time.time() * 1000), reason)
+        if job.counts:
+            self.statistics.record_failure(now_ns - job.enqueue_ns, int(time.time() * 1000), reason)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

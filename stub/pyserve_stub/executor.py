@@ -17,6 +17,7 @@ from .host import get_host
 from .messages import InferenceRequest, InferenceResponse
 from .outbox import Outbox
 from .session import Hold, Session
+from .slots import NO_OUTPUTS, Control, zeros
 from .tensors import Tensor
 from .vocabulary import RELEASE_ALL, RELEASE_RESCHEDULE, LogLevel
 from .wire import frames
@@ -40,7 +41,17 @@ class ExecuteError(Exception):
 class Meta:
     """The rare facts of a request, parsed once for all requests that repeat them."""
 
-    __slots__ = ("correlation_id", "flags", "outputs", "parameters", "request_id", "timeout_us", "wanted")
+    __slots__ = (
+        "controls",
+        "correlation_id",
+        "flags",
+        "null",
+        "outputs",
+        "parameters",
+        "request_id",
+        "timeout_us",
+        "wanted",
+    )
 
     def __init__(self, data: bytes) -> None:
         fields = json.loads(data) if data else {}
@@ -50,7 +61,10 @@ class Meta:
         self.timeout_us: int = fields.get("timeout_us", 0)
         self.parameters: str = fields.get("parameters", "{}")
         self.outputs: tuple[str, ...] = tuple(fields.get("outputs", ()))
-        self.wanted = frozenset(self.outputs)
+        #: It only fills a slot of a sequence batcher.
+        self.null: bool = fields.get("null", False)
+        self.controls = [Control(*item) for item in fields.get("controls", ())]
+        self.wanted = NO_OUTPUTS if self.null else frozenset(self.outputs)
 
 
 class Batch:
@@ -209,6 +223,9 @@ class Executor:
             tensor = Tensor._from_memory(name, code, shape, memory, writable)
             tensor._private = bool(shared)
             inputs.append(tensor)
+        if meta.null:
+            inputs += [zeros(*tensor) for tensor in self._layouts.decode(layout)]
+        inputs += [control.tensor() for control in meta.controls]
         return InferenceRequest._incoming(
             key,
             meta.request_id,
