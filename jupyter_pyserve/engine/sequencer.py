@@ -25,7 +25,7 @@ from jupyter_pyserve.model.lifecycle import StubState
 from jupyter_pyserve.model.scheduling import SequenceBatching
 from jupyter_pyserve.model.sequence_controls import Controls
 from jupyter_pyserve.model.sequence_turns import CorrelationId, Turn
-from jupyter_pyserve.model.sequences import Refusal, SequenceScheduler
+from jupyter_pyserve.model.sequences import SEQUENCE_CANCELLED, Refusal, SequenceScheduler
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.v2.messages import request_prefix
 
@@ -93,7 +93,7 @@ class Sequencer:
         dropped = self._scheduler.cancel(job, now_ns := time.monotonic_ns())
         for other in dropped:
             if other is not job:
-                self._refuse(other, Code.CANCELLED, "", FailureReason.CANCELED)
+                self._refuse(other, Code.CANCELLED, SEQUENCE_CANCELLED, FailureReason.CANCELED)
         if dropped:
             self._run(now_ns)
         return bool(dropped)

@@ -24,6 +24,7 @@ NOT_RESCHEDULABLE: Final = (
     "such a flag."
 )
 SEQUENCE_TIMEOUT_EXPIRED: Final = "timeout of the corresponding sequence has been expired"
+SEQUENCE_CANCELLED: Final = "a request of the same sequence was cancelled"
 
 #: How many lost sequences are remembered, so that whoever goes on with one is told what became of it.
 _MOST_LOST: Final = 1024

@@ -25,6 +25,7 @@ _BATCH_NOTE: Final = (
     "max_batch_size to zero. See the model configuration docs for more info on max_batch_size."
 )
 _LENGTH: Final = struct.Struct("<I")
+_MAX_ID_NBYTES: Final = 128
 
 
 class ContentError(PyServeError):
@@ -33,6 +34,7 @@ class ContentError(PyServeError):
 
 def validate(request: InferRequest, signature: Signature) -> None:
     """Raises INVALID_ARG unless the model can take the request, as far as that shows without reading the body."""
+    _check_correlation_id(request.correlation_id)
     prefix = request_prefix(request.id)
     # Triton walks a hash table here; for the few inputs that requests have that is the order backwards.
     inputs = request.inputs[::-1]
@@ -88,6 +90,12 @@ def check_bytes(view: memoryview, count: int, *, name: str, model_name: str, req
 
 def _refuse(message: str) -> PyServeError:
     return PyServeError(Code.INVALID_ARG, message)
+
+
+def _check_correlation_id(correlation_id: int | str) -> None:
+    if isinstance(correlation_id, str) and len(correlation_id.encode("utf-8", "surrogateescape")) > _MAX_ID_NBYTES:
+        text = f"string correlation ID cannot be longer than {_MAX_ID_NBYTES} characters"
+        raise PyServeError(Code.UNSUPPORTED, text)
 
 
 def _spec_of(tensor: InputRef, signature: Signature) -> TensorSpec:
