@@ -82,6 +82,17 @@ def test_refusals(request_: InferRequest, text: str) -> None:
     assert refusal(request_) == text
 
 
+@pytest.mark.parametrize(("correlation_id", "refused"), [("é" * 64, False), ("é" * 64 + "x", True), (2**64 - 1, False)])
+def test_texts_as_correlation_ids_are_short(correlation_id: int | str, refused: bool) -> None:
+    request = dataclasses.replace(REQUEST, correlation_id=correlation_id)
+    if not refused:
+        validate(request, BATCHED)
+        return
+    with pytest.raises(PyServeError, match="string correlation ID cannot be longer than 128 characters") as caught:
+        validate(request, BATCHED)
+    assert caught.value.code is Code.UNSUPPORTED
+
+
 def test_a_shape_without_batching() -> None:
     text = "[request id: q] unexpected shape for input 'I' for model 'm'. Expected [2,2], got [2,3]. "
     assert refusal(REQUEST, PLAIN) == text
