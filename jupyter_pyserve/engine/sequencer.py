@@ -17,6 +17,7 @@ from typing import Any, Final
 from pyserve_stub.wire.datatypes import CODES
 from pyserve_stub.wire.frames import encode_meta
 
+from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job, Owner, Response
 from jupyter_pyserve.errors import Code, PyServeError
@@ -238,6 +239,9 @@ class _Nowhere:
     """The memory of what has no inputs, and the sink of what nobody waits for."""
 
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
+        raise LookupError("a request without inputs has no memory")
+
+    def segment(self, segment_id: int) -> Segment:
         raise LookupError("a request without inputs has no memory")
 
     def free(self, block_id: int) -> None:

@@ -14,6 +14,10 @@ from tests.unit.stub.rig import DONE, ONE, Rig, respond
 CONTROLS = [["START", CODES["INT32"], [1, 1], "01000000"], ["CORRID", CODES["BYTES"], [1], "020000006162"]]
 
 
+def control(request: Any) -> Any:
+    return pb_utils.get_input_tensor_by_name(request, "START")
+
+
 def test_controls_are_inputs_like_any_other(stub: Rig) -> None:
     seen: dict[str, Any] = {}
 
@@ -33,7 +37,7 @@ def test_each_request_has_controls_of_its_own_to_write_on(stub: Rig) -> None:
 
     def execute(requests: list[Any]) -> Any:
         for request in requests:
-            array = pb_utils.get_input_tensor_by_name(request, "START").as_numpy()
+            array = control(request).as_numpy()
             values.append(array.item())
             array += 41
         return [respond() for _ in requests]
@@ -44,8 +48,7 @@ def test_each_request_has_controls_of_its_own_to_write_on(stub: Rig) -> None:
 
 def test_a_control_can_be_given_back(stub: Rig) -> None:
     def execute(requests: list[Any]) -> Any:
-        control = pb_utils.get_input_tensor_by_name(requests[0], "START")
-        return [pb_utils.InferenceResponse([pb_utils.Tensor("OUT", control.as_numpy())])]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("OUT", control(requests[0]).as_numpy())])]
 
     [answer] = stub.run(execute, stub.request(meta={"controls": CONTROLS}, IN=ONE))
     assert answer.outputs["OUT"].tolist() == [[1]]
