@@ -21,6 +21,7 @@ from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.metrics import Metrics
+from jupyter_pyserve.engine.model_control import ModelControl
 from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.registry import Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
@@ -71,6 +72,7 @@ class Service:
         peers = StubPeers(self)
         services.inference = peers.take
         services.offer({}, peers.ended)
+        ModelControl(self).serve(services)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

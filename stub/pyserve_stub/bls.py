@@ -13,7 +13,7 @@ import functools
 import itertools
 import json
 import threading
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
@@ -89,6 +89,8 @@ class Calls:
         self._encoded: dict[tuple[TensorMeta, ...], bytes] = {}
         self._metas: dict[tuple[Any, ...], bytes] = {}
         self._main = threading.get_ident()
+        #: Whether `execute` waits for the coroutine that runs now.
+        self.is_waited_for: Callable[[], bool] = lambda: False
         session.on_answers = self._take_in
         session.on_gone = self._gone
         session.on_sleep = self._returns.flush
@@ -145,7 +147,7 @@ class Calls:
                 descriptors.append(self._place(payload, call))
             meta = self._meta(request, decoupled)
             layout = self._layout(tuple(metas))
-            flags = frames.BLOCKING if threading.get_ident() == self._main else 0
+            flags = frames.BLOCKING if threading.get_ident() == self._main or self.is_waited_for() else 0
             frame = ((call.key, meta, layout, descriptors),)
             self._open[call.key] = call
             self._session.send(frames.encode_execute(frame, self._returns.take(), frames.INFER, flags))

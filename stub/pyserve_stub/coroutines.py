@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import types
+from contextvars import ContextVar
 from typing import Any, Callable
 
 from .session import EngineGone
 
 _STOP_S = 1.0
+
+#: Which call of `EventLoop.run` a task belongs to.
+_AWAITED: ContextVar[object] = ContextVar("pyserve_awaited")
 
 #: What a coroutine returned, or what it raised.
 Done = Callable[[Any, "BaseException | None"], None]
@@ -26,16 +30,24 @@ class EventLoop:
         self._thread: threading.Thread | None = None
         #: The loop itself only keeps weak references.
         self._running: set[Any] = set()
+        #: What the main thread waits for at present.
+        self._awaited: object = None
 
     def run(self, coroutine: Any) -> Any:
         """Wait for a coroutine; its result, or the exception that it raised."""
         loop = self._started()
         if isinstance(coroutine, types.GeneratorType):  # asyncio took them for coroutines before 3.12, and says so
             return asyncio.run_coroutine_threadsafe(coroutine, loop).result()  # type: ignore[arg-type]
-        result, exit_error = asyncio.run_coroutine_threadsafe(_contain(coroutine), loop).result()
+        self._awaited = waited_for = object()
+        result, exit_error = asyncio.run_coroutine_threadsafe(_contain(coroutine, waited_for), loop).result()
+        self._awaited = None
         if exit_error is not None:
             raise exit_error
         return result
+
+    def is_waited_for(self) -> bool:
+        """Whether the main thread waits for what runs now: the coroutine that it runs, or what that has started."""
+        return self._awaited is not None and _AWAITED.get(None) is self._awaited
 
     def spawn(self, coroutine: Any, done: Done) -> None:
         """Start a coroutine; `done` is called on the event loop."""
@@ -72,8 +84,9 @@ class EventLoop:
         return self._loop
 
 
-async def _contain(coroutine: Any) -> Any:
+async def _contain(coroutine: Any, waited_for: object) -> Any:
     """The result, or the exception that would end the event loop's thread."""
+    _AWAITED.set(waited_for)
     try:
         return await coroutine, None
     except (SystemExit, KeyboardInterrupt) as error:

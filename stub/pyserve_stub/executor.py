@@ -110,6 +110,7 @@ class Executor:
         self._layouts = LayoutCache()
         self._metas: dict[bytes, Meta] = {}
         self._loop = EventLoop()
+        self.is_waited_for = self._loop.is_waited_for
         self.outbox = Outbox(session, decoupled=decoupled, keep_unfinished=keep_unfinished)
         self.model: Any = None
         self.requests = 0

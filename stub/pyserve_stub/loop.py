@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import mmap
 import os
 import socket
 import sys
 import time
-from typing import Any
+from typing import Any, Iterator
 
 from . import status as page_status
 from .bls import Calls
+from .control import ModelControl, Refused
 from .engine_metrics import EngineMetrics
 from .executor import Executor
 from .faults import describe
@@ -38,7 +40,8 @@ class EngineHost(Host):
     def __init__(self, session: Session) -> None:
         super().__init__(EngineMetrics(session))
         self._session = session
-        self._calls = Calls(session)
+        self.calls = Calls(session)
+        self._control = ModelControl(session)
         #: Whether the model may call others: when it is initialised, and not finalised.
         self.serving = False
         self.outbox: Outbox | None = None
@@ -66,16 +69,38 @@ class EngineHost(Host):
     def bls(self, request: InferenceRequest, decoupled: bool) -> InferenceResponse | ResponseIterator:
         """A request to another model, waited for."""
         self._require_serving()
-        return self._calls.exec(request, decoupled)
+        return self.calls.exec(request, decoupled)
 
     def async_bls(self, request: InferenceRequest, decoupled: bool) -> asyncio.Future[Any]:
         """A request to another model, awaited."""
         self._require_serving()
-        return self._calls.async_exec(request, decoupled)
+        return self.calls.async_exec(request, decoupled)
 
     def _require_serving(self) -> None:
         if not self.serving:
             raise TritonModelException("BLS is only supported during the 'execute' function.")
+
+    def load_model(self, name: str, config: str, files: dict[str, bytes] | None) -> None:
+        """Load another model."""
+        with self._refusing():
+            self._control.load(name, config, files)
+
+    def unload_model(self, name: str, unload_dependents: bool) -> None:
+        """Begin to unload one."""
+        with self._refusing():
+            self._control.unload(name, unload_dependents)
+
+    def is_model_ready(self, name: str, version: str) -> bool:
+        """Whether one is ready."""
+        with self._refusing():
+            return self._control.is_ready(name, version)
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
+        except Refused as error:
+            raise self.refusal(str(error)) from None
 
     def send_response(self, request_key: int, response: InferenceResponse | None, flags: int) -> None:
         """A response sender's `send`."""
@@ -178,6 +203,7 @@ class Stub:
         )
         self._host.instance_name = call["instance_name"]
         self._host.outbox = executor.outbox
+        self._host.calls.is_waited_for = executor.is_waited_for
         loader.initialize(call["args"])
         executor.model = loader.model
         self._executor = executor

@@ -7,7 +7,6 @@ thread except `receive`, which belongs to the main thread. Whoever waits for a f
 from __future__ import annotations
 
 import collections
-import math
 import socket
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence
 from .memory import Segments
 from .packets import receive_packet, send_packet
 from .spin import Spinner
+from .turns import Turns
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
 
@@ -76,10 +76,7 @@ class Session:
         self._call_ids = 0
         self._calls: dict[int, _Call] = {}
         self._lock = threading.Lock()
-        #: Held by the thread that reads the socket; the others wait for their turn.
-        self._reading = threading.Lock()
-        self._turn = threading.Condition(threading.Lock())
-        self._waiting = 0
+        self._turns = Turns()
         self._watching: dict[asyncio.AbstractEventLoop, int] = {}
         #: What the engine has given back, and how often it was waited for in vain.
         self._freed = 0
@@ -137,30 +134,13 @@ class Session:
 
     def _next(self) -> tuple[bytes, list[int]] | None:
         """What another thread has read while it waited for a reply, else what comes next."""
-        if not self._reading.acquire(blocking=False) and not self._take_turn(lambda: self._inbox):
+        turns = self._turns
+        if not turns.try_take() and not turns.take(lambda: self._inbox):
             return self._inbox.popleft()
         try:
             return self._inbox.popleft() if self._inbox else self._await()
         finally:
-            self._reading.release()
-            if self._waiting:
-                self._pass_on()
-
-    def _take_turn(self, done: Callable[[], object], end_s: float = math.inf) -> bool:
-        """Wait for the right to read; False when somebody else has read what was waited for, or it is late."""
-        with self._turn:
-            self._waiting += 1  # before the first try: whoever stops reading after it failed looks at this
-            try:
-                while not done():
-                    if self._reading.acquire(blocking=False):
-                        return True
-                    left_s = end_s - time.monotonic()
-                    if left_s <= 0:
-                        break
-                    self._turn.wait(left_s if left_s < math.inf else None)
-            finally:
-                self._waiting -= 1
-        return False
+            turns.give_up()
 
     def _await(self) -> tuple[bytes, list[int]] | None:
         """`_read`, awake at first if the next frame is likely to come soon."""
@@ -180,7 +160,7 @@ class Session:
             pass  # the main thread will see it
 
     def _take_in(self) -> None:
-        if not self._reading.acquire(blocking=False):
+        if not self._turns.try_take():
             return  # whoever reads takes it in
         try:
             while True:
@@ -188,8 +168,7 @@ class Session:
         except BlockingIOError:
             pass
         finally:
-            self._reading.release()
-            self._pass_on()
+            self._turns.give_up()
 
     def call(self, op: str, **arguments: Any) -> dict[str, Any]:
         """Ask the engine and wait for its reply."""
@@ -208,13 +187,12 @@ class Session:
 
     def wait(self, done: Callable[[], object]) -> None:
         """Wait for something that comes through the channel; frames for the main thread are kept for it."""
-        if self._take_turn(done):
+        if self._turns.take(done):
             try:
                 while not done():
                     self._keep(self._await())
             finally:
-                self._reading.release()
-                self._pass_on()
+                self._turns.give_up()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the running `loop` read too, for one more future."""
@@ -238,15 +216,10 @@ class Session:
             loop.remove_reader(self._sock.fileno())
             self.on_gone()
 
-    def _pass_on(self) -> None:
-        """Wake the threads that wait for their turn: what they wait for is there, or nobody reads any more."""
-        with self._turn:
-            self._turn.notify_all()
-
     def _keep(self, frame: tuple[bytes, list[int]] | None) -> None:
         if frame is not None:
             self._inbox.append(frame)
-            self._pass_on()
+            self._turns.tell()
 
     def release_inputs(self, key: int) -> None:
         """Nothing reads the inputs of a request any more: its answer will say so, or a frame of its own does."""
@@ -300,8 +273,7 @@ class Session:
                 self._freed += self._allocator.free(lease)
         if self._unwanted:
             self._sweep()
-        if self._waiting:
-            self._pass_on()
+        self._turns.tell()
 
     def free_later(self, leases: Iterable[int]) -> None:
         """As `free`, for destructors: they may run while the lock is held, in the very thread that holds it."""
@@ -337,13 +309,12 @@ class Session:
     def _await_memory(self, done: Callable[[], object], timeout_s: float) -> None:
         """Take in what arrives, or let others do it, until something is `done`."""
         end_s = time.monotonic() + timeout_s
-        if self._take_turn(done, end_s):
+        if self._turns.take(done, end_s):
             try:
                 while not done() and self._spinner.wait(end_s - time.monotonic()):
                     self._keep(self._read(socket.MSG_DONTWAIT))
             finally:
-                self._reading.release()
-                self._pass_on()
+                self._turns.give_up()
 
     def _grow(self, nbytes: int) -> None:
         reply = self.call("grow", nbytes=nbytes)
@@ -351,7 +322,7 @@ class Session:
             raise ArenaFull(str(reply.get("error", "")))
 
     def _read(self, flags: int) -> tuple[bytes, list[int]] | None:
-        """The next frame; None if it was one that acts at once. The caller holds `_reading`."""
+        """The next frame; None if it was one that acts at once. The caller has the right to read."""
         try:
             data, fds = receive_packet(self._sock, flags)
         except ConnectionResetError as error:
@@ -374,11 +345,10 @@ class Session:
             call = self._calls.pop(reply.get("id", 0), None)
             if call is not None:
                 call.reply = reply
-                self._pass_on()
+                self._turns.tell()
         elif kind == frames.RESPONSES:
             self.on_answers(data)
-            if self._waiting:
-                self._pass_on()
+            self._turns.tell()
         elif kind == frames.NOTE and fds:  # at once: an answer that follows may lie there
             self._map(frames.decode_cold(data).get("segments", ()), fds)
             fds.clear()

@@ -11,6 +11,8 @@ import pytest
 from tests.process.client import Answer, command, outputs, said
 from tests.process.conftest import loaded
 from tests.process.engine import Engine
+from tests.process.repository import config, source
+from tests.process.waiting import wait_until
 
 
 @pytest.fixture
@@ -142,3 +144,115 @@ def test_a_busy_callee_is_waited_for(engine: Engine, caller: str, puppet: str) -
     gate.open()
     assert said(waiting.result()) == 3
     assert said(held.result()) in engine.pids(puppet)
+
+
+# -- threads and coroutines -------------------------------------------------------------------------------------------
+
+_TOGETHER = """
+    async def main():
+        calls = [request_to(callee, do="hold", gate=gate).async_exec() for gate in gates]
+        return [said(response) for response in await asyncio.gather(*calls)]
+
+    result = asyncio.run(main())
+"""
+_IN_THREADS = """
+    from concurrent.futures import ThreadPoolExecutor
+
+    def call(gate):
+        return said(request_to(callee, do="hold", gate=gate).exec())
+
+    with ThreadPoolExecutor(2) as pool:
+        result = list(pool.map(call, gates))
+"""
+
+
+@pytest.mark.parametrize("code", [_TOGETHER, _IN_THREADS], ids=["coroutines", "threads"])
+def test_calls_run_side_by_side(engine: Engine, caller: str, code: str) -> None:
+    callee = loaded(engine, "puppet", instances=2)
+    gates = [engine.gate(), engine.gate()]
+    answer = engine.infer_later(caller, command(dedent(code), callee=callee, gates=[str(gate) for gate in gates]))
+    for gate in gates:
+        gate.wait_until_entered()
+    for gate in gates:
+        gate.open()
+    assert sorted(said(answer.result())) == sorted(engine.pids(callee))
+
+
+def deploy_async(engine: Engine, name: str) -> None:
+    """A scripted model whose `execute` is a coroutine, and whose scripts define `main`."""
+    text = source("scripted").replace("    def execute(self, requests):\n", "    async def execute(self, requests):\n")
+    text = text.replace("[self.answer(request) for", "[await self.answer(request) for")
+    text = text.replace("    def answer(self", "    async def answer(self").replace(
+        'exec(compile(code, "script", "exec"), scope)\n',
+        'exec(compile(code, "script", "exec"), scope)\n        scope["result"] = await scope["main"]()\n',
+    )
+    assert engine.deploy(name, text, config("scripted"))[-1]["event"] == "ready"
+
+
+def test_coroutines_of_execute(engine: Engine, puppet: str) -> None:
+    deploy_async(engine, "scripted_async")
+    code = """
+        async def main():
+            calls = [request_to(callee, do="echo", value=number).async_exec() for number in range(200)]
+            return [said(response) for response in await asyncio.gather(*calls)]
+    """
+    assert run(engine, "scripted_async", code, callee=puppet) == list(range(200))
+
+
+def test_a_coroutine_that_calls_its_own_model_is_told_so(engine: Engine) -> None:
+    deploy_async(engine, "scripted_async")
+    code = """
+        async def main():
+            return said(await request_to("scripted_async", do="").async_exec())
+    """
+    assert run(engine, "scripted_async", code).endswith(f"{_CIRCLE}scripted_async -> scripted_async")
+
+
+def test_a_thread_may_call_its_own_model(engine: Engine, caller: str) -> None:
+    code = """
+        started = threading.Event()
+
+        def call():
+            future = request_to(caller, do="result = 5")
+            started.set()
+            kept["said"] = said(future.exec())
+
+        kept["thread"] = threading.Thread(target=call)
+        kept["thread"].start()
+        started.wait()
+        enter(gate)
+    """
+    gate = engine.gate()
+    running = engine.infer_later(caller, command(dedent(code), caller=caller, gate=str(gate)))
+    gate.wait_until_entered()
+    wait_until(lambda: engine.model(caller)["versions"][0]["outstanding"] == 2, "the thread's call is queued")
+    gate.open()
+    assert said(running.result()) is None
+    assert run(engine, caller, "kept.pop('thread').join(); result = kept.pop('said')") == 5
+
+
+def test_async_exec_needs_a_running_loop(engine: Engine, caller: str, puppet: str) -> None:
+    code = """
+        try:
+            request_to(callee, do="echo").async_exec()
+        except RuntimeError as error:
+            result = str(error)
+    """
+    assert run(engine, caller, code, callee=puppet) == "no running event loop"
+
+
+@pytest.mark.parametrize("method", ["initialize", "finalize"])
+def test_outside_of_execute(engine: Engine, puppet: str, method: str) -> None:
+    text = source("scripted")
+    call = f"print(said(request_to('{puppet}', do='echo').exec()))"
+    if method == "initialize":
+        text = text.replace("self.kept = {}", f"self.kept = {{}}; {call}")
+        events = engine.deploy("early", text, config("scripted"))
+        assert events[-1]["event"] == "error"
+        assert "BLS is only supported during the 'execute' function." in str(events[-1])
+        return
+    text += f"\n    def finalize(self):\n        {call}\n"
+    assert engine.deploy("late", text, config("scripted"))[-1]["event"] == "ready"
+    engine.unload("late")
+    last = "BLS is only supported during the 'execute' function."
+    wait_until(lambda: last in str(engine.logs("late")), lambda: f"it is said: {engine.logs('late')}")

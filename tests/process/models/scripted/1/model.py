@@ -64,4 +64,5 @@ class TritonPythonModel:
         if not isinstance(output, pb_utils.Tensor):
             output = pb_utils.Tensor("RESULT", output)
         del scope
+        gc.collect()  # functions of the script refer to it
         return pb_utils.InferenceResponse([pb_utils.Tensor("ANSWER", answer), output])
