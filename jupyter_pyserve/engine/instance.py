@@ -31,6 +31,7 @@ from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.engine.job import Executed, Job
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
 from jupyter_pyserve.engine.process import StubProcess
+from jupyter_pyserve.engine.readiness import Readiness
 from jupyter_pyserve.engine.responses import ResponseArena
 from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
@@ -68,6 +69,7 @@ class Instance:
         self.in_flight = self._held.in_flight
         self.requests = 0
         self.failures = 0
+        self.readiness: Readiness | None = None
         self.executing_since_ns = 0
         self.average_ns = 1_000_000.0
         #: Whether its model has ever called another: then nothing waits behind what it executes, which may take long.
@@ -141,7 +143,10 @@ class Instance:
         """Construct and initialise the model; then it is ready."""
         self.attach(arena)
         self._max_concurrency = max_concurrency
-        await self._calls.ask("initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments)
+        reply = await self._calls.ask(
+            "initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments
+        )
+        self.readiness = Readiness(self._note) if reply.get("is_ready") is True else None
         self._advance(StubEvent.LOADED)
 
     def _require_alive(self) -> None:

@@ -49,13 +49,13 @@ class ModelControl:
         await self._service.unload(name, unload_dependents=unload_dependents)
         call.reply()
 
-    def _is_ready(self, call: StubCall) -> None:
+    async def _is_ready(self, call: StubCall) -> None:
         name, version = str(call.arguments["name"]), str(call.arguments["version"])
-        call.reply(ready=self._ready(name, _version(version)))
+        call.reply(ready=await self._ready(name, _version(version)))
 
-    def _ready(self, name: str, version: str) -> bool:
+    async def _ready(self, name: str, version: str) -> bool:
         try:
-            return self._service.model_ready(name, version)
+            return await self._service.is_model_ready(name, version)
         except PyServeError as error:
             if error.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
                 return False

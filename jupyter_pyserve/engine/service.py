@@ -23,6 +23,7 @@ from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.model_control import ModelControl
 from jupyter_pyserve.engine.overrides import Homes, Override
+from jupyter_pyserve.engine.readiness import agrees, is_asked
 from jupyter_pyserve.engine.registry import Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
@@ -169,6 +170,30 @@ class Service:
             if error.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
                 return False
             raise
+
+    def models_are_asked(self, name: str = "", version: str = "") -> bool:
+        """Whether readiness, of one model or of all, is also for models to say; else there is nothing to wait for."""
+        return any(is_asked(item) for item in self._ready_now(name, version))
+
+    async def is_model_ready(self, name: str, version: str = "") -> bool:
+        """Like `model_ready`; and a model that defines `is_ready` says so."""
+        if not self.model_ready(name, version):
+            return False
+        return all(await asyncio.gather(*(agrees(item) for item in self._ready_now(name, version))))
+
+    async def is_server_ready(self) -> bool:
+        """Like `server_ready`; under strict readiness every model says so."""
+        if not self.server_ready() or not self.settings.strict_readiness:
+            return self.server_ready()
+        return all(await asyncio.gather(*(agrees(item) for item in self._ready_now())))
+
+    def _ready_now(self, name: str = "", version: str = "") -> list[LoadedVersion]:
+        if not name:
+            return self.registry.all_servables()
+        try:
+            return [self.lookup(name, version)]
+        except PyServeError:
+            return []
 
     def ready_versions(self, name: str, version: str = "") -> tuple[LoadedVersion, list[str]]:
         """What metadata is made of: the version to describe, and the versions to list."""

@@ -109,8 +109,8 @@ class Executor:
         self._keep_unfinished = decoupled and keep_unfinished
         self._layouts = LayoutCache()
         self._metas: dict[bytes, Meta] = {}
-        self._loop = EventLoop()
-        self.is_waited_for = self._loop.is_waited_for
+        self.event_loop = EventLoop()
+        self.is_waited_for = self.event_loop.is_waited_for
         self.outbox = Outbox(session, decoupled=decoupled, keep_unfinished=keep_unfinished)
         self.model: Any = None
         self.requests = 0
@@ -129,7 +129,7 @@ class Executor:
 
     def close(self) -> None:
         """No coroutine goes on any more."""
-        self._loop.stop()
+        self.event_loop.stop()
 
     def _tell(self, answers: Answers) -> None:
         responses, input_ns, infer_ns = answers
@@ -153,7 +153,7 @@ class Executor:
                 if self._overlap:
                     self._spawn(batch, result)
                     return None
-                result = self._loop.run(result)
+                result = self.event_loop.run(result)
         except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a model are its errors too
             return self._failed(batch, error)
         return self._executed(batch, result)
@@ -161,7 +161,7 @@ class Executor:
     def _spawn(self, batch: Batch, coroutine: Any) -> None:
         self.outbox.detach(batch.known)
         self.outbox.post(frames.encode_keys(frames.STARTED, (batch.frames[0][0],)))
-        self._loop.spawn(coroutine, functools.partial(self._finished, batch))
+        self.event_loop.spawn(coroutine, functools.partial(self._finished, batch))
 
     def _finished(self, batch: Batch, result: Any, fault: BaseException | None) -> None:
         """A coroutine has ended. What that of a decoupled model returns does not matter."""

@@ -9,8 +9,9 @@ import os
 import socket
 import sys
 import time
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
+from . import readiness
 from . import status as page_status
 from .bls import Calls
 from .control import ModelControl, Refused
@@ -124,6 +125,7 @@ class Stub:
         self._executor: Executor | None = None
         self._pid = os.getpid()
         session.on_freed = self._show_arena
+        session.on_note["readiness"] = self._answer_checks
 
     def run(self) -> None:
         """Serve until told to finalise, or until the engine is gone."""
@@ -165,8 +167,8 @@ class Stub:
             if call["op"] == "load":
                 return {"ok": True, "config": self._load(call)}
             if call["op"] == "initialize":
-                self._initialize(call)
-            elif call["op"] == "finalize":
+                return {"ok": True, **self._initialize(call)}
+            if call["op"] == "finalize":
                 self._finalize()
             return {"ok": True}
         except LoadError as error:
@@ -188,7 +190,7 @@ class Stub:
         config = call.get("auto_complete")
         return self._loader.auto_complete(config) if config is not None else None
 
-    def _initialize(self, call: dict[str, Any]) -> None:
+    def _initialize(self, call: dict[str, Any]) -> dict[str, Any]:
         loader = self._loader
         if loader is None:
             raise LoadError("initialize before load")
@@ -209,6 +211,7 @@ class Stub:
         self._executor = executor
         self._host.serving = True
         self._show(page_status.READY)
+        return {"is_ready": True} if readiness.has_check(loader.model) else {}
 
     def _finalize(self) -> None:
         self._show(page_status.FINALIZING)
@@ -221,6 +224,10 @@ class Stub:
                 self._loader.finalize()
             except Exception as error:  # noqa: BLE001 - logged and ignored, as on Triton
                 print(f"finalize failed: {describe(error).text}", file=sys.stderr)  # noqa: T201
+
+    def _answer_checks(self, fds: Sequence[int]) -> None:
+        if self._loader is not None and self._executor is not None:
+            readiness.answer_checks(fds[0], self._loader.model, self._host.instance_name, self._executor.event_loop.run)
 
     def _show(self, state: int, request: int = 0) -> None:
         executor, session = self._executor, self._session

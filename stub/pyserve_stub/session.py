@@ -89,6 +89,8 @@ class Session:
         self.answering: dict[int, object] = {}
         #: Called when the engine has given memory back by itself.
         self.on_freed: Callable[[], None] = lambda: None
+        #: What is done about notes, by their `op`; the descriptors that came along are the callee's.
+        self.on_note: dict[str, Callable[[Sequence[int]], None]] = {"trim": self._trim}
         #: Called before whoever reads goes to sleep.
         self.on_sleep: Callable[[], None] = lambda: None
         #: Called by an event loop that reads, when the engine is gone.
@@ -350,8 +352,9 @@ class Session:
             self.on_answers(data)
             self._turns.tell()
         elif kind == frames.NOTE and fds:  # at once: an answer that follows may lie there
-            self._map(frames.decode_cold(data).get("segments", ()), fds)
-            fds.clear()
+            announced = frames.decode_cold(data).get("segments", ())
+            self._map(announced, fds)
+            del fds[: len(announced)]
             return False
         else:
             return False
@@ -364,13 +367,13 @@ class Session:
 
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
         """In its turn: what came before may refer to memory that is dropped now."""
-        self._map(note.get("segments", ()), fds)
         for segment_id in note.get("dropped", ()):
             self.segments.drop(segment_id)
-        if note.get("op") == "trim":
-            self._trim()
+        op = note.get("op")
+        if op in self.on_note:
+            self.on_note[op](fds)
 
-    def _trim(self) -> None:
+    def _trim(self, fds: Sequence[int]) -> None:
         """Nothing has been asked for a while: what the arena does not need goes back to the system."""
         with self._lock:
             for segment_id, offset, nbytes in self._allocator.free_ranges():

@@ -47,12 +47,13 @@ def _server_live(service: Service, request: Any, messages: Any) -> Any:
     return messages.ServerLiveResponse(live=True)
 
 
-def _server_ready(service: Service, request: Any, messages: Any) -> Any:
-    return messages.ServerReadyResponse(ready=service.server_ready())
+async def _server_ready(service: Service, request: Any, messages: Any) -> Any:
+    return messages.ServerReadyResponse(ready=await service.is_server_ready())
 
 
-def _model_ready(service: Service, request: Any, messages: Any) -> Any:
-    return messages.ModelReadyResponse(ready=service.model_ready(request.name, check_version(request.version)))
+async def _model_ready(service: Service, request: Any, messages: Any) -> Any:
+    ready = await service.is_model_ready(request.name, check_version(request.version))
+    return messages.ModelReadyResponse(ready=ready)
 
 
 def _server_metadata(service: Service, request: Any, messages: Any) -> Any:

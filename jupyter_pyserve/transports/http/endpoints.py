@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from jupyter_pyserve.engine.service import Service
@@ -24,21 +24,35 @@ def _server_live(service: Service, route: Route, body: bytes) -> Reply:
     return Reply(200, content_type=TEXT)
 
 
-def _server_ready(service: Service, route: Route, body: bytes) -> Reply:
-    return Reply(200 if service.server_ready() else 400, content_type=TEXT)
+def _server_ready(service: Service, route: Route, body: bytes) -> Any:
+    if service.settings.strict_readiness and service.models_are_asked():
+        return _later(service.is_server_ready(), _server_readiness)
+    return _server_readiness(service.server_ready())
+
+
+def _server_readiness(ready: bool) -> Reply:
+    return Reply(200 if ready else 400, content_type=TEXT)
 
 
 def _server_metadata(service: Service, route: Route, body: bytes) -> Reply:
     return Reply(200, metadata.server_metadata(service.settings.server_id, service.version, metadata.SUPPORTED))
 
 
-def _model_ready(service: Service, route: Route, body: bytes) -> Reply:
+def _model_ready(service: Service, route: Route, body: bytes) -> Any:
+    if service.models_are_asked(route.model, route.version):
+        return _later(service.is_model_ready(route.model, route.version), _model_readiness)
     try:
-        if service.model_ready(route.model, route.version):
-            return Reply(200, content_type=TEXT)
+        return _model_readiness(service.model_ready(route.model, route.version))
     except PyServeError as error:
         return Reply(http_status(error.code), metadata.error(error.message), TEXT)
-    return Reply(400, metadata.error("Model version not ready"), TEXT)
+
+
+def _model_readiness(ready: bool) -> Reply:
+    return Reply(200, content_type=TEXT) if ready else Reply(400, metadata.error("Model version not ready"), TEXT)
+
+
+async def _later(found: Awaitable[bool], reply: Callable[[bool], Reply]) -> Reply:
+    return reply(await found)
 
 
 def _model_metadata(service: Service, route: Route, body: bytes) -> Reply:

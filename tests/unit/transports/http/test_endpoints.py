@@ -23,6 +23,7 @@ class Service:
     def __init__(self) -> None:
         self.settings = EngineSettings(server_id="me")
         self.ready = True
+        self.asked = False
         self.models = {"m": True, "n": False}
         self.done: list[tuple[str, str]] = []
         self.overrides: tuple[str | None, dict[str, bytes]] = (None, {})
@@ -37,6 +38,15 @@ class Service:
         if name not in self.models:
             raise PyServeError(Code.NOT_FOUND, f"no {name}")
         return self.models[name]
+
+    def models_are_asked(self, name: str = "", version: str = "") -> bool:
+        return self.asked
+
+    async def is_server_ready(self) -> bool:
+        return False
+
+    async def is_model_ready(self, name: str, version: str) -> bool:
+        return name == "n"
 
     def statistics(self, name: str, version: str) -> list[dict[str, Any]]:
         return [{"name": name, "version": version}]
@@ -92,6 +102,16 @@ def test_server_metadata_says_the_id() -> None:
 )
 def test_model_ready(model: str, status: int, body: bytes) -> None:
     assert call(Service(), Endpoint.MODEL_READY, model=model) == Reply(status, body, TEXT)
+
+
+def test_models_that_are_asked_have_the_last_word() -> None:
+    service = Service()
+    service.asked = True
+    assert call(service, Endpoint.SERVER_READY).status == 400
+    assert call(service, Endpoint.MODEL_READY, model="m").status == 400
+    assert call(service, Endpoint.MODEL_READY, model="n").status == 200
+    service.settings = EngineSettings(strict_readiness=False)
+    assert call(service, Endpoint.SERVER_READY).status == 200
 
 
 def test_statistics() -> None:
