@@ -38,6 +38,7 @@ ALL_BUT_LANE = {
     "triton_grpc_token": "behind_jupyter",
 }
 ALL = {**ALL_BUT_LANE, "lane": "standalone"}
+SCRAPES = {"port": "standalone", "unix": "standalone", "jupyter": "behind_jupyter"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Server:
 
     repository: Path
     ways: Mapping[str, Inference]
+    #: The ways to metrics.
+    scrapes: Mapping[str, Plain]
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +65,8 @@ def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             "triton_grpc": stack.enter_context(closing(TritonGrpcClient(engine.grpc))),
             "lane": stack.enter_context(closing(LaneTransport(engine.lane_socket))),
         }
-        yield Server(repository=repository, ways=ways)
+        scrapes = {"unix": over_unix(engine.http_socket), "port": over_tcp(engine.metrics)}
+        yield Server(repository=repository, ways=ways, scrapes=scrapes)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +88,7 @@ def behind_jupyter() -> Iterator[Server]:
             "triton_jupyter": client,
             "triton_grpc_token": stack.enter_context(closing(grpc)),
         }
-        yield Server(repository=repository, ways=ways)
+        yield Server(repository=repository, ways=ways, scrapes={"jupyter": plain})
 
 
 def _repository(folder: Path) -> Path:
@@ -121,3 +125,18 @@ def plain(request: pytest.FixtureRequest) -> Plain:
     way = _server(request).ways[request.param]
     assert isinstance(way, Plain)
     return way
+
+
+@pytest.fixture(params=SCRAPES)
+def scrape(request: pytest.FixtureRequest) -> Plain:
+    """Every way to metrics."""
+    server: Server = request.getfixturevalue(SCRAPES[request.param])
+    return server.scrapes[request.param]
+
+
+@pytest.fixture
+def beside(request: pytest.FixtureRequest, scrape: Plain) -> Inference:
+    """A way to run a model on the server whose metrics are looked at."""
+    servers: list[Server] = [request.getfixturevalue(name) for name in set(SCRAPES.values())]
+    (own,) = (server for server in servers if scrape in server.scrapes.values())
+    return next(iter(own.ways.values()))

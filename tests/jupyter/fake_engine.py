@@ -139,6 +139,8 @@ def parse_arguments() -> argparse.Namespace:
         "--model-control-mode",
         "--http-port",
         "--http-address",
+        "--grpc-port",
+        "--grpc-address",
         "--exit-timeout-secs",
     ):
         parser.add_argument(option)

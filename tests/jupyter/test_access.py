@@ -27,6 +27,7 @@ ROUTES = [
     "/pyserve/v2/models/m/infer",
     "/pyserve/v2/repository/models/m/load",
     "/pyserve/api/status",
+    "/pyserve/metrics",
     "/pyserve/api/models/m/deploy",
     "/pyserve/api/models/m/logs",
     "/pyserve/api/no/such/thing",
@@ -195,7 +196,7 @@ def handlers_of(app: web.Application) -> list[tuple[str, type[web.RequestHandler
 
 async def test_each_method_of_each_handler_is_bolted(jp_serverapp: Any) -> None:
     registered = handlers_of(jp_serverapp.web_app)
-    assert len(registered) == 2
+    assert len(registered) == 3
     for pattern, handler in registered:
         assert handler is EngineProxyHandler, pattern
         assert set(handler.SUPPORTED_METHODS) == set(VERBS)

@@ -244,7 +244,7 @@ class Server:
     def __init__(self, repository: Path, log: Path, arguments: Sequence[str]) -> None:
         self.log = log
         words = ["serve", "--model-repository", str(repository), "--http-port", "0", "--grpc-port", "0"]
-        words += arguments
+        words += ["--metrics-port", "0", *arguments]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jupyter_pyserve", *words],

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from tests.golden.server import running
 from tests.support.plain import over_unix
@@ -21,7 +22,7 @@ SERVE = (
 
 _ENGINE = (
     f"{sys.executable} -m jupyter_pyserve engine --model-repository={{repository}} --http-port={{http}}"
-    " --model-control-mode=explicit"
+    " --metrics-port=0 --model-control-mode=explicit"
 )
 
 
@@ -34,6 +35,7 @@ class Engine:
     lane_socket: str
     #: Host and port.
     grpc: str
+    metrics: tuple[str, int]
 
 
 @contextlib.contextmanager
@@ -55,5 +57,11 @@ def running_engine(repository: Path, *, options: Sequence[str], log: Path) -> It
             _ENGINE, repository=repository, options=(*sockets, *options), log=log, inherited=inherited
         ) as address:
             status = over_unix(engine_http).send("GET", "/api/status").json()
-            grpc = status["engine"]["grpc_url"]
-            yield Engine(address=address, http_socket=engine_http, lane_socket=engine_lane, grpc=grpc)
+            grpc, metrics = status["engine"]["grpc_url"], urlsplit(status["engine"]["metrics_url"])
+            yield Engine(
+                address=address,
+                http_socket=engine_http,
+                lane_socket=engine_lane,
+                grpc=grpc,
+                metrics=(metrics.hostname or "", metrics.port or 0),
+            )
