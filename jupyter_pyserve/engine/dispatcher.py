@@ -62,7 +62,7 @@ class Dispatcher:
             if instance is not None:  # nothing to decide
                 instance.execute([[job]], now_ns)
                 return
-        self._scheduler.offer(job, now_ns)
+        self._scheduler.offer(job, job.enqueue_ns)
         self.pump(now_ns)
 
     def cancel(self, job: Job) -> bool:

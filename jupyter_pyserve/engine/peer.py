@@ -10,6 +10,7 @@ import abc
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -131,6 +132,7 @@ class Peer(abc.ABC):
 
     def _infer(self, request: PlainRequest, flags: int) -> None:
         key = request[0]
+        began_ns = time.monotonic_ns()
         if key in self._jobs:
             raise WireError(f"two requests under the key {key}")
         place = self._place(key, request[3])
@@ -152,6 +154,8 @@ class Peer(abc.ABC):
             job.foreign = foreign
             job.plan = plan
             job.descriptors = descriptors
+            if plan.request.timeout_us:  # microseconds that the caller has, not that are left after all this
+                job.enqueue_ns = began_ns
             self._jobs[key] = job
             self._keys[job.key] = key
             self._submit(job, target, flags)

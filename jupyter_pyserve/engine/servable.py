@@ -177,7 +177,8 @@ class Servable(LoadedVersion):
     def submit(self, job: Job) -> None:
         """Queue or dispatch a job; raises `PyServeError` when it is refused (then it is still the caller's)."""
         self._require_available()
-        job.enqueue_ns = now_ns = time.monotonic_ns()
+        now_ns = time.monotonic_ns()
+        job.enqueue_ns = job.enqueue_ns or now_ns
         self._dispatcher.offer(job, now_ns)
 
     def cancel(self, job: Job) -> None:

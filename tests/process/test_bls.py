@@ -256,3 +256,13 @@ def test_outside_of_execute(engine: Engine, puppet: str, method: str) -> None:
     engine.unload("late")
     last = "BLS is only supported during the 'execute' function."
     wait_until(lambda: last in str(engine.logs("late")), lambda: f"it is said: {engine.logs('late')}")
+
+
+def test_a_timeout_is_the_callers_from_the_first_microsecond(engine: Engine, caller: str) -> None:
+    policy = "default_queue_policy { allow_timeout_override: true default_timeout_microseconds: 10000000 }"
+    callee = loaded(engine, "puppet", extra=f"dynamic_batching {{ {policy} }}")
+    code = """
+        response = request_to(callee, [1.0], do="echo", timeout=1).exec()
+        result = [response.error().message(), array(request_to(callee, [1.0], do="plus_one", timeout=9000000).exec()).tolist()]
+    """
+    assert run(engine, caller, code, callee=callee) == ["Request timeout expired", [2.0]]
