@@ -186,6 +186,7 @@ class Engine:
         except asyncio.TimeoutError:
             _log.error("Exit timeout expired. Exiting immediately.")
             self.service.zygote.kill()  # and the kernel ends its stubs with it
+            self.service.environments.discard()
             return 1
         return 0
 

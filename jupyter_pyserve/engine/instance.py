@@ -28,14 +28,14 @@ from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.attachments import Attachments
 from jupyter_pyserve.engine.calls import Calls
 from jupyter_pyserve.engine.channel import Channel
+from jupyter_pyserve.engine.greeting import Greeting
 from jupyter_pyserve.engine.job import Executed, Job
 from jupyter_pyserve.engine.logs import LogBook, LogRecord
-from jupyter_pyserve.engine.process import StubProcess
+from jupyter_pyserve.engine.process import Spawner, StubProcess
 from jupyter_pyserve.engine.readiness import Readiness
 from jupyter_pyserve.engine.responses import ResponseArena
 from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
-from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.lifecycle import STUB, IllegalTransition, StubEvent, StubState, advance
 
@@ -52,7 +52,7 @@ class Instance:
         self,
         spec: InstanceSpec,
         owner: Executed,
-        zygote: Zygote,
+        spawner: Spawner,
         logs: LogBook,
         services: StubServices,
         *,
@@ -77,14 +77,14 @@ class Instance:
         #: The calls that what it executes waits for, by key.
         self.waits_for: dict[int, Job] = {}
         self._owner = owner
-        self._process = StubProcess(zygote, self._printed)
+        self.greeting = Greeting()
+        self._process = StubProcess(spawner, self._printed)
         self._log = logs.add
         self._services = services
         self.model = model
         self._version = str(version)
         self._channel: Channel | None = None
         self._calls = Calls(self.send)
-        self._hello: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
         self._sent: deque[int] = deque()
         self._attachments = Attachments(self._note)
@@ -114,10 +114,10 @@ class Instance:
 
     async def start(self, model_file: str) -> None:
         """Start the process and wait for its first frame."""
-        self._hello = asyncio.get_running_loop().create_future()
+        self.greeting.expect()
         try:
             await self._process.start((model_file, self.name), self._open_channel)
-            await asyncio.wait_for(asyncio.shield(self._hello), _HELLO_TIMEOUT_S)
+            await self.greeting.wait(_HELLO_TIMEOUT_S)
             self._require_alive()
         except asyncio.TimeoutError:
             self.kill()
@@ -346,11 +346,10 @@ class Instance:
 
     def _on_note(self, note: dict[str, Any]) -> None:
         if note["op"] == "hello":
-            if note.get("magic") != frames.MAGIC or note.get("version") != frames.VERSION:
-                raise WireError(f"the stub speaks version {note.get('version')}, not {frames.VERSION}")
             self._advance(StubEvent.HELLO)
-            if self._hello is not None and not self._hello.done():
-                self._hello.set_result(None)
+            self.greeting.hello(note)
+        elif note["op"] == "unfit":
+            self.greeting.unfit(note)
         elif note["op"] == "log":
             self._record("log", str(note["level"]), str(note["text"]), file=str(note["file"]), line=int(note["line"]))
         else:
@@ -370,9 +369,7 @@ class Instance:
         self._process.close()
         self._calls.end()
         self._services.ended(self)
-        if self._hello is not None and not self._hello.done():
-            self._hello.set_exception(StubDied())
-            self._hello.exception()  # it may be that nobody waits any more
+        self.greeting.ended()
         executing, answering, waiting = self._answers.abandon()
         self._sent.clear()
         self._no_longer_busy()

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.environment import PARAMETER, expand
+from jupyter_pyserve.engine.environments import Environments, ModelEnvironment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Executed
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
+from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.model.backend_settings import DEFAULT_START_TIMEOUT_S
 from jupyter_pyserve.model.config import InstanceSpec, ModelConfig
 from jupyter_pyserve.model.execution import keep_unfinished_requests, max_concurrency
@@ -53,9 +56,16 @@ class ServableContext:
     """What every servable needs of the engine."""
 
     zygote: Zygote
+    environments: Environments
     logs: LogBook
     settings: EngineSettings
     services: StubServices
+
+
+def model_environment(context: ServableContext, config: ModelConfig, model_dir: str) -> ModelEnvironment | None:
+    """The environment that a configuration asks for; None when it asks for none."""
+    path = expand(config.parameters.get(PARAMETER, ""), model_dir)
+    return ModelEnvironment(context.environments, context.zygote, path) if path else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,13 +80,15 @@ class Launcher:
     model_file: str
     args_config: str = ""
     start_timeout_s: int = DEFAULT_START_TIMEOUT_S
+    #: Where its interpreter comes from; None is the engine's own.
+    environment: ModelEnvironment | None = None
 
     def new_instance(self, spec: InstanceSpec) -> Instance:
         """An instance that has no process yet."""
         return Instance(
             spec,
             self.owner,
-            self.context.zygote,
+            self.environment or self.context.zygote,
             self.context.logs,
             self.context.services,
             model=self.config.name,
@@ -86,6 +98,11 @@ class Launcher:
 
     async def import_model(self, instance: Instance, auto_complete: str | None) -> str | None:
         """Start the process and import the model; what its auto-completion made of the configuration given."""
+        if self.environment is not None:  # which may take as long as it takes to unpack an archive
+            try:
+                await self.environment.prepare()
+            except PyServeError as error:
+                raise LoadFailure(error.message) from error
         return await self._guarded(instance, self._import(instance, auto_complete), "importing")
 
     async def initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
@@ -97,8 +114,37 @@ class Launcher:
         await self.import_model(instance, None)
         await self.initialize(instance, arena)
 
+    def close(self) -> None:
+        """No instance is started any more, and none runs."""
+        if self.environment is not None:
+            self.environment.close()
+
+    async def _start(self, instance: Instance) -> None:
+        try:
+            await instance.start(self.model_file)
+        except StubDied:
+            if self.environment is None:
+                raise
+            raise LoadFailure(await self._last_words(instance, self.environment.interpreter)) from None
+
+    async def _last_words(self, instance: Instance, interpreter: str) -> str:
+        """What can be said of an interpreter that did not come as far as to speak for itself."""
+        records = self.context.logs.tail(self.config.name, 20)
+        said = [item.text for item in records if item.instance == instance.name and item.stream == "stderr"]
+        text = f"Stub process '{instance.name}' is not healthy.\nThe interpreter {interpreter} does not start: "
+        return text + "\n".join([await instance.epitaph(), *said])
+
+    def _missing(self, instance: Instance, module: str | None) -> str:
+        """Where a module is missing: for the log, and for the error of a model that has chosen its environment."""
+        if not module:
+            return ""
+        where = f"{instance.greeting.interpreter} (CPython {instance.greeting.python})"
+        text = f"The module '{module}' is missing in the environment of {where}."
+        instance.report(text)
+        return f"\n{text}" if self.environment is not None else ""
+
     async def _import(self, instance: Instance, auto_complete: str | None) -> str | None:
-        await instance.start(self.model_file)
+        await self._start(instance)
         return await instance.load(
             {
                 "model_dir": self.model_dir,
@@ -132,7 +178,8 @@ class Launcher:
         except StubDied:
             raise LoadFailure(f"Stub process '{instance.name}' is not healthy.") from None
         except StubFault as fault:
-            raise LoadFailure(fault.text, exception=fault.exception, frames=fault.frames) from None
+            text = fault.text + self._missing(instance, fault.missing)
+            raise LoadFailure(text, exception=fault.exception, frames=fault.frames) from None
         except asyncio.TimeoutError:
             await _end_showing_where(instance)
             raise LoadFailure(

@@ -12,18 +12,25 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pyserve_stub import status as status_page
 
 from jupyter_pyserve.engine.logs import PipeReader
-from jupyter_pyserve.engine.zygote import Zygote
+
+
+class Spawner(Protocol):
+    """Whoever makes processes of stubs: the zygote, or an execution environment by way of it."""
+
+    async def spawn(self, title: Sequence[str], fds: Sequence[int], on_exit: Callable[[int], None]) -> int:
+        """Start one; its process id. `on_exit` gets its wait status when it ends."""
 
 
 class StubProcess:
-    """A process that was asked of the zygote. `on_line` gets what it prints: the stream's name and a line."""
+    """A process that was asked of `spawner`. `on_line` gets what it prints: the stream's name and a line."""
 
-    def __init__(self, zygote: Zygote, on_line: Callable[[str, str], None]) -> None:
-        self._zygote = zygote
+    def __init__(self, spawner: Spawner, on_line: Callable[[str, str], None]) -> None:
+        self._spawner = spawner
         self._on_line = on_line
         self._pipes: list[PipeReader] = []
         self._page: mmap.mmap | None = None
@@ -42,7 +49,7 @@ class StubProcess:
                 take_socket(ours)
                 self._page = mmap.mmap(page, status_page.STATUS_NBYTES, access=mmap.ACCESS_READ)
                 self._pipes = [PipeReader(out, self._printed("stdout")), PipeReader(err, self._printed("stderr"))]
-                self.pid = await self._zygote.spawn(title, [theirs.fileno(), out_end, err_end, page], self._on_exit)
+                self.pid = await self._spawner.spawn(title, [theirs.fileno(), out_end, err_end, page], self._on_exit)
             finally:
                 for fd in (page, out_end, err_end):
                     os.close(fd)

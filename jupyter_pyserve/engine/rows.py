@@ -20,6 +20,8 @@ def instance_row(instance: Instance, owner: LoadedVersion) -> dict[str, Any]:
         "name": instance.name,
         "version": str(owner.version),
         "pid": instance.pid,
+        "interpreter": instance.greeting.interpreter or None,
+        "python": instance.greeting.python or None,
         "state": instance.state.value,
         "kind": instance.spec.kind,
         "requests": instance.requests,

@@ -17,7 +17,7 @@ from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.dispatcher import Dispatcher
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
-from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
+from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext, model_environment
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
@@ -58,6 +58,7 @@ class Servable(LoadedVersion):
             version=version,
             model_dir=model_dir,
             model_file=self.model_file,
+            environment=model_environment(context, config, model_dir),
         )
         self._dispatcher = self._new_dispatcher()
         self._supervisor = Supervisor(
@@ -98,6 +99,7 @@ class Servable(LoadedVersion):
             self._advance(VersionEvent.FAIL)
             self._stopping = True
             await asyncio.gather(*(item.stop(BRIEFLY_S) for item in self.instances), return_exceptions=True)
+            self._launcher.close()
             self.arena.close()
             raise
         self._advance(VersionEvent.LOADED)
@@ -303,6 +305,7 @@ class Servable(LoadedVersion):
         """Finalise every instance and drop the memory; requests that are left are failed."""
         self._stopping = True
         await self._supervisor.stop(timeout_s)
+        self._launcher.close()
         for job in self._dispatcher.drain():
             text = "Server is stopping, scheduler for model has stopped accepting new inference requests"
             self._fail(job, Code.UNAVAILABLE, text)

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from jupyter_pyserve.engine import deploys
 from jupyter_pyserve.engine.entries import ModelEntry
+from jupyter_pyserve.engine.environments import Environments
 from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.logs import LogBook
@@ -66,7 +67,14 @@ class Service:
         self.urls: dict[str, str | None] = {"http_url": None, "grpc_url": None, "metrics_url": None}
         self._state_file = Path(runtime_dir, _STATE_FILE) if runtime_dir is not None else None
         services = StubServices()
-        context = ServableContext(zygote=self.zygote, logs=self.logs, settings=settings, services=services)
+        self.environments = Environments()
+        context = ServableContext(
+            zygote=self.zygote,
+            environments=self.environments,
+            logs=self.logs,
+            settings=settings,
+            services=services,
+        )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
         self._metrics = Metrics(settings.metrics, services)
@@ -79,6 +87,7 @@ class Service:
 
     async def start(self) -> None:
         """Start what stubs are made from and load what is to be loaded; raises when that is an error at start."""
+        self.environments.sweep()
         await asyncio.gather(self.zygote.start(), asyncio.to_thread(model_config_messages))
         names = await asyncio.to_thread(self._startup_models)
         self.registry.starting.update(names)
@@ -137,8 +146,10 @@ class Service:
     async def close(self) -> None:
         """Unload everything, then let the zygote go."""
         self.accepting = False
+        self.environments.abandon()
         await self.registry.close()
         await self.zygote.close(5.0)
+        await self.environments.close()
 
     # -- health and metadata ------------------------------------------------------------------------------------------
 

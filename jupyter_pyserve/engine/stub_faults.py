@@ -17,3 +17,5 @@ class StubFault(Exception):
         self.text: str = reply.get("text", "")
         self.exception: str | None = reply.get("exception")
         self.frames: list[dict[str, Any]] = reply.get("frames", [])
+        #: The module that could not be found, if that was it.
+        self.missing: str | None = reply.get("missing")

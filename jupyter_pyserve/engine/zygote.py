@@ -11,10 +11,11 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from pyserve_stub.process import TITLE_ROOM
 from pyserve_stub.wire import frames
-from pyserve_stub.zygote import TITLE_ROOM
 
 from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.errors import Code, PyServeError
@@ -25,7 +26,7 @@ _START_TIMEOUT_S = 60.0
 
 
 class Zygote:
-    """Starts stubs of the default environment; started again by itself when it dies."""
+    """Starts stubs; started again by itself when it dies."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,16 +49,24 @@ class Zygote:
             self._ready = asyncio.get_running_loop().create_future()
         await asyncio.wait_for(asyncio.shield(self._ready), _START_TIMEOUT_S)
 
-    async def spawn(self, title: Sequence[str], fds: Sequence[int], on_exit: Callable[[int], None]) -> int:
-        """Fork a stub; its process id. `on_exit` gets its wait status when it ends."""
+    async def spawn(
+        self,
+        title: Sequence[str],
+        fds: Sequence[int],
+        on_exit: Callable[[int], None],
+        order: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Fork a stub; its process id. `on_exit` gets its wait status when it ends.
+
+        With an `order` (see `pyserve_stub.birth`) it runs another interpreter.
+        """
         await self.start()
         self._next_id += 1
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._spawning[self._next_id] = future, on_exit
         assert self._channel is not None
-        self._channel.send(
-            frames.encode_cold(frames.NOTE, {"op": "spawn", "id": self._next_id, "title": list(title)}), fds
-        )
+        note = {"op": "spawn", "id": self._next_id, "title": list(title), "order": order}
+        self._channel.send(frames.encode_cold(frames.NOTE, note), fds)
         return await asyncio.wait_for(future, _START_TIMEOUT_S)
 
     async def close(self, timeout_s: float) -> None:

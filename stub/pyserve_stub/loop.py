@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import mmap
 import os
+import platform
 import socket
 import sys
 import time
@@ -130,7 +131,16 @@ class Stub:
     def run(self) -> None:
         """Serve until told to finalise, or until the engine is gone."""
         self._session.send(
-            frames.encode_cold(frames.NOTE, {"op": "hello", "magic": frames.MAGIC, "version": frames.VERSION})
+            frames.encode_cold(
+                frames.NOTE,
+                {
+                    "op": "hello",
+                    "magic": frames.MAGIC,
+                    "version": frames.VERSION,
+                    "interpreter": sys.executable,
+                    "python": platform.python_version(),
+                },
+            )
         )
         try:
             while self._step():
@@ -180,6 +190,7 @@ class Stub:
                 "text": fault.text,
                 "exception": fault.exc_type,
                 "frames": [frame._asdict() for frame in fault.frames],
+                "missing": error.name if isinstance(error, ModuleNotFoundError) else None,
             }
 
     def _load(self, call: dict[str, Any]) -> str | None:

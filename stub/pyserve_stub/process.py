@@ -15,6 +15,9 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
+#: Room for titles: the kernel shows only what fits where the original command line was.
+TITLE_ROOM = "-" * 480
+
 _PR_SET_NAME = 15
 _PR_SET_PDEATHSIG = 1
 
@@ -48,8 +51,9 @@ def set_title(words: list[str]) -> None:
 def set_output(stdout_fd: int, stderr_fd: int) -> None:
     """Send this process's standard streams to the engine, a line at a time."""
     for fd, target in ((stdout_fd, 1), (stderr_fd, 2)):
-        os.dup2(fd, target)
-        os.close(fd)
+        if fd != target:
+            os.dup2(fd, target)
+            os.close(fd)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

@@ -6,7 +6,6 @@ GPU, never runs user code itself, reaps its children, and ends, with all of them
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import select
@@ -14,27 +13,26 @@ import signal
 import socket
 import sys
 import time
-import traceback
 import warnings
 from typing import Any, NoReturn
 
 import numpy  # noqa: F401 - imported once here, so that no stub has to
 import triton_python_backend_utils  # noqa: F401 - likewise
 
-from . import loop
+from . import birth
 from .packets import receive_packet, send_packet
-from .process import die_with_parent, end, keep_freed_memory, set_output, set_signals, set_title
+from .process import die_with_parent, set_title
 from .wire import frames
-
-#: Room for titles: the kernel shows only what fits where the original command line was.
-TITLE_ROOM = "-" * 480
 
 #: How long stubs may take to finalise after the engine is gone, before they are killed.
 _ORPHAN_GRACE_S = 8.0
 
 
 class Zygote:
-    """Forks on demand; one packet in is one stub, one packet out is what became of it."""
+    """Forks on demand; one packet in is one stub, one packet out is what became of it.
+
+    An order that names another interpreter makes a child that becomes that one.
+    """
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -82,24 +80,16 @@ class Zygote:
 
     def _become_stub(self, request: dict[str, Any], fds: list[int]) -> NoReturn:
         """In the child."""
-        status = 1
         try:
             signal.set_wakeup_fd(-1)
             die_with_parent(self._pid)
             for sock in (self._control, self._wakeup, self._writer):
                 sock.close()
-            channel, stdout, stderr, page = fds
-            set_output(stdout, stderr)
-            set_signals()
-            set_title(["pyserve_stub", *request["title"]])
-            keep_freed_memory()
-            loop.run_stub(channel, page)
-            status = 0
-        except BaseException:  # noqa: BLE001 - a forked child must end here, whatever happens
-            with contextlib.suppress(Exception):
-                traceback.print_exc()
+            if request["order"] is not None:
+                birth.execute(request["order"], request["title"], fds)
+            birth.live(request["title"], fds)
         finally:
-            end(status)
+            os._exit(1)  # a forked child must end here, whatever happened
 
     def _reap(self) -> None:
         for pid in list(self._children):
@@ -142,6 +132,7 @@ def _fork() -> int:
 def main() -> None:
     """`python -m pyserve_stub.zygote CONTROL_FD ROOM`: the second argument only makes room for titles."""
     control = socket.socket(fileno=int(sys.argv[1]))
+    os.environ.pop("PYTHONSAFEPATH", None)  # it was meant for this process, not for the programs that models start
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     set_title(["pyserve_zygote"])

@@ -15,6 +15,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "pid": os.getpid(),
         "state": StubState.READY,
         "spec": SimpleNamespace(kind="CPU"),
+        "greeting": SimpleNamespace(interpreter="/env/bin/python", python="3.9.18"),
         "requests": 3,
         "failures": 1,
         "in_flight": [],
@@ -36,6 +37,8 @@ def test_an_idle_instance() -> None:
         "pid": os.getpid(),
         "state": "READY",
         "kind": "CPU",
+        "interpreter": "/env/bin/python",
+        "python": "3.9.18",
         "requests": 3,
         "failures": 1,
         "restarts": 7,
@@ -61,6 +64,11 @@ def test_what_the_stub_says_of_its_memory() -> None:
 
 def test_a_process_that_is_gone_has_no_memory() -> None:
     assert row(pid=2**22 + 1)["rss_bytes"] is None
+
+
+def test_a_stub_that_has_not_said_what_it_runs_has_no_interpreter() -> None:
+    told = row(greeting=SimpleNamespace(interpreter="", python=""))
+    assert (told["interpreter"], told["python"]) == (None, None)
 
 
 def test_memory_of_requests() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -57,7 +58,8 @@ class Loop(Rig):
     def start(self) -> None:
         self.thread.start()
         hello = frames.decode_cold(self.next())
-        assert hello == {"op": "hello", "magic": "pyserve", "version": 1}
+        interpreter = {"interpreter": sys.executable, "python": platform.python_version()}
+        assert hello == {"op": "hello", "magic": "pyserve", "version": 1, **interpreter}
 
     def ask(self, op: str, **arguments: Any) -> dict[str, Any]:
         self.calls += 1
@@ -205,7 +207,13 @@ def test_a_load_that_fails_says_where(loop: Loop) -> None:
             {"file": file, "line": 3, "function": "<module>", "text": "helper()"},
             {"file": file, "line": 2, "function": "helper", "text": "raise ValueError('boom')"},
         ],
+        "missing": None,
     }
+
+
+def test_a_module_that_is_missing_is_named(loop: Loop) -> None:
+    reply = loop.load("import there_is_no_such_module.part")
+    assert (reply["exception"], reply["missing"]) == ("ModuleNotFoundError", "there_is_no_such_module")
 
 
 def test_a_refusal_is_told_as_it_is(loop: Loop) -> None:

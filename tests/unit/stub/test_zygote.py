@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from pyserve_stub.packets import receive_packet, send_packet
+from pyserve_stub.process import TITLE_ROOM
 from pyserve_stub.status import STATUS_NBYTES
 from pyserve_stub.wire import frames
-from pyserve_stub.zygote import TITLE_ROOM
 
 START = "from pyserve_stub import zygote\n{change}\nzygote.main()"
 
@@ -82,7 +82,7 @@ class Zygote:
         end = StubEnd()
         self.ends.append(end)
         self.spawned += 1
-        message = {"op": "spawn", "id": self.spawned, "title": list(title)}
+        message = {"op": "spawn", "id": self.spawned, "title": list(title), "order": None}
         send_packet(self.control, frames.encode_cold(frames.NOTE, message), end.handed_over[:count])
         end.handed()
         return end

@@ -1,0 +1,24 @@
+"""The archive that another interpreter runs: the stub and `pb_utils`, and nothing of the engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import zipfile
+from pathlib import Path
+
+import pyserve_stub
+
+_SURFACE = "triton_python_backend_utils"
+
+
+def write_stub_archive(path: str) -> None:
+    """Write it; its `__main__` is `pyserve_stub.entry`."""
+    package = Path(pyserve_stub.__path__[0])
+    surface = importlib.util.find_spec(_SURFACE)
+    assert surface is not None
+    assert surface.origin is not None
+    with zipfile.ZipFile(path, "x") as archive:  # not compressed: it is read at every start
+        archive.write(package / "entry.py", "__main__.py")
+        archive.write(surface.origin, f"{_SURFACE}.py")
+        for source in sorted(package.rglob("*.py")):
+            archive.write(source, source.relative_to(package.parent).as_posix())
