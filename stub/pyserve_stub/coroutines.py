@@ -106,3 +106,5 @@ async def _watch(coroutine: Any, done: Done) -> None:
         done(result, fault)
     except (EngineGone, OSError):
         pass
+    finally:
+        fault = None  # its traceback holds this frame, and with others the inputs of requests

@@ -112,7 +112,8 @@ class Inside:
     def ask(self, value: float = 0.0, *, greedy: bool = True) -> Conversation:
         """Send a request with one number, IN."""
         servable, sink = self.servable, Conversation(greedy=greedy)
-        tensor = {"name": "IN", "shape": [1], "datatype": "FP32", "data": [value]}
+        shape = [1, 1] if servable.config.max_batch_size else [1]
+        tensor = {"name": "IN", "shape": shape, "datatype": "FP32", "data": [value]}
         body = json.dumps({"id": str(value), "inputs": [tensor]}).encode()
         request = parse_infer(body, body_nbytes=len(body), header_nbytes=None, model_name=MODEL, max_json_bytes=1 << 20)
         plan = make_request_plan(request, servable.signature)
@@ -136,16 +137,16 @@ class Inside:
         """No request is left, and all memory has been given back."""
         servable = self.servable
         await self.until(lambda: not servable.outstanding and not servable.arena.used, "requests have ended")
-        for instance in servable.instances:
-            await self.until(
-                lambda: (status := instance.status()) is not None and not status.arena_used,  # noqa: B023
-                "responses are released",
-            )
-            assert not instance.busy
+        await self.until(lambda: all(map(_idle, servable.instances)), "responses are released")
 
     def log(self) -> str:
         """What the model's processes have said."""
         return "\n".join(record.text for record in self.service.logs.tail(MODEL, 1000))
+
+
+def _idle(instance: Instance) -> bool:
+    status = instance.status()
+    return instance.alive and not instance.busy and status is not None and not status.arena_used
 
 
 def model_source(body: str) -> str:
@@ -156,7 +157,7 @@ def model_source(body: str) -> str:
         "import numpy as np\n"
         "import triton_python_backend_utils as pb_utils\n"
         "FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL\n"
-        "def value(request):\n    return float(request.inputs()[0].as_numpy()[0])\n"
+        "def value(request):\n    return float(request.inputs()[0].as_numpy().flat[0])\n"
         "def out(number, count=1):\n"
         '    return pb_utils.InferenceResponse([pb_utils.Tensor("OUT", np.full(count, number, np.float32))])\n'
     )
