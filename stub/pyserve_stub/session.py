@@ -295,7 +295,11 @@ class Session:
     def throttle(self) -> None:
         """Wait while the engine has much to read. It takes in what arrives, whatever the main thread is doing."""
         if self._has_room():
-            if self._stalls and self._allocator.used < _UNREAD_NBYTES // 2:
+            if (
+                self._stalls
+                and self._allocator.blocks <= _UNREAD_BLOCKS // 2
+                and self._allocator.used <= _UNREAD_NBYTES // 2
+            ):
                 self._stalls = 0
             return
         self.poll()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jupyter_pyserve.errors import Code
-from tests.process.inside import model_config, serving
-from tests.process.test_streams import DROPPED, FAILED, UNHEALTHY, Inside, play
+from tests.process.inside import Inside, model_config, serving
+from tests.process.test_streams import DROPPED, FAILED, UNHEALTHY, play
 
 #: A positive number waits until -1 comes, and answers with itself and how many were at work at once.
 MEETING = """

@@ -414,7 +414,7 @@ def _job(inside: Inside, value: float) -> Any:
     given: list[Any] = []
     servable = inside.servable
     submit = servable.submit
-    servable.submit = given.append  # type: ignore[method-assign]
+    servable.submit = given.append  # type: ignore[method-assign,assignment]
     try:
         inside.ask(value)
     finally:

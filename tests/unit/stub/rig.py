@@ -51,12 +51,14 @@ class Model:
 class Rig(Peer):
     """One executor, 64 KiB for inputs, and for outputs what the test gives."""
 
-    def __init__(self, *, decoupled: bool = False, writable: bool = True, arena: int = 1 << 16) -> None:
+    def __init__(
+        self, *, decoupled: bool = False, writable: bool = True, arena: int = 1 << 16, **executor: Any
+    ) -> None:
         super().__init__()
         self.input_segment = self.give(_INPUT_NBYTES, writable=writable)
         if arena:
             self.give(arena, arena="responses")
-        self.executor = Executor(self.session, "m", "m_0", MODEL_FILE, decoupled)
+        self.executor = Executor(self.session, "m", "m_0", MODEL_FILE, decoupled, **executor)
         self.host = EngineHost(self.session)
         self.host.outbox = self.executor.outbox
         self._input_end = 0
