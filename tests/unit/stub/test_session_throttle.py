@@ -33,7 +33,7 @@ def take(peer: Peer, count: int) -> list[int]:
 
 def wait_until_reading(peer: Peer) -> None:
     """Somebody waits at the socket."""
-    while not peer.session._reading.locked():
+    while not peer.session._turns._reading.locked():
         pass
 
 
@@ -70,7 +70,7 @@ def test_the_main_thread_reads_for_who_waits(peer: Peer) -> None:
     receiving, received = started(peer.session.receive)
     wait_until_reading(peer)
     thread, results = started(peer.session.throttle)
-    while not peer.session._waiting:
+    while not peer.session._turns._waiting:
         pass
     peer.sock.send(frames.encode_keys(frames.RELEASE, leases))
     thread.join()
@@ -82,13 +82,13 @@ def test_the_main_thread_reads_for_who_waits(peer: Peer) -> None:
 
 def test_leases_that_come_with_a_batch_are_seen_too(peer: Peer) -> None:
     leases = take(peer, 3)
-    peer.session._reading.acquire()
+    peer.session._turns._reading.acquire()
     thread, _ = started(peer.session.throttle)
-    while not peer.session._waiting:
+    while not peer.session._turns._waiting:
         pass
     peer.session.free(leases)
     thread.join()
-    peer.session._reading.release()
+    peer.session._turns._reading.release()
 
 
 def test_what_has_arrived_is_looked_at_before_anybody_waits(peer: Peer) -> None:
