@@ -55,7 +55,8 @@ class Wire(Protocol):
     max_frame_nbytes: int
     paused: bool
 
-    def write(self, data: bytes) -> None: ...
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        """Send; what is not the `last` of its call may wait for more until the loop's next turn."""
 
     def credit(self, stream: int, nbytes: int) -> None: ...
 
@@ -211,7 +212,7 @@ class Call:
         parts = [self._start(), head(nbytes + 5, DATA, 0, self.stream), flag, nbytes.to_bytes(4, "big"), *pieces]
         if status is not None:
             parts.append(self._end())
-        wire.write(b"".join(parts))
+        wire.write(b"".join(parts), last=status is not None)
         if release is not None:
             release()
         if status is not None:

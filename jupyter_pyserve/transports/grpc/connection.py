@@ -26,6 +26,8 @@ _MAX_STREAMS = 10_000
 #: An answer to a client that asks and does not read.
 _MAX_UNREAD_NBYTES = 1 << 20
 _WRITE_HIGH_NBYTES = 1 << 20
+#: What is larger does not wait for company.
+_HELD_NBYTES = 8 * 1024
 _PREFACE_TIMEOUT_S = 60.0
 
 _GREETING = frames.settings(
@@ -74,6 +76,8 @@ class Connection(asyncio.Protocol):
         self.window = frames.DEFAULT_WINDOW
         self.max_frame_nbytes = frames.DEFAULT_FRAME_NBYTES
         self.paused = False
+        self._loop = asyncio.get_running_loop()
+        self._held: list[bytes] = []
         self._initial_window = frames.DEFAULT_WINDOW
         self._waiting: dict[Call, None] = {}
 
@@ -83,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_NBYTES)
         self._keepalive = Keepalive(self._app.keepalive, self)
-        self._preface = asyncio.get_running_loop().call_later(_PREFACE_TIMEOUT_S, self._transport.abort)
+        self._preface = self._loop.call_later(_PREFACE_TIMEOUT_S, self._transport.abort)
         self._transport.write(_GREETING)
         self._app.opened(self)
 
@@ -132,14 +136,14 @@ class Connection(asyncio.Protocol):
         """Take no more calls, and close after the last one that there is."""
         if not self._closing:
             self._closing = True
-            self._transport.write(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
-            if not self._calls:
-                self._transport.close()
+            self._put(frames.goaway(self._last_stream, ErrorCode.NO_ERROR))
+            self._close_if_done()
 
     def break_off(self, code: ErrorCode, text: str) -> None:
         """Close, and say why; what was going on is cancelled."""
         self._closing = True
-        self._transport.write(frames.goaway(self._last_stream, code, text.encode("ascii", "replace")))
+        self._put(frames.goaway(self._last_stream, code, text.encode("ascii", "replace")))
+        self._flush()
         self._transport.close()
         for call in list(self._calls.values()):
             call.abort()
@@ -151,24 +155,43 @@ class Connection(asyncio.Protocol):
 
     def ping(self) -> None:
         """Ask the client whether it is there."""
-        self._transport.write(frames.frame(frames.PING, 0, 0, b"pyserve\0"))
+        self._put(frames.frame(frames.PING, 0, 0, b"pyserve\0"))
 
     # -- the wire of calls --------------------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, last: bool = False) -> None:
         self._keepalive.spoke()
-        self._transport.write(data)
+        if (last and len(self._calls) == 1) or len(data) > _HELD_NBYTES:
+            self._flush()
+            self._transport.write(data)
+        else:
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        """Send together with whatever else is sent at this turn of the loop: each write of its own wakes the client."""
+        if not self._held:
+            self._loop.call_soon(self._flush)
+        self._held.append(data)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, []
+            self._transport.write(b"".join(held))
 
     def credit(self, stream: int, nbytes: int) -> None:
-        self._transport.write(frames.window_update(stream, nbytes))
+        self._put(frames.window_update(stream, nbytes))
 
     def wait(self, call: Call) -> None:
         self._waiting[call] = None
 
     def ended(self, call: Call, *, whole: bool) -> None:
         if self._calls.pop(call.stream, None) is not None and not whole:
-            self._transport.write(frames.rst_stream(call.stream, ErrorCode.NO_ERROR))
+            self._put(frames.rst_stream(call.stream, ErrorCode.NO_ERROR))
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
         if self._closing and not self._calls:
+            self._flush()
             self._transport.close()
 
     def _pump(self) -> None:
@@ -261,7 +284,7 @@ class Connection(asyncio.Protocol):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a client's streams are odd")
         elif self._closing or len(self._calls) >= _MAX_STREAMS:
             self._last_stream = stream
-            self._transport.write(frames.rst_stream(stream, ErrorCode.REFUSED_STREAM))
+            self._put(frames.rst_stream(stream, ErrorCode.REFUSED_STREAM))
         else:
             self._last_stream = stream
             self._open(stream, told, done=bool(flags & frames.END_STREAM))
@@ -284,8 +307,7 @@ class Connection(asyncio.Protocol):
         if call is not None:
             self._waiting.pop(call, None)
             call.abort()
-            if self._closing and not self._calls:
-                self._transport.close()
+            self._close_if_done()
 
     def _on_settings(self, flags: int, stream: int, payload: bytes) -> None:
         if flags & frames.ACK:
@@ -317,7 +339,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, data: bytes) -> None:
         if self._transport.get_write_buffer_size() > _WRITE_HIGH_NBYTES + _MAX_UNREAD_NBYTES:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
-        self._transport.write(data)
+        self._put(data)
 
     def _on_window_update(self, flags: int, stream: int, payload: bytes) -> None:
         increment = frames.number(payload) & frames.STREAM_MASK
