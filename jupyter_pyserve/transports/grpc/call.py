@@ -13,7 +13,15 @@ from typing import Protocol
 
 from jupyter_pyserve.transports.grpc import heads
 from jupyter_pyserve.transports.grpc.compression import Compressor, DecompressionError, decompress
-from jupyter_pyserve.transports.grpc.frames import DATA, END_HEADERS, END_STREAM, HEADERS, head
+from jupyter_pyserve.transports.grpc.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    ConnectionFault,
+    ErrorCode,
+    head,
+)
 from jupyter_pyserve.transports.grpc.heads import CallHead
 
 #: How many bytes of a call may be on their way to us, and unread, before the client waits.
@@ -118,13 +126,15 @@ class Call:
 
     # -- what comes ---------------------------------------------------------------------------------------------------
 
-    def received(self, data: bytes, start: int, stop: int, *, end: bool) -> None:
+    def received(self, data: bytes, start: int, stop: int, *, end: bool, padding: int = 0) -> None:
         """The payload of a DATA frame."""
+        self._credit += stop - start + padding
+        if self._credit > WINDOW_NBYTES:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "more was sent than there is room for")
         if self._partial is None and start + 5 + int.from_bytes(data[start + 1 : start + 5], "big") == stop > start + 4:
             self._message(data[start], data[start + 5 : stop])  # one whole message, as a rule
         elif stop > start:
             self._gather(memoryview(data)[start:stop])
-        self._credit += stop - start
         if end:
             self.finished()
         elif self._credit >= _CREDIT_NBYTES:
@@ -224,14 +234,14 @@ class Call:
             return
         self._trailers = heads.trailers(status, text)
         if not self._outgoing:
-            self._wire.write(self._start() + self._end())
+            self._wire.write(self._end(), last=True)
             self._close()
 
     def refuse_encoding(self) -> None:
         """The client's messages are compressed in a way that nobody here knows."""
         text = f"Compression algorithm '{self.head.encoding}' is unknown to this server"
         self._trailers = heads.trailers(Status.UNIMPLEMENTED, text) + heads.KNOWN_ENCODINGS
-        self._wire.write(self._start() + self._end())
+        self._wire.write(self._end())
         self._close()
 
     def fail(self, status: int, text: str) -> None:
@@ -274,21 +284,20 @@ class Call:
                 if release is not None:
                     release()
         if self._trailers is not None and not self.over:
-            wire.write(self._start() + self._end())
+            wire.write(self._end())
             self._close()
 
     def _start(self) -> bytes:
         if self._headed:
             return b""
         self._headed = True
-        if self._trailers is not None and not self._outgoing and self._trailers is not heads.OK:
-            block = heads.HEAD  # the status alone
-        else:
-            block = heads.HEAD if self._compressor is None else heads.head(self._compressor.name)
+        block = heads.HEAD if self._compressor is None else heads.head(self._compressor.name)
         return head(len(block), HEADERS, END_HEADERS, self.stream) + block
 
     def _end(self) -> bytes:
         block = self._trailers or b""
+        if not self._headed:  # there was no message: one head is enough
+            block = heads.HEAD + block
         return head(len(block), HEADERS, END_HEADERS | END_STREAM, self.stream) + block
 
     def _close(self) -> None:

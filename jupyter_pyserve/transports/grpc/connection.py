@@ -245,9 +245,10 @@ class Connection(asyncio.Protocol):
         if call is None:
             self._require_closed(stream)
             return
+        size = stop - start
         if flags & frames.PADDED:
-            start, stop = frames.payload_of(data, start, stop, flags & frames.PADDED)
-        call.received(data, start, stop, end=bool(flags & frames.END_STREAM))
+            start, stop = frames.payload_of(data, start, stop, frames.PADDED)
+        call.received(data, start, stop, end=bool(flags & frames.END_STREAM), padding=size - (stop - start))
 
     def _require_closed(self, stream: int) -> None:
         """Frames of a call that is over are late, those of one that never was are wrong."""

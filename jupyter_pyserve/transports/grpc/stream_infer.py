@@ -41,6 +41,11 @@ class StreamInfer:
         #: Whether the first failure of a model ends the call.
         self.strict = call.head.metadata.get(b"triton_grpc_error", b"").lower() == b"true"
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for answers any more."""
+        return self._call.over
+
     def message(self, data: Piece) -> None:
         """One more request."""
         if self._call.stalled:
@@ -196,6 +201,9 @@ class _Exchange:
         final = response.final
         if final:
             self._job = None
+        if self._stream.over:
+            response.release()
+            return
         if response.code is not None:
             response.release()
             self._fail(GRPC_STATUS[response.code], response.text, final)
