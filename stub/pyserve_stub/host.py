@@ -30,6 +30,9 @@ class Host:
     #: Appears in error texts where Triton names the model instance.
     instance_name = "offline"
 
+    #: Whether senders of requests that came from nowhere keep what they are given.
+    collects = False
+
     #: Follows the name of what was asked for when this host has no answer.
     without = "is not available to models on this server."
 
@@ -115,6 +118,7 @@ class Host:
 class OfflineHost(Host):
     """Logs to stderr, counts metrics in this process, and says clearly what needs a server."""
 
+    collects = True
     without = "needs a server, and this model runs outside of one."
 
     def log(self, level: int, filename: str, line: int, message: str) -> None:

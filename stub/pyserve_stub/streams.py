@@ -9,6 +9,7 @@ import threading
 from typing import Any, Callable, Iterator
 
 from pyserve_stub import arguments
+from pyserve_stub.collected import Collected
 from pyserve_stub.host import get_host
 from pyserve_stub.responses import InferenceResponse
 from pyserve_stub.vocabulary import NATIVE_MODULE, RESPONSE_COMPLETE_FINAL, TritonModelException, Unconstructible
@@ -35,7 +36,7 @@ _CLOSED = _CANNOT + "Response sender has been closed."
 class InferenceResponseSender(Unconstructible):
     """Sends any number of responses to one request, from any thread."""
 
-    __slots__ = ("_cancelled", "_closed", "_decoupled", "_key", "_lock", "_sent")
+    __slots__ = ("_cancelled", "_closed", "_collected", "_decoupled", "_key", "_lock", "_sent")
     __module__ = NATIVE_MODULE
 
     _key: int | None
@@ -44,11 +45,14 @@ class InferenceResponseSender(Unconstructible):
     _cancelled: bool
     _sent: int
     _lock: threading.Lock
+    #: Takes the responses when there is no server.
+    _collected: Collected | None
 
     @classmethod
     def _of(cls, key: int | None, decoupled: bool) -> InferenceResponseSender:
-        """The sender of the incoming request `key`; of a request that a model made, when it is None."""
+        """The sender of the incoming request `key`; of a request that a model or a test made, when it is None."""
         sender = cls.__new__(cls)
+        sender._collected = Collected() if key is None and get_host().collects else None
         sender._key = key
         sender._decoupled = decoupled
         sender._closed = False
@@ -64,16 +68,19 @@ class InferenceResponseSender(Unconstructible):
             raise TritonModelException(_UNSUPPORTED_FLAG)
         if response is None and not flags:
             raise TritonModelException(_NO_RESPONSE)
-        if self._key is None:
+        if self._key is None and self._collected is None:
             raise TritonModelException(_NO_MODEL)
         with self._lock:
             self._check(response is not None)
             self._sent += response is not None
             self._closed = bool(flags)
-        get_host().send_response(self._key, response, flags)
+        if self._collected is not None:
+            self._collected.add(response, bool(flags))
+        elif self._key is not None:
+            get_host().send_response(self._key, response, flags)
 
     def _check(self, has_response: bool) -> None:
-        if not self._decoupled:
+        if not self._decoupled and self._collected is None:  # a test's request belongs to any model
             if has_response and self._sent:
                 raise TritonModelException(_SECOND_RESPONSE)
             if not has_response and not self._sent:
