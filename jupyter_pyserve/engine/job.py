@@ -83,6 +83,7 @@ class Job:
         "owner",
         "plan",
         "refs",
+        "responded",
         "sink",
     )
 
@@ -94,6 +95,8 @@ class Job:
         self.sink = sink
         self.refs = 1
         self.cancelled = False
+        #: Whether there was a response already, where somebody wants to know.
+        self.responded = False
         #: Memory in which inputs lie and that is not the model's own: a client's, another stub's.
         self.foreign: Sequence[Segment] = ()
         #: What the request comes to, worked out by its front end and shared by equal requests: `meta` and `layout` as

@@ -204,11 +204,14 @@ class Servable(LoadedVersion):
             self._dispatcher.pump(now_ns)
         for job, response in zip(batch, responses):
             if response is not None:
+                self._responded(job)
                 deliver(job, response)
         self._count(batch, times, now_ns)
 
     def streamed(self, job: Job, response: Response) -> None:
         """Deliver a response that came by itself; its request was or will be counted with its batch."""
+        if response.tensors:
+            self._responded(job)
         deliver(job, response)
 
     def rescheduled(self, job: Job) -> None:
@@ -291,9 +294,14 @@ class Servable(LoadedVersion):
                 output_ns,
                 wall_ms,
             )
-            if statistics.latencies is not None and not self.config.decoupled:
-                statistics.latencies.record_first_response(now_ns - job.enqueue_ns)
         statistics.record_execution(size, input_ns, infer_ns, output_ns)
+
+    def _responded(self, job: Job) -> None:
+        """How long requests wait for their first response, where somebody wants to know."""
+        latencies = self.statistics.latencies
+        if latencies is not None and not job.responded:
+            job.responded = True
+            latencies.record_first_response(time.monotonic_ns() - job.enqueue_ns)
 
     def _count_failure(self, job: Job, now_ns: int, reason: FailureReason) -> None:
         if job.counts:

@@ -94,9 +94,9 @@ class Latencies:
                 self.windows[kind].add(ns // 1000, now_ms)
 
     def record_first_response(self, ns: int) -> None:
-        """The time from a request to its first response."""
+        """The time from a request to its first response, of which whole milliseconds count, as on Triton."""
         if self.first_response_ms is not None:
-            self.first_response_ms.add(ns / 1e6)
+            self.first_response_ms.add(ns // 1_000_000)
 
 
 def _rounded(value: int) -> int:

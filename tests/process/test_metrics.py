@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from tests.process import machine
 from tests.process.client import Answer, Client, command, outputs
 from tests.process.conftest import loaded
-from tests.process.engine import TOKEN, Engine
+from tests.process.engine import TOKEN, Engine, Server
+from tests.process.repository import add_model
 from tests.process.waiting import wait_until
 
 
@@ -126,3 +129,23 @@ def test_the_port_asks_for_the_token(engine: Engine, token: str, status: int) ->
 
 def test_the_port_of_inference_has_no_metrics(engine: Engine) -> None:
     assert engine.tcp.get("/metrics").status == 404
+
+
+def test_latencies_where_they_are_asked_for(serve: Callable[..., Server], tmp_path: Path) -> None:
+    add_model(tmp_path / "models", "puppet")
+    server = serve(
+        tmp_path / "models",
+        *("--metrics-config", "summary_latencies=true", "--metrics-config", "summary_quantiles=0.5:0.05"),
+        *("--metrics-config", "histogram_latencies=true", "--allow-cpu-metrics=false"),
+    )
+    client = server.wait_until_ready()
+    for _ in range(3):
+        assert client.infer("puppet", command("echo")).status == 200
+    started = re.compile(r"Started Metrics Service at 127\.0\.0\.1:(\d+)")
+    port = wait_until(lambda: started.search(server.log.read_text()), "metrics are served")
+    text = Client(("127.0.0.1", int(port.group(1)))).get("/metrics").body.decode()
+    label = 'model="puppet",version="1"'
+    assert f"nv_inference_request_summary_us_count{{{label}}} 3\n" in text
+    assert re.search(rf'nv_inference_compute_infer_summary_us{{{label},quantile="0.5"}} \d+\n', text)
+    assert f'nv_inference_first_response_histogram_ms_bucket{{{label},le="+Inf"}} 3\n' in text
+    assert "nv_cpu_utilization" not in text
