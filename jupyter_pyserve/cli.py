@@ -31,7 +31,7 @@ _WITHOUT_EFFECT = (
     "grpc-restricted-protocol", "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
     "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "allow-gpu-metrics", "trace-config",
     "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
-    "cache-config", "response-cache-byte-size", "cache-directory", "backend-directory", "repoagent-directory",
+    "cache-config", "response-cache-byte-size", "cache-directory", "repoagent-directory",
     "rate-limit", "rate-limit-resource",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
     "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
@@ -136,6 +136,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--strict-readiness", type=parse_bool, default=defaults.strict_readiness, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
     add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
+    add("--backend-directory", default=defaults.backend_directory, metavar="DIR", help="of Python-based backends")
     add(
         "--backend-config",
         action="append",
@@ -212,6 +213,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         load_thread_count=max(1, options.model_load_thread_count),
         arena_limit_nbytes=options.arena_limit_byte_size,
         http_max_input_nbytes=options.http_max_input_size,
+        backend_directory=options.backend_directory,
         backend_config=tuple(options.backend_config),
         log=LogSettings(
             info=options.log_info,

@@ -72,6 +72,8 @@ class EngineSettings:
     arena_limit_nbytes: int = 8 << 30
     #: Limit of JSON bodies, of tensors given as JSON, and of raw requests.
     http_max_input_nbytes: int = 64 << 20
+    #: Where backends beside "python" are, each a directory with a model.py.
+    backend_directory: str = ""
     #: (backend, key, value) of each --backend-config; judged when a model of that backend is loaded.
     backend_config: tuple[tuple[str, str, str], ...] = ()
     log: LogSettings = LogSettings()

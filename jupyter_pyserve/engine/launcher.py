@@ -82,6 +82,8 @@ class Launcher:
     start_timeout_s: int = DEFAULT_START_TIMEOUT_S
     #: Where its interpreter comes from; None is the engine's own.
     environment: ModelEnvironment | None = None
+    #: Of a Python-based backend: its `config.runtime` is imported from there.
+    backend_dir: str = ""
 
     def new_instance(self, spec: InstanceSpec) -> Instance:
         """An instance that has no process yet."""
@@ -149,7 +151,8 @@ class Launcher:
             {
                 "model_dir": self.model_dir,
                 "version": str(self.version),
-                "filename": self.config.default_model_filename,
+                "filename": self.config.runtime if self.backend_dir else self.config.default_model_filename,
+                "backend_dir": self.backend_dir,
                 "model_name": self.config.name,
                 "auto_complete": auto_complete,
             }

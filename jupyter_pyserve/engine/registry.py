@@ -311,13 +311,6 @@ class Registry:
             )
         if source.config.ensemble_scheduling is not None:
             return await self._start_ensemble(source, progress)
-        if source.config.backend != "python":
-            text = (
-                f"unable to find backend library for backend '{source.config.backend or source.config.platform}', try "
-                "specifying runtime on the model configuration."
-            )
-            failure = LoadFailure(text, kind="Invalid argument")
-            raise LoadError(dict.fromkeys(source.versions, failure))
         missing = _missing(source.config)
         if missing:
             raise LoadError(dict.fromkeys(source.versions, LoadFailure(missing, kind="Unsupported")))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 
 from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.backends import find_runtime
 from jupyter_pyserve.engine.dispatcher import Dispatcher
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
@@ -31,6 +32,7 @@ from jupyter_pyserve.model.config import (
     validate_stage_a,
     validate_stage_b,
 )
+from jupyter_pyserve.model.defaults import PYTHON_FILENAME
 from jupyter_pyserve.model.lifecycle import StubState, VersionEvent, VersionState
 from jupyter_pyserve.model.queueing import REQUEST_TIMEOUT_EXPIRED
 from jupyter_pyserve.model.signature import Signature
@@ -49,7 +51,8 @@ class Servable(LoadedVersion):
 
     def __init__(self, context: ServableContext, config: ModelConfig, version: int, model_dir: str) -> None:
         super().__init__(context.settings, config, version)
-        self.model_file = os.path.join(model_dir, str(version), config.default_model_filename)
+        filename = config.default_model_filename or PYTHON_FILENAME
+        self.model_file = os.path.join(model_dir, str(version), filename)
         self._logs = context.logs
         self._launcher = Launcher(
             context=context,
@@ -110,6 +113,9 @@ class Servable(LoadedVersion):
     async def _start(self, progress: Progress) -> None:
         launcher = self._launcher
         launcher.start_timeout_s = self._backend_settings().start_timeout_s
+        launcher.backend_dir, runtime = find_runtime(self.config, self._searched, self._settings.backend_directory)
+        if runtime:
+            self.config = launcher.config = self.config.with_runtime(runtime)
         specs = instance_specs(self.config)
         if not specs:
             self._judge()
@@ -118,11 +124,13 @@ class Servable(LoadedVersion):
         first, others = self.instances[0], self.instances[1:]
         progress("import", first.name)
         returned = await launcher.import_model(first, self.config.to_json() if self._settings.auto_complete else None)
+        refused = None
         if returned is not None:
             progress("auto_complete", first.name)
-            self._adopt(returned)
+            refused = None if self._adopt(returned) else returned
         self._judge()
-        launcher.args_config = returned if returned is not None else self.config.to_json()
+        # Models are told what they have asked for even where it could not be taken over, as on Triton.
+        launcher.args_config = refused or self.config.to_json()
         progress("initialize", first.name)
         results = await asyncio.gather(
             launcher.initialize(first, self._segments()),
@@ -140,11 +148,16 @@ class Servable(LoadedVersion):
         except PyServeError as error:
             raise LoadFailure(error.message, kind="Invalid argument") from error
 
+    @property
+    def _searched(self) -> tuple[str, ...]:
+        """Where a runtime is looked for."""
+        model_dir = self._launcher.model_dir
+        return os.path.join(model_dir, str(self.version)), model_dir
+
     def _judge(self) -> None:
         """What is wrong with the complete configuration."""
         model_dir = self._launcher.model_dir
-        searched = (os.path.join(model_dir, str(self.version)), model_dir)
-        problems = [*validate_stage_a(self.config), *validate_stage_b(self.config, searched=searched)]
+        problems = [*validate_stage_a(self.config), *validate_stage_b(self.config, searched=self._searched)]
         if problems:
             raise LoadFailure(join_problems(problems), kind="Invalid argument")
         for output in self.config.outputs:
@@ -152,14 +165,15 @@ class Servable(LoadedVersion):
             if output.label_filename and not os.path.isfile(path):
                 raise LoadFailure(f"failed to open text file for read {path}: No such file or directory")
 
-    def _adopt(self, returned: str) -> None:
-        """Take over what `auto_complete_config` may change."""
+    def _adopt(self, returned: str) -> bool:
+        """Take over what `auto_complete_config` may change; whether that could be done."""
         self.config, problem = merge_auto_complete(self.config, returned)
         if problem:
             _log.warning("%s", problem)
         self.signature = Signature.from_config(self.config)
         self._launcher.config = self.config
         self._dispatcher = self._new_dispatcher()
+        return not problem
 
     def _new_dispatcher(self) -> Dispatcher | Sequencer:
         if self.config.sequence_batching is not None:

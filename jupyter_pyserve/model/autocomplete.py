@@ -29,6 +29,7 @@ def merge_auto_complete(config: ModelConfig, returned_json: str, *, gpus: int = 
         if not isinstance(returned, dict):
             raise MalformedConfigError("expected a JSON object")
         tree = _merge(config.to_json_dict(), returned)
+        to_message(returned)  # a member that nobody knows sets all of it aside, as on Triton
         message = to_message(tree)
     except (ValueError, RecursionError) as error:
         return AutoCompleted(config, f"ignoring the auto-completed configuration of model '{config.name}': {error}")

@@ -82,7 +82,7 @@ def _backend_problems(config: ModelConfig, searched: Sequence[str]) -> Iterator[
     if config.runtime and not config.runtime.endswith(".py"):
         places = "".join(f"'{place}' " for place in searched)
         yield f"unable to find backend library '{config.runtime}' for model '{config.name}', searched: {places}"
-    elif config.backend != PYTHON_BACKEND:
+    elif config.backend != PYTHON_BACKEND and not config.runtime:
         yield (
             f"unable to find backend library for backend '{config.backend}', "
             "try specifying runtime on the model configuration."

@@ -289,6 +289,10 @@ class ModelConfig:
         tree = {**self._tree, "model_transaction_policy": {"decoupled": decoupled}}
         return replace(self, decoupled=decoupled, _tree=tree)
 
+    def with_runtime(self, runtime: str) -> ModelConfig:
+        """The same, with the runtime that its backend turned out to have."""
+        return replace(self, runtime=runtime, _tree={**self._tree, "runtime": runtime})
+
     def to_json_dict(self) -> dict[str, Any]:
         """What clients and models are shown, as a tree of the caller's own."""
         return copy.deepcopy(dict(self._tree))

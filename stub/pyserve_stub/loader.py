@@ -25,10 +25,12 @@ class LoadError(Exception):
 class Loader:
     """One model's module and instance."""
 
-    def __init__(self, model_dir: str, version: str, filename: str, model_name: str) -> None:
+    def __init__(self, model_dir: str, version: str, filename: str, model_name: str, backend_dir: str = "") -> None:
+        """`filename` is the model's own, or lies in the directory of a backend that serves many models."""
         self.model_name = model_name
         self.version_dir = os.path.join(model_dir, version)
-        self.model_file = os.path.join(self.version_dir, filename)
+        self.model_file = os.path.join(backend_dir or self.version_dir, filename)
+        self._backend_dir = backend_dir
         self._model_dir = model_dir
         self._version = version
         self._filename = filename
@@ -41,16 +43,29 @@ class Loader:
             raise LoadError(f"Model name must end with '.py'. Model name is \"{self._filename}\".")
         if not os.path.isfile(self.model_file):
             raise LoadError(f"Python model file not found in '{self.model_file}'")
-        sys.path += [self.version_dir, self._model_dir]
+        sys.path += [self._backend_dir] if self._backend_dir else [self.version_dir, self._model_dir]
         sys.argv = [""]
         # A file that is edited within the clock's resolution would be shadowed by its own stale bytecode.
         writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
-            self._import_package()
-            module = importlib.import_module(f"{self._version}.{self._filename[:-3]}")
+            module = self._import_backend() if self._backend_dir else self._import_own()
         finally:
             sys.dont_write_bytecode = writes_bytecode
         self._class = module.TritonPythonModel
+
+    def _import_backend(self) -> Any:
+        """As a module of that name, whatever else on `sys.path` has it."""
+        name = self._filename[:-3]
+        spec = importlib.util.spec_from_file_location(name, self.model_file)
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def _import_own(self) -> Any:
+        self._import_package()
+        return importlib.import_module(f"{self._version}.{self._filename[:-3]}")
 
     def _import_package(self) -> None:
         """Make the version's directory a package: this one, whatever else on `sys.path` has the same name."""

@@ -195,7 +195,8 @@ class Stub:
 
     def _load(self, call: dict[str, Any]) -> str | None:
         self._show(page_status.LOADING)
-        self._loader = Loader(call["model_dir"], call["version"], call["filename"], call["model_name"])
+        names = ("model_dir", "version", "filename", "model_name", "backend_dir")
+        self._loader = Loader(**{name: call[name] for name in names if name in call})
         set_model_dir(self._loader.version_dir)
         self._loader.import_class()
         config = call.get("auto_complete")

@@ -208,17 +208,10 @@ def test_one_bad_version_keeps_the_others_out(play: Play) -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize(
-    ("config", "text"),
-    [
-        (CONFIG + "version_policy { specific { versions: [ 7 ] } }", "at least one version must be available"),
-        ('backend: "onnx"\n', "unable to find backend library for backend 'onnx'"),
-    ],
-)
-def test_what_cannot_be_started(play: Play, config: str, text: str) -> None:
+def test_what_cannot_be_started(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m", config=config)
-        with pytest.raises(PyServeError, match=text):
+        bench.write("m", config=CONFIG + "version_policy { specific { versions: [ 7 ] } }")
+        with pytest.raises(PyServeError, match="at least one version must be available"):
             await bench.registry.load("m")
 
     play(scenario)

@@ -48,7 +48,7 @@ def test_tensors_batch_size_scheduler_and_policy_are_taken_over_and_completed() 
 
 def test_everything_else_is_left_alone() -> None:
     config = original('parameters { key: "k" value { string_value: "v" } }')
-    text = answered(config, name="x", parameters={}, instance_group=[], backend="y", whatever={"a": [1]})
+    text = answered(config, name="x", parameters={}, instance_group=[], backend="y")
     assert merge_auto_complete(config, text) == (config, None)
 
 
@@ -64,6 +64,7 @@ def test_a_configured_scheduler_stays_as_it_is() -> None:
         ({"input": [{"name": "I", "data_type": "TYPE_NOPE", "dims": [1]}]}, "TYPE_NOPE"),
         ({"input": [{"name": "I", "data_type": "TYPE_FP32", "dims": [1.5]}]}, "1.5"),
         ({"output": 3}, "output"),
+        ({"colour": "red"}, "colour"),
         ({"sequence_batching": {}}, "scheduling_choice is 'dynamic_batching' and cannot become 'sequence_batching'"),
         ({"max_batch_size": "many"}, "many"),
     ],

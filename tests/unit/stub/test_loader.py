@@ -111,6 +111,22 @@ def test_another_file_name_is_imported(tmp_path: Path) -> None:
 # -- what goes wrong --------------------------------------------------------------------------------------------------
 
 
+def test_a_backends_code_is_imported_from_its_directory(tmp_path: Path) -> None:
+    backend = tmp_path / "backend"
+    backend.mkdir()
+    (backend / "model.py").write_text("import beside\n" + model_class("where = (__name__, __file__, beside.__file__)"))
+    (backend / "beside.py").touch()
+    (tmp_path / "model.py").write_text("1 / 0")
+    sys.path.insert(0, str(tmp_path))
+    before = list(sys.path)
+    made = Loader(str(tmp_path / "m"), "1", "model.py", "m", str(backend))
+    made.import_class()
+    made.initialize(ARGS)
+    assert made.model.where == ("model", str(backend / "model.py"), str(backend / "beside.py"))
+    assert made.version_dir == str(tmp_path / "m" / "1")
+    assert sys.path == [*before, str(backend)]
+
+
 def test_a_file_that_is_not_python_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LoadError) as caught:
         loader(tmp_path, filename="my.txt").import_class()
