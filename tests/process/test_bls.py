@@ -263,6 +263,7 @@ def test_a_timeout_is_the_callers_from_the_first_microsecond(engine: Engine, cal
     callee = loaded(engine, "puppet", extra=f"dynamic_batching {{ {policy} }}")
     code = """
         response = request_to(callee, [1.0], do="echo", timeout=1).exec()
-        result = [response.error().message(), array(request_to(callee, [1.0], do="plus_one", timeout=9000000).exec()).tolist()]
+        patient = request_to(callee, [1.0], do="plus_one", timeout=9000000).exec()
+        result = [response.error().message(), array(patient).tolist()]
     """
     assert run(engine, caller, code, callee=callee) == ["Request timeout expired", [2.0]]
