@@ -108,7 +108,18 @@ class Outbox:
         return (frame[0], 0, flag, b"", b"", ())
 
     def abandon(self, frame: PlainRequest, text: str) -> PlainResponse:
-        """`execute` failed: its text, unless the request was answered before. Later answers reach nobody."""
+        """`execute` failed: its text, unless the request was answered before. Later answers reach nobody.
+
+        What was sent without FINAL is an answer too: a client of Triton's gets it over gRPC.
+        """
+        with self._lock:
+            item = self._open.get(frame[0])
+            held = item.held if item is not None and not item.closed else None
+            if item is not None and held is not None:
+                item.held = None
+                del self._open[frame[0]]
+                key, code, flags, layout, parameters, descriptors = held
+                return (key, code, flags | frames.FINAL | frames.BATCH_FAILED, layout, parameters, descriptors)
         if self._forget(frame[0]):
             return (frame[0], 0, frames.DEFERRED | frames.BATCH_FAILED, b"", b"", ())
         return failure(frame[0], INTERNAL, text, frames.FINAL | frames.BATCH_FAILED)

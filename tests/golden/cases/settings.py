@@ -88,7 +88,7 @@ CASES = (
     get("trace_of_model_follows", _MODEL_TRACE),
     _trace("rate_null", {"trace_rate": None}),
     _trace("all_null", {"trace_count": None, "log_frequency": None, "trace_level": None}),
-    _trace("of_nobody", {"trace_rate": "50"}, "/v2/models/nobody/trace/setting"),
+    _trace("set_of_nobody", {"trace_rate": "50"}, "/v2/models/nobody/trace/setting"),
     _trace("rate_zero_and_on", {"trace_level": ["TIMESTAMPS"], "trace_rate": "0"}),
     _trace("rate_zero", {"trace_rate": "0"}),
 )

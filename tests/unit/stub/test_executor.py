@@ -221,8 +221,7 @@ def test_responses_are_returned(stub: Rig) -> None:
 
 def test_the_first_broken_rule_is_told(stub: Rig) -> None:
     def execute(requests: list[Any]) -> Any:
-        requests[1].get_response_sender().send(respond())
-        return [3, respond()]
+        return [3, 4.0]
 
     assert "'<class 'int'>'" in fail(stub, execute, stub.request(), stub.request())
 
@@ -230,10 +229,11 @@ def test_the_first_broken_rule_is_told(stub: Rig) -> None:
 def test_a_response_that_was_sent_is_not_returned_too(stub: Rig) -> None:
     def execute(requests: list[Any]) -> Any:
         requests[0].get_response_sender().send(respond(OUT=ONE))
-        return [respond(OUT=ONE)]
+        return [respond(OUT=ONE), respond(OUT=ONE)]
 
-    assert fail(stub, execute) == SECOND
-    assert stub.session.arena_used == 0
+    sent, other = stub.run(execute, stub.request(), stub.request())
+    assert (sent.code, sent.flags, sent.outputs["OUT"].tolist()) == (0, BROKEN, [1.5])
+    assert (other.flags, other.text) == (BROKEN, PREFIX + SECOND)
 
 
 def test_a_bad_frame_is_not_the_models_fault(stub: Rig) -> None:
