@@ -7,7 +7,7 @@ import pytest
 import triton_python_backend_utils as pb_utils
 from pyserve_stub.wire import frames
 
-from tests.unit.stub.rig import BROKEN, ONE, PREFIX, SECOND, Rig, fail, respond, stop
+from tests.unit.stub.rig import BROKEN, ONE, PREFIX, SECOND, Rig, respond, stop
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
