@@ -78,6 +78,7 @@ class Engine:
         assert line, self.log.read_text()
         ready = json.loads(line)
         assert ready["event"] == "ready"
+        self.grpc_url: str = ready["grpc_url"]
         port = int(ready["http_url"].rpartition(":")[2])
         self.tcp = Client(("127.0.0.1", port), TOKEN)
 
@@ -266,6 +267,12 @@ class Server:
     def _listening(self) -> re.Match[str] | None:
         assert self.process.poll() is None, self.log.read_text()
         return re.search(r"Started HTTPService at 127\.0\.0\.1:(\d+)", self.log.read_text())
+
+    @property
+    def grpc_url(self) -> str:
+        """Host and port, once it serves."""
+        pattern = re.compile(r"Started GRPCInferenceService at (127\.0\.0\.1:\d+)")
+        return wait_until(lambda: pattern.search(self.log.read_text()), self.log.read_text).group(1)
 
     def wait(self) -> int:
         """Its exit status."""

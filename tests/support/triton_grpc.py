@@ -97,7 +97,7 @@ def arguments(request: Request) -> dict[str, Any]:
     """What the client's `infer` is called with."""
     return {
         "model_name": request.model,
-        "inputs": [_input(name, array) for name, array in request.inputs.items()],
+        "inputs": [to_input(name, array) for name, array in request.inputs.items()],
         "model_version": request.version,
         "outputs": [triton.InferRequestedOutput(name) for name in request.outputs] or None,
         "request_id": request.id,
@@ -112,7 +112,8 @@ def outputs(result: Any) -> dict[str, Array]:
         return {output.name: result.as_numpy(output.name) for output in result.get_response().outputs}
 
 
-def _input(name: str, array: Array) -> Any:
+def to_input(name: str, array: Array) -> Any:
+    """A tensor as the client sends it."""
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     datatype = "BF16" if native.dtype.name == "bfloat16" else np_to_triton_dtype(native.dtype)
     tensor = triton.InferInput(name, list(native.shape), datatype)

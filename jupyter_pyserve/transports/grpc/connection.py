@@ -23,8 +23,10 @@ _log = logging.getLogger(__name__)
 _CONNECTION_WINDOW_NBYTES = 1 << 30
 _CONNECTION_CREDIT_NBYTES = 1 << 24
 _MAX_STREAMS = 10_000
-#: An answer to a client that asks and does not read.
-_MAX_UNREAD_NBYTES = 1 << 20
+#: Answers to a client that asks and does not read.
+_MAX_UNREAD = 10_000
+#: Clients take larger ones, but what is behind them waits longer.
+_MAX_FRAME_NBYTES = 1 << 18
 _WRITE_HIGH_NBYTES = 1 << 20
 #: What is larger does not wait for company.
 _HELD_NBYTES = 8 * 1024
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self._loop = asyncio.get_running_loop()
         self._held: list[bytes] = []
+        self._unread = 0
         self._initial_window = frames.DEFAULT_WINDOW
         self._waiting: dict[Call, None] = {}
 
@@ -323,7 +326,7 @@ class Connection(asyncio.Protocol):
             elif key == Setting.MAX_FRAME_SIZE:
                 if not frames.DEFAULT_FRAME_NBYTES <= value <= frames.LARGEST_FRAME_NBYTES:
                     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame size is out of range")
-                self.max_frame_nbytes = value
+                self.max_frame_nbytes = min(value, _MAX_FRAME_NBYTES)
         self._answer(frames.frame(frames.SETTINGS, frames.ACK, 0))
         self._pump()
 
@@ -338,7 +341,8 @@ class Connection(asyncio.Protocol):
         self._answer(frames.frame(frames.PING, frames.ACK, 0, payload))
 
     def _answer(self, data: bytes) -> None:
-        if self._transport.get_write_buffer_size() > _WRITE_HIGH_NBYTES + _MAX_UNREAD_NBYTES:
+        self._unread = self._unread + 1 if self._transport.get_write_buffer_size() else 0
+        if self._unread > _MAX_UNREAD:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
         self._put(data)
 

@@ -256,8 +256,11 @@ def test_too_many_pings() -> None:
 def test_a_client_that_asks_and_never_reads() -> None:
     async def scenario() -> None:
         client = Client(Recording())
-        client.transport.get_write_buffer_size = lambda: 3 << 20  # type: ignore[method-assign]
-        client.feed(frames.settings({}))
+        for _ in range(2):
+            client.feed(frames.settings({}) * 9999)
+        assert not client.is_closed()
+        client.transport.stuck = True
+        client.feed(frames.settings({}) * 10_001)
         assert (await client.fault())[0] is ErrorCode.ENHANCE_YOUR_CALM
 
     play(scenario)
