@@ -59,6 +59,11 @@ def title(pid: int) -> str:
     return ""
 
 
+def parent(pid: int) -> int:
+    """The process that started it, or took it over."""
+    return _status_number(pid, "PPid")
+
+
 def named_memory(pid: int) -> set[str]:
     """Files in /dev/shm that a process has mapped."""
     with contextlib.suppress(*_GONE):
