@@ -29,7 +29,7 @@ _WITHOUT_EFFECT = (
     "repository-poll-secs", "model-load-retry-count", "model-namespacing", "http-thread-count",
     "http-header-forward-pattern", "http-restricted-api", "grpc-header-forward-pattern",
     "grpc-restricted-protocol", "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
-    "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "allow-gpu-metrics", "trace-config",
+    "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "trace-config",
     "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
     "cache-config", "response-cache-byte-size", "cache-directory", "repoagent-directory",
     "rate-limit", "rate-limit-resource",
@@ -174,6 +174,7 @@ def _add_metrics_options(parser: argparse.ArgumentParser, port: int | None) -> N
     add = parser.add_argument
     add("--allow-metrics", type=parse_bool, default=True, metavar="BOOL")
     add("--allow-cpu-metrics", type=parse_bool, default=metrics.cpu, metavar="BOOL")
+    add("--allow-gpu-metrics", type=parse_bool, default=metrics.gpu, metavar="BOOL")
     add("--metrics-address", default=None, help="default: the HTTP address")
     add("--metrics-port", type=int, default=port)
     add("--metrics-interval-ms", type=float, default=metrics.interval_s * 1000, help="how old such figures may be")
@@ -226,6 +227,8 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         metrics=MetricsSettings(
             interval_s=options.metrics_interval_ms / 1000,
             cpu=options.allow_cpu_metrics,
+            gpu=options.allow_gpu_metrics,
+            visible_gpus=os.environ.get("CUDA_VISIBLE_DEVICES"),
             pinned_pool_nbytes=options.pinned_memory_pool_byte_size,
             **{name: value for name, value in options.metrics_config if name},
         ),

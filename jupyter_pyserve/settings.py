@@ -43,6 +43,9 @@ class MetricsSettings:
     #: How old a reading of the machine may be.
     interval_s: float = 2.0
     cpu: bool = True
+    gpu: bool = True
+    #: Which GPUs there are (CUDA_VISIBLE_DEVICES); None is all.
+    visible_gpus: str | None = None
     counter_latencies: bool = True
     summary_latencies: bool = False
     summary_quantiles: tuple[float, ...] = (0.5, 0.9, 0.95, 0.99, 0.999)

@@ -5,14 +5,17 @@ Nothing is collected in between, so metrics cost nothing until somebody asks for
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jupyter_pyserve.engine.custom_metrics import CustomMetrics
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.settings import MetricsSettings
 from jupyter_pyserve.telemetry.exposition import Family, Kind, render
+from jupyter_pyserve.telemetry.gpus import GpuFacts, Gpus, gpu_families
 from jupyter_pyserve.telemetry.machine import Machine
 from jupyter_pyserve.telemetry.models import ModelRow, latency_families, model_families
 
@@ -20,12 +23,32 @@ from jupyter_pyserve.telemetry.models import ModelRow, latency_families, model_f
 class Metrics:
     """All metrics of an engine. `versions` are those that requests may reach."""
 
-    def __init__(self, settings: MetricsSettings, services: StubServices) -> None:
+    def __init__(
+        self, settings: MetricsSettings, services: StubServices, gpus: Callable[[str | None], Gpus] = Gpus
+    ) -> None:
         self._settings = settings
         self._machine = Machine(settings.interval_s)
         self._machine.facts(time.monotonic())  # utilization counts from here
+        self._find_gpus = gpus
+        self._gpus: Gpus | None = None
+        self._gpu_facts: list[GpuFacts] = []
+        self._gpus_read_s = -math.inf
         self._custom = CustomMetrics(self._own(()))
         self._custom.serve(services)
+
+    async def scrape(self, versions: Callable[[], Sequence[LoadedVersion]]) -> str:
+        """The exposition, with GPUs as they were at most an interval ago."""
+        now_s = time.monotonic()
+        wanted = self._settings.gpu and (self._gpus is None or self._gpus.present)
+        if wanted and now_s - self._gpus_read_s >= self._settings.interval_s:
+            self._gpus_read_s = now_s
+            self._gpu_facts = await asyncio.to_thread(self._read_gpus)
+        return self.text(versions())
+
+    def _read_gpus(self) -> list[GpuFacts]:
+        if self._gpus is None:
+            self._gpus = self._find_gpus(self._settings.visible_gpus)
+        return self._gpus.read()
 
     def text(self, versions: Sequence[LoadedVersion]) -> str:
         """The exposition."""
@@ -41,6 +64,7 @@ class Metrics:
         families = model_families(rows, counting=self._settings.counter_latencies)
         families += latency_families(rows, self._settings.summary_quantiles, int(time.time() * 1000))
         families += [_gauge(*item) for item in self._server_gauges()]
+        families += gpu_families(self._gpu_facts)
         return families
 
     def _server_gauges(self) -> list[tuple[str, str, float]]:

@@ -227,9 +227,9 @@ class Service:
                 raise PyServeError(Code.INVALID_ARG, f"requested model version is not available for model '{name}'")
         return [item.statistics.to_json_dict(name=item.name, version=str(item.version)) for item in servables]
 
-    def metrics(self) -> str:
+    async def metrics(self) -> str:
         """The text of a scrape."""
-        return self._metrics.text(self.registry.all_servables())
+        return await self._metrics.scrape(self.registry.all_servables)
 
     # -- repository ---------------------------------------------------------------------------------------------------
 

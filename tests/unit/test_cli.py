@@ -39,7 +39,8 @@ class Runs:
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     made = Runs()
     monkeypatch.setattr(app, "run", made.run)
-    monkeypatch.delenv("PYSERVE_TOKEN", raising=False)
+    for name in ("PYSERVE_TOKEN", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
     return made
 
 
@@ -89,14 +90,22 @@ def test_options_of_the_log(runs: Runs) -> None:
     )
 
 
-def test_options_of_metrics(runs: Runs) -> None:
+def test_options_of_metrics(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     config = ["counter_latencies=false", "summary_latencies=TRUE", "summary_quantiles=0.1:0.0.1,0.75:0.01", "new=1"]
-    words = ["--allow-cpu-metrics=0", "--metrics-interval-ms=500", "--pinned-memory-pool-byte-size=1024"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
+    words = [
+        "--allow-cpu-metrics=0",
+        "--allow-gpu-metrics=0",
+        "--metrics-interval-ms=500",
+        "--pinned-memory-pool-byte-size=1024",
+    ]
     words += [word for setting in config for word in ("--metrics-config", setting)]
     cli.main([*SERVE, *words, "--metrics-port=1234", "--metrics-address=::1"])
     assert runs.settings.metrics == MetricsSettings(
         interval_s=0.5,
         cpu=False,
+        gpu=False,
+        visible_gpus="1,2",
         counter_latencies=False,
         summary_latencies=True,
         summary_quantiles=(0.1, 0.75),

@@ -111,7 +111,7 @@ def _trace_update(service: Service, route: Route, body: bytes) -> Reply:
 
 async def _metrics(service: Service, route: Route, body: bytes) -> Reply:
     """In a task of its own, since it takes in frames of stubs, and this request may have come by the way of one."""
-    return Reply(200, service.metrics().encode("utf-8", "replace"), _METRICS_TYPE)
+    return Reply(200, (await service.metrics()).encode("utf-8", "replace"), _METRICS_TYPE)
 
 
 def _no_metrics(service: Service, route: Route, body: bytes) -> Reply:

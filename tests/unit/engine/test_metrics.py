@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
 
 from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.model.statistics import ModelStatistics
 from jupyter_pyserve.settings import MetricsSettings
+from jupyter_pyserve.telemetry.gpus import GpuFacts
 
 
 def version(name: str, *, tags: dict[str, str] | None = None, catch_up: Callable[[], None] = lambda: None) -> Any:
@@ -58,3 +63,42 @@ def test_what_stubs_have_said_before_is_taken_in_first() -> None:
 
     item.instances = [SimpleNamespace(catch_up=catch_up)] * 2
     assert 'nv_inference_exec_count{model="m",version="3"} 2' in text(item)
+
+
+class Gpus:
+    """One GPU, or none; counts how often it is asked."""
+
+    def __init__(self, *, present: bool = True) -> None:
+        self.present = present
+        self.asked = 0
+
+    def read(self) -> list[GpuFacts]:
+        self.asked += 1
+        facts: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(GpuFacts))
+        return [GpuFacts(**{**facts, "uuid": "GPU-1", "power_w": 70.5})] if self.present else []
+
+
+@pytest.mark.parametrize(
+    ("gpus", "settings", "asked"),
+    [
+        (Gpus(), {"interval_s": 0.0}, 2),
+        (Gpus(), {"interval_s": 1e9}, 1),
+        (Gpus(present=False), {"interval_s": 0.0}, 1),
+        (Gpus(), {"gpu": False, "interval_s": 0.0}, 0),
+    ],
+)
+def test_gpus_are_asked_in_a_thread_once_an_interval(gpus: Gpus, settings: dict[str, Any], asked: int) -> None:
+    named: list[str | None] = []
+
+    def find(visible: str | None) -> Any:
+        named.append(visible)
+        return gpus
+
+    async def run() -> str:
+        metrics = Metrics(MetricsSettings(visible_gpus="0", **settings), StubServices(), find)
+        await metrics.scrape(lambda: ())
+        return await metrics.scrape(lambda: ())
+
+    shown = asyncio.run(run())
+    assert ('nv_gpu_power_usage{gpu_uuid="GPU-1"} 70.5\n' in shown) == (gpus.present and asked > 0)
+    assert (gpus.asked, named) == (asked, ["0"] if asked else [])
