@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks import machine, report, triton
 from benchmarks.cases import Bench, Case
+from benchmarks.cases.bls import bls
 from benchmarks.cases.deploy import deploy
 from benchmarks.cases.http import large, small, strings
 from benchmarks.cases.idle import idle
@@ -25,6 +26,7 @@ CASES: dict[str, Case] = {
     "large": large,
     "strings": strings,
     "lane": lane,
+    "bls": bls,
     "deploy": deploy,
     "idle": idle,
 }

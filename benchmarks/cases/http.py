@@ -39,30 +39,30 @@ BYTES = Metric(
 def small(bench: Bench) -> Iterator[tuple[str, Sample]]:
     """Both servers run all the time; only the one that is asked works."""
     body = write_body(bench.scratch / "small.bin", 1)
-    with _both(bench) as servers:
+    with both(bench) as servers:
         for server in servers:
-            _check(server, "add_one", body, 2.0)
-            wrk(server.port, _path("add_one"), body, connections=16, duration_s=1)
+            check(server, "add_one", body, 2.0)
+            wrk(server.port, path_of("add_one"), body, connections=16, duration_s=1)
         for _ in range(bench.rounds):
             for server in servers:
                 yield server.name, _small(server, body, bench.seconds)
 
 
 def _small(server: Running, body: Body, seconds: float) -> Sample:
-    alone = wrk(server.port, _path("add_one"), body, connections=1, duration_s=seconds)
-    crowd = wrk(server.port, _path("add_one"), body, connections=16, duration_s=seconds)
+    alone = wrk(server.port, path_of("add_one"), body, connections=1, duration_s=seconds)
+    crowd = wrk(server.port, path_of("add_one"), body, connections=16, duration_s=seconds)
     return {LATENCY: alone.p50_us, TAIL: alone.p99_us, THROUGHPUT: crowd.per_second}
 
 
 def large(bench: Bench) -> Iterator[tuple[str, Sample]]:
-    with _both(bench) as servers:
+    with both(bench) as servers:
         for model, size, metric in _LARGE:
             body = write_body(bench.scratch / f"{size}_mib.bin", size * _MIB // 4)
             for server in servers:
-                _check(server, model, body, 2.0 if model == "add_one" else 1.0)
+                check(server, model, body, 2.0 if model == "add_one" else 1.0)
             for _ in range(bench.rounds):
                 for server in servers:
-                    outcome = wrk(server.port, _path(model), body, connections=1, duration_s=bench.seconds)
+                    outcome = wrk(server.port, path_of(model), body, connections=1, duration_s=bench.seconds)
                     yield server.name, {metric: outcome.per_second}
 
 
@@ -70,28 +70,32 @@ def strings(bench: Bench) -> Iterator[tuple[str, Sample]]:
     """The model asks for the array and answers with it, so every element is taken apart and put together again."""
     body = write_strings(bench.scratch / "strings.bin", _STRINGS, _STRING_NBYTES)
     elements = body.path.read_bytes()[body.header_nbytes :]
-    with _both(bench) as servers:
+    with both(bench) as servers:
         for server in servers:
-            if not server.ask("POST", _path("identity_bytes"), body.path.read_bytes(), body.headers).endswith(elements):
+            if not server.ask("POST", path_of("identity_bytes"), body.path.read_bytes(), body.headers).endswith(
+                elements
+            ):
                 raise RuntimeError(f"{server.name} gave a wrong answer for identity_bytes")
         for _ in range(bench.rounds):
             for server in servers:
-                outcome = wrk(server.port, _path("identity_bytes"), body, connections=1, duration_s=bench.seconds)
+                outcome = wrk(server.port, path_of("identity_bytes"), body, connections=1, duration_s=bench.seconds)
                 yield server.name, {BYTES: outcome.per_second}
 
 
 @contextlib.contextmanager
-def _both(bench: Bench) -> Iterator[Sequence[Running]]:
+def both(bench: Bench) -> Iterator[Sequence[Running]]:
+    """All servers, on the models of the benchmarks."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(server.start(bench.models)) for server in bench.servers]
 
 
-def _check(server: Running, model: str, body: Body, expected: float) -> None:
+def check(server: Running, model: str, body: Body, expected: float) -> None:
     """A quick wrong answer is no result."""
-    answer = server.ask("POST", _path(model), body.path.read_bytes(), body.headers)
+    answer = server.ask("POST", path_of(model), body.path.read_bytes(), body.headers)
     if answer[-4 * body.elements :] != struct.pack("<f", expected) * body.elements:
         raise RuntimeError(f"{server.name} gave a wrong answer for {model}")
 
 
-def _path(model: str) -> str:
+def path_of(model: str) -> str:
+    """Where inferences are posted."""
     return f"/v2/models/{model}/infer"

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -33,7 +34,17 @@ class Channel:
     `expecting` says whether more frames may be there already; when it says no, none is looked for in vain.
     """
 
-    __slots__ = ("_expecting", "_loop", "_on_close", "_on_frame", "_queue", "_spinner", "closed", "sock")
+    __slots__ = (
+        "_expected_ns",
+        "_expecting",
+        "_loop",
+        "_on_close",
+        "_on_frame",
+        "_queue",
+        "_spinner",
+        "closed",
+        "sock",
+    )
 
     def __init__(
         self,
@@ -49,6 +60,7 @@ class Channel:
         self._on_frame = on_frame
         self._on_close = on_close
         self._expecting = expecting
+        self._expected_ns = 0
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self._spinner = Spinner(sock)
         self._loop.add_reader(sock.fileno(), self._readable)
@@ -86,6 +98,16 @@ class Channel:
         if not self.closed and self._expecting() and self._spinner.spin():
             self._readable()
 
+    def expect(self) -> None:
+        """A frame may come soon: `linger`, if one came as soon the last time."""
+        self._expected_ns = time.monotonic_ns()
+        if self._spinner.worthwhile:
+            self._loop.call_soon(self._linger_again)
+
+    def _linger_again(self) -> None:
+        if self._expected_ns and not self.closed and self._spinner.ready():
+            self._readable()
+
     def close(self) -> None:
         """Stop at once."""
         if self.closed:
@@ -115,6 +137,9 @@ class Channel:
             if not data:
                 self.close()
                 return
+            if self._expected_ns:
+                self._spinner.slept(time.monotonic_ns() - self._expected_ns)
+                self._expected_ns = 0
             self._on_frame(data, fds)
             if not expecting():
                 return

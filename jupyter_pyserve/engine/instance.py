@@ -214,8 +214,15 @@ class Instance:
         self.in_flight += batches
         self._sent.append(len(batches))
         self.send(members[0] if len(members) == 1 else frames.encode_bundle(members))
-        if self.average_ns < BUDGET_NS / 2 and len(self.in_flight) == 1 and self._channel is not None:
+        if self.calls_others:
+            self.expect()
+        elif self.average_ns < BUDGET_NS / 2 and len(self.in_flight) == 1 and self._channel is not None:
             self._channel.linger()  # the answer will be there before the loop has gone to sleep
+
+    def expect(self) -> None:
+        """The stub has been told something, and may soon have something to say."""
+        if self._channel is not None:
+            self._channel.expect()
 
     @property
     def room(self) -> int:

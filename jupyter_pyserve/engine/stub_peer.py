@@ -68,6 +68,7 @@ class StubPeer(Peer):
 
     def _send(self, data: bytes) -> None:
         self._instance.send(data)
+        self._instance.expect()
 
     def _show(self, segment: Segment) -> None:
         self._instance.attach((segment,))

@@ -46,6 +46,11 @@ class Spinner:
         """Sleep until it is readable, at most so long."""
         return bool(self._poll(max(0.0, timeout_s) * 1000))
 
+    @property
+    def worthwhile(self) -> bool:
+        """Whether the last wait was short."""
+        return self._worthwhile
+
     def slept(self, ns: int) -> None:
         """How long the caller slept, when it had to: a short sleep makes spinning worthwhile."""
         self._worthwhile = ns < BUDGET_NS

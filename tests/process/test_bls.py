@@ -267,3 +267,129 @@ def test_a_timeout_is_the_callers_from_the_first_microsecond(engine: Engine, cal
         result = [response.error().message(), array(patient).tolist()]
     """
     assert run(engine, caller, code, callee=callee) == ["Request timeout expired", [2.0]]
+
+
+# -- callees that answer any number of times --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(engine: Engine) -> str:
+    """A decoupled model that counts to the first number of its data."""
+    return loaded(engine, "many")
+
+
+def test_responses_are_iterated(engine: Engine, caller: str, many: str) -> None:
+    code = """
+        iterator = request_to(callee, [4], do="count").exec(decoupled=True)
+        first = array(next(iterator)).tolist()
+        rest = [array(response).tolist() for response in iterator if response.output_tensors()]
+        again = [len(response.output_tensors()) for response in iterator]
+        try:
+            next(iter(iterator))
+            result = [first, rest, again, iter(iterator) is iterator]
+        except StopIteration:
+            result = "stopped"
+    """
+    assert run(engine, caller, code, callee=many) == [[0.0], [[1.0], [2.0], [3.0]], [2, 2, 2, 2, 0], True]
+
+
+@pytest.mark.parametrize(
+    ("do", "expected"),
+    [("count", [2, 2, 2, 0]), ("last", [2, 2, 2]), ("nothing", [0]), ("fail", [2, 2, 2, "UNAVAILABLE: enough"])],
+)
+def test_how_the_last_response_looks(engine: Engine, caller: str, many: str, do: str, expected: Any) -> None:
+    code = """
+        iterator = request_to(callee, [3], do=do).exec(decoupled=True)
+        result = [said(item) if item.has_error() else len(item.output_tensors()) for item in iterator]
+    """
+    assert run(engine, caller, code.replace("do=do", f"do={do!r}"), callee=many) == expected
+
+
+def test_a_model_that_is_not_decoupled_answers_once(engine: Engine, caller: str, puppet: str) -> None:
+    code = """
+        iterator = request_to(callee, do="echo", value=3).exec(decoupled=True)
+        result = [said(item) for item in iterator]
+    """
+    assert run(engine, caller, code, callee=puppet) == [3]
+
+
+def test_a_decoupled_model_wants_an_iterator(engine: Engine, caller: str, many: str) -> None:
+    code = """
+        result = [said(request_to(callee, [1], do="count").exec())]
+        bad = request_to("nobody", [1], do="count").exec(decoupled=True)
+        result += [said(item) for item in bad]
+    """
+    assert run(engine, caller, code, callee=many) == [
+        f"INTERNAL: Model {many} - Error when running inference: Model {many} is using the decoupled. The current BLS "
+        "request call doesn't support models using the decoupled transaction policy. Please use 'decoupled=True' "
+        "argument to the 'exec' or 'async_exec' calls for decoupled models.'",
+        "INTERNAL: Model nobody - Error when running inference: Failed for execute the inference request. "
+        "Model 'nobody' is not ready.",
+    ]
+
+
+def test_streams_in_coroutines(engine: Engine, caller: str, many: str) -> None:
+    code = """
+        async def count(number):
+            iterator = await request_to(callee, [number], do="count").async_exec(decoupled=True)
+            return sum(array(item)[0] for item in iterator if item.output_tensors())
+
+        async def main():
+            return [float(total) for total in await asyncio.gather(*map(count, range(1, 20)))]
+
+        result = asyncio.run(main())
+    """
+    assert run(engine, caller, code, callee=many) == [sum(range(number)) for number in range(1, 20)]
+
+
+def test_an_iterator_that_is_dropped_drains(engine: Engine, caller: str, many: str) -> None:
+    code = """
+        iterator = request_to(callee, [1000], do="count").exec(decoupled=True)
+        result = array(next(iterator)).tolist()
+        del iterator
+    """
+    assert run(engine, caller, code, callee=many) == [0.0]
+    wait_until(lambda: not engine.model(many)["versions"][0]["outstanding"], "the callee has done with it")
+
+
+def test_a_stream_is_cancelled(engine: Engine, caller: str, many: str) -> None:
+    code = """
+        iterator = request_to(callee, [0], do="until_cancelled").exec(decoupled=True)
+        first = len(next(iterator).output_tensors())
+        iterator.cancel()
+        iterator.cancel()
+        last = [said(item) for item in iterator if item.has_error()]
+        iterator.cancel()
+        result = [first, last]
+    """
+    assert run(engine, caller, code, callee=many) == [2, ["CANCELLED: stopped"]]
+
+
+def test_a_queued_stream_is_cancelled(engine: Engine, caller: str, many: str) -> None:
+    code = """
+        holder = request_to(callee, [0], do="hold", gate=gate).exec
+        thread = threading.Thread(target=holder, args=(True,))
+        thread.start()
+
+        async def main():
+            future = request_to(callee, [1], do="count").async_exec(decoupled=True)
+            enter(ready)
+            future.cancel()
+            await asyncio.sleep(0)
+
+        asyncio.run(main())
+        enter(after)
+        result = "done"
+    """
+    gate, ready, after = engine.gate(), engine.gate(), engine.gate()
+    running = engine.infer_later(
+        caller, command(dedent(code), callee=many, gate=str(gate), ready=str(ready), after=str(after))
+    )
+    ready.wait_until_entered()
+    gate.wait_until_entered()
+    ready.open()
+    after.wait_until_entered()
+    wait_until(lambda: engine.model(many)["versions"][0]["outstanding"] == 1, "the queued one is gone")
+    after.open()
+    gate.open()
+    assert said(running.result()) == "done"
