@@ -41,12 +41,12 @@ def verbose_level(number: int) -> int:
     return 0 if number >= 2**31 else number
 
 
-def log_format(text: str, *, name: str) -> LogFormat:
-    """The format that a text names; `name` is how the one who asked calls the setting."""
+def log_format(text: str, *, name: str, code: Code = Code.UNAVAILABLE) -> LogFormat:
+    """The format that a text names; `name` is how the one who asked calls the setting, `code` what it hears else."""
     try:
         return LogFormat(text)
     except ValueError:
-        raise PyServeError(Code.UNAVAILABLE, f"invalid argument for {name}, got: {text}") from None
+        raise PyServeError(code, f"invalid argument for {name}, got: {text}") from None
 
 
 def log_settings(settings: LogSettings) -> bytes:

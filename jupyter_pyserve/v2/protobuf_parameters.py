@@ -50,14 +50,14 @@ def read_region(given: Map, tensor: str) -> ShmRef | None:
     if not given:
         return None
     name = _typed(given, "shared_memory_region", "string_param", tensor)
-    offset = _typed(given, "shared_memory_offset", "int64_param", tensor)
-    nbytes = _typed(given, "shared_memory_byte_size", "int64_param", tensor)
     if name is None:
-        for key, value in (("shared_memory_offset", offset), ("shared_memory_byte_size", nbytes)):
-            if value is not None:
+        for key in ("shared_memory_offset", "shared_memory_byte_size"):
+            if key in given:
                 text = f"'{key}' can not be specified without 'shared_memory_region' parameter for tensor '{tensor}'"
                 _refuse(text)
         return None
+    offset = _typed(given, "shared_memory_offset", "int64_param", tensor)
+    nbytes = _typed(given, "shared_memory_byte_size", "int64_param", tensor)
     if nbytes is None:
         what = "'shared_memory_byte_size' must be specified along with 'shared_memory_region' parameter"
         _refuse(f"{what} for tensor '{tensor}'")

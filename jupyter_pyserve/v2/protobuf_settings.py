@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -33,7 +34,9 @@ def log_changes(given: Mapping[str, Any], current: LogSettings) -> LogSettings:
     if "log_verbose_level" in given:
         changes["verbose_level"] = verbose_level(_value(given, "log_verbose_level", "uint32_param"))
     if "log_format" in given:
-        changes["format"] = log_format(_value(given, "log_format", "string_param"), name="log_format")
+        changes["format"] = log_format(
+            _value(given, "log_format", "string_param"), name="log_format", code=Code.INVALID_ARG
+        )
     return replace(current, **changes)
 
 
@@ -53,7 +56,7 @@ def trace_changes(given: Mapping[str, Any], current: TraceChanges) -> TraceChang
         said["levels"] = trace_levels(levels) if levels else None
     for name, field, parse in (
         ("trace_rate", "rate", unsigned),
-        ("trace_count", "count", count),
+        ("trace_count", "count", partial(count, got="got: ")),
         ("log_frequency", "log_frequency", unsigned),
     ):
         if name in given:

@@ -87,13 +87,13 @@ def unsigned(name: str, text: str) -> int:
     return number % 2**32
 
 
-def count(name: str, text: str) -> int:
-    """How many traces are taken; -1 is no limit."""
+def count(name: str, text: str, *, got: str = "got:") -> int:
+    """How many traces are taken; -1 is no limit. `got` is how the front end's text for other ones goes on."""
     number = _number(name, text)
     if not -(2**31) <= number <= _MAX_INT32:
         _out_of_range(name, text, -1, _MAX_INT32)
     if number < -1:
-        raise PyServeError(Code.INVALID_ARG, f"Unable to parse '{name}'. Expecting value >= -1, got:{text}")
+        raise PyServeError(Code.INVALID_ARG, f"Unable to parse '{name}'. Expecting value >= -1, {got}{text}")
     return number
 
 

@@ -1,6 +1,7 @@
 """The methods of the inference service other than inference, one short function each; and the health service's.
 
-A function gets the service, the request's message and the module of all messages, and returns the response's message.
+A function gets the service, the request's message and the module of all messages, and returns the response's message,
+or its bytes.
 """
 
 from __future__ import annotations
@@ -17,23 +18,27 @@ from jupyter_pyserve.v2.protobuf_settings import log_changes, log_response, trac
 Function = Callable[[Service, Any, Any], Any]
 
 SERVICE: Final = "/inference.GRPCInferenceService/"
-HEALTH_CHECK: Final = "/grpc.health.v1.Health/Check"
+_HEALTH: Final = "/grpc.health.v1.Health/"
 
-_NEGATIVE: Final = re.compile(r"\s*-[0-9]+")
+#: What of a version is looked at.
+_NUMBER: Final = re.compile(r"\s*\+?(-?[0-9]+)")
 _SERVING: Final = {True: b"\x08\x01", False: b"\x08\x02"}
 
 
-def health(service: Service) -> bytes:
+async def _health(service: Service, request: Any, messages: Any) -> bytes:
     """A HealthCheckResponse, whichever service was asked for."""
-    return _SERVING[service.server_ready()]
+    return _SERVING[await service.is_server_ready()]
 
 
 def check_version(text: str) -> str:
-    """A version as clients give it; what is wrong with others is said where it is looked up."""
-    if _NEGATIVE.match(text):
+    """The version that a client asks for; what is wrong with other texts is said where they are looked up."""
+    found = _NUMBER.match(text)
+    if found is None:
+        return text
+    if found[1].startswith("-"):
         message = f"invalid model version specified '{text}' , version should be an integral value > 0"
         raise PyServeError(Code.INVALID_ARG, message)
-    return text
+    return found[1]
 
 
 def _filled(response: Any, tree: Mapping[str, Any]) -> Any:
@@ -91,9 +96,9 @@ async def _load(service: Service, request: Any, messages: Any) -> Any:
     files: dict[str, bytes] = {}
     for name, parameter in request.parameters.items():
         if name == "config":
-            config = _parameter("load", name, parameter, "string_param")
+            config = _parameter("load parameter ", name, parameter, "string_param")
         elif name.startswith("file:"):
-            files[name.removeprefix("file:")] = _parameter("load", name, parameter, "bytes_param")
+            files[name.removeprefix("file:")] = _parameter("load parameter ", name, parameter, "bytes_param")
         else:
             raise PyServeError(Code.INVALID_ARG, f"unrecognized load parameter '{name}'.")
     await service.load(request.model_name, config=config, files=files)
@@ -105,14 +110,15 @@ async def _unload(service: Service, request: Any, messages: Any) -> Any:
     dependents = False
     if "unload_dependents" in request.parameters:
         given = request.parameters["unload_dependents"]
-        dependents = _parameter("unload", "unload_dependents", given, "bool_param")
+        dependents = _parameter("", "unload_dependents", given, "bool_param")
     await service.unload(request.model_name, unload_dependents=dependents)
     return messages.RepositoryModelUnloadResponse()
 
 
 def _parameter(what: str, name: str, parameter: Any, kind: str) -> Any:
     if parameter.WhichOneof("parameter_choice") != kind:
-        text = f"invalid value type for {what} parameter '{name}', expected {kind}."
+        after = "" if what else " parameter"
+        text = f"invalid value type for {what}'{name}'{after}, expected {kind}."
         raise PyServeError(Code.INVALID_ARG, text)
     return getattr(parameter, kind)
 
@@ -143,8 +149,9 @@ def _shared_memory(service: Service, request: Any, messages: Any) -> Any:
     raise PyServeError(Code.UNSUPPORTED, text)
 
 
-#: Method -> the name of its request's message, and its function.
+#: Method -> the name of its request's message (none where nothing of it matters), and its function.
 METHODS: Final[Mapping[str, tuple[str, Function]]] = {
+    _HEALTH + "Check": ("", _health),
     SERVICE + name: (f"{name}Request", function)
     for name, function in (
         ("ServerLive", _server_live),

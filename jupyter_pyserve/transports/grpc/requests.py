@@ -99,8 +99,8 @@ class Requests:
         self, message: bytes | memoryview, taken: Split | None, check: Callable[[LoadedVersion], None]
     ) -> Ask:
         given = decode(message, taken)
-        check_version(given.version)
-        servable = self._service.lookup(given.model, given.version)
+        version = check_version(given.version)
+        servable = self._service.lookup(given.model, version)
         check(servable)
         request, empty_final = read_infer(given)
         intake.check_supported(request)
@@ -127,7 +127,7 @@ class Requests:
             intake.remember(servable, (taken.head, taken.sizes), plan)
             if len(self._names) >= _MAX_NAMES:
                 self._names.clear()
-            self._names[taken.head] = (given.model, given.version)
+            self._names[taken.head] = (given.model, version)
         return _ask(servable, plan, message, taken)
 
 

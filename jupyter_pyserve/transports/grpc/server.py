@@ -17,7 +17,7 @@ from jupyter_pyserve.transports.grpc.connection import Connection
 from jupyter_pyserve.transports.grpc.infer import Infer
 from jupyter_pyserve.transports.grpc.requests import Requests
 from jupyter_pyserve.transports.grpc.stream_infer import StreamInfer
-from jupyter_pyserve.transports.grpc.unary import Health, Unary
+from jupyter_pyserve.transports.grpc.unary import Unary
 
 _INFER = methods.SERVICE + "ModelInfer"
 _INFERENCES = (_INFER, methods.SERVICE + "ModelStreamInfer")
@@ -90,9 +90,7 @@ class GrpcServer:
                 call.compress(compression.choose(self._settings.compression, call.head.accepted))
             return Infer(self._requests, call) if path == _INFER else StreamInfer(self._requests, call)
         method = methods.METHODS.get(path)
-        if method is not None:
-            return Unary(self._service, call, *method)
-        return Health(self._service, call) if path == methods.HEALTH_CHECK else None
+        return Unary(self._service, call, *method) if method is not None else None
 
 
 def _tls_context(settings: TlsSettings) -> ssl.SSLContext:

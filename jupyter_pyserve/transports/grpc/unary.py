@@ -38,7 +38,7 @@ class Unary:
         self._asked = True
         messages = service_messages()
         try:
-            request = getattr(messages, self._request).FromString(bytes(data))
+            request = getattr(messages, self._request).FromString(bytes(data)) if self._request else None
             found = self._function(self._service, request, messages)
         except PyServeError as error:
             self._call.fail(GRPC_STATUS[error.code], error.message)
@@ -48,7 +48,7 @@ class Unary:
             if inspect.isawaitable(found):
                 self._task = asyncio.ensure_future(self._later(found))
             else:
-                self._call.send([found.SerializeToString()], status=0)
+                self._answer(found)
 
     def end(self) -> None:
         """The client has nothing more to say."""
@@ -62,33 +62,15 @@ class Unary:
 
     async def _later(self, found: Awaitable[Any]) -> None:
         try:
-            response = await found
-            self._call.send([response.SerializeToString()], status=0)
+            self._answer(await found)
         except PyServeError as error:
             self._call.fail(GRPC_STATUS[error.code], error.message)
         except Exception:  # noqa: BLE001 - the top of a transport
             self._break()
 
+    def _answer(self, response: Any) -> None:
+        self._call.send([response if isinstance(response, bytes) else response.SerializeToString()], status=0)
+
     def _break(self) -> None:
         _log.exception("a call of %s failed", self._call.head.path)
         self._call.fail(Status.INTERNAL, "internal error")
-
-
-class Health:
-    """Serves one call of the health service's Check."""
-
-    __slots__ = ("_call", "_service")
-
-    def __init__(self, service: Service, call: Call) -> None:
-        self._service = service
-        self._call = call
-
-    def message(self, data: Piece) -> None:
-        """Whichever service it asks for."""
-        self._call.send([methods.health(self._service)], status=0)
-
-    def end(self) -> None:
-        """The client has nothing more to say."""
-
-    def cancel(self) -> None:
-        """Nobody waits."""
