@@ -152,25 +152,27 @@ def _shared_memory(service: Service, request: Any, messages: Any) -> Any:
 #: Method -> the name of its request's message (none where nothing of it matters), and its function.
 METHODS: Final[Mapping[str, tuple[str, Function]]] = {
     _HEALTH + "Check": ("", _health),
-    SERVICE + name: (f"{name}Request", function)
-    for name, function in (
-        ("ServerLive", _server_live),
-        ("ServerReady", _server_ready),
-        ("ModelReady", _model_ready),
-        ("ServerMetadata", _server_metadata),
-        ("ModelMetadata", _model_metadata),
-        ("ModelConfig", _model_config),
-        ("ModelStatistics", _model_statistics),
-        ("RepositoryIndex", _index),
-        ("RepositoryModelLoad", _load),
-        ("RepositoryModelUnload", _unload),
-        ("SystemSharedMemoryStatus", _shared_memory),
-        ("SystemSharedMemoryRegister", _shared_memory),
-        ("SystemSharedMemoryUnregister", _shared_memory),
-        ("CudaSharedMemoryStatus", _shared_memory),
-        ("CudaSharedMemoryRegister", _shared_memory),
-        ("CudaSharedMemoryUnregister", _shared_memory),
-        ("TraceSetting", _trace_setting),
-        ("LogSettings", _log_settings),
-    )
+    **{
+        SERVICE + name: (f"{name}Request", function)
+        for name, function in (
+            ("ServerLive", _server_live),
+            ("ServerReady", _server_ready),
+            ("ModelReady", _model_ready),
+            ("ServerMetadata", _server_metadata),
+            ("ModelMetadata", _model_metadata),
+            ("ModelConfig", _model_config),
+            ("ModelStatistics", _model_statistics),
+            ("RepositoryIndex", _index),
+            ("RepositoryModelLoad", _load),
+            ("RepositoryModelUnload", _unload),
+            ("SystemSharedMemoryStatus", _shared_memory),
+            ("SystemSharedMemoryRegister", _shared_memory),
+            ("SystemSharedMemoryUnregister", _shared_memory),
+            ("CudaSharedMemoryStatus", _shared_memory),
+            ("CudaSharedMemoryRegister", _shared_memory),
+            ("CudaSharedMemoryUnregister", _shared_memory),
+            ("TraceSetting", _trace_setting),
+            ("LogSettings", _log_settings),
+        )
+    },
 }
