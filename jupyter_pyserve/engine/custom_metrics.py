@@ -6,10 +6,11 @@ has registered goes with the stub.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pyserve_stub.metrics import COUNTER, DELETED, GAUGE, HISTOGRAM, MetricError, MetricRegistry
+from pyserve_stub.metrics import COUNTER, DELETED, GAUGE, HISTOGRAM, Labels, MetricError, MetricRegistry
 
 from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
 from jupyter_pyserve.errors import Code
@@ -53,7 +54,7 @@ class CustomMetrics:
                 if custom.kind == HISTOGRAM:
                     family.add_histogram(dict(pairs), series.bounds, series.counts, series.sum)
                 else:
-                    family.add(labels(dict(pairs)), series.value)
+                    family.add(_key(pairs), series.value)
 
     def _open_family(self, call: StubCall) -> None:
         given = call.arguments
@@ -98,6 +99,12 @@ class CustomMetrics:
             self._registry.close_series(handle)
         for handle in self._families.pop(instance, ()):
             self._registry.close_family(handle)
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _key(pairs: Labels) -> str:
+    """Series are scraped again and again, and there may be thousands."""
+    return labels(dict(pairs))
 
 
 def _refusing(handler: Callable[[StubCall], None]) -> Callable[[StubCall], None]:

@@ -122,12 +122,12 @@ class MetricRegistry:
         for name, value in labels.items():
             if not isinstance(value, str):
                 raise MetricError("attempt to access JSON non-string as string")
-            if not _LABEL.match(name):
+            if not _LABEL.match(str(name)):
                 raise MetricError("Invalid label name")
         bounds = buckets or ()
         if any(low >= high for low, high in zip(bounds, bounds[1:])):
             raise MetricError("Bucket Boundaries must be strictly sorted")
-        key = tuple(sorted((name, str(value)) for name, value in labels.items()))
+        key = tuple(sorted((str(name), str(value)) for name, value in labels.items()))
         with self._lock:
             if handle not in self._families:
                 raise MetricError(DELETED)

@@ -31,6 +31,7 @@ def test_a_name_has_one_kind(registry: MetricRegistry) -> None:
         ({"a": 3}, None, "attempt to access JSON non-string as string"),
         ({"1a": "b"}, None, "Invalid label name"),
         ({"a:b": "b"}, None, "Invalid label name"),
+        ({1: "b"}, None, "Invalid label name"),
         ({}, [2.0, 1.0], "Bucket Boundaries must be strictly sorted"),
         ({}, [1.0, 1.0], "Bucket Boundaries must be strictly sorted"),
     ],
