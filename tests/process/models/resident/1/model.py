@@ -32,10 +32,7 @@ class TritonPythonModel:
         print("at home in " + sys.prefix)
 
     def execute(self, requests):
-        answers = []
-        for request in requests:
-            answers.append(self.answer(request))
-        return answers
+        return [self.answer(request) for request in requests]
 
     def answer(self, request):
         x = pb_utils.get_input_tensor_by_name(request, "X").as_numpy()
