@@ -44,7 +44,7 @@ class Born:
         self.sock.close()
         with open(self.out, encoding="utf-8") as file:
             printed = file.read()
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), printed
+        return os.WEXITSTATUS(os.waitpid(self.pid, 0)[1]), printed
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_program_that_cannot_be_executed_is_named(order: dict[str, Any], tmp_p
 
 
 def test_what_a_program_prints_that_is_no_interpreter(order: dict[str, Any]) -> None:
-    born = Born(order | {"interpreter": "/bin/echo"})
+    born = Born({**order, "interpreter": "/bin/echo"})
     assert born.hear() == {}
     status, printed = born.end()
     assert status == 0
