@@ -358,7 +358,8 @@ class Instance:
         elif note["op"] == "unfit":
             self.greeting.unfit(note)
         elif note["op"] == "log":
-            self._record("log", str(note["level"]), str(note["text"]), file=str(note["file"]), line=int(note["line"]))
+            place = str(note["file"]), int(note["line"])
+            self._record("log", str(note["level"]), str(note["text"]), str(note.get("request", "")), *place)
         else:
             self._services.call(StubCall(self, note, self.send))
 
@@ -386,10 +387,9 @@ class Instance:
     def _advance(self, event: StubEvent) -> None:
         self.state = advance(STUB, self.state, event)
 
-    def _printed(self, stream: str, line: str) -> None:
-        self._record(stream, "INFO" if stream == "stdout" else "ERROR", line)
+    def _printed(self, stream: str, line: str, request: str) -> None:
+        self._record(stream, "INFO" if stream == "stdout" else "ERROR", line, request)
 
-    def _record(self, stream: str, level: str, text: str, *, file: str = "", line: int = 0) -> None:
-        self._log(
-            LogRecord(time.time(), self.model, self._version, self.name, self.pid, stream, level, text), file, line
-        )
+    def _record(self, stream: str, level: str, text: str, request: str = "", file: str = "", line: int = 0) -> None:
+        record = LogRecord(time.time(), self.model, self._version, self.name, self.pid, stream, level, text, request)
+        self._log(record, file, line)

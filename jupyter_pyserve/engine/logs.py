@@ -9,10 +9,13 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
+
+from pyserve_stub.output import ID_BEGINS, ID_ENDS
 
 from jupyter_pyserve.engine.server_log import ServerLog
 
@@ -21,10 +24,19 @@ _model_log = logging.getLogger("pyserve.model")
 _LEVELS = {"INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR, "VERBOSE": logging.DEBUG}
 _MAX_LINE_NBYTES = 16 * 1024
 
+_ID_BEGINS = ID_BEGINS.encode()
+_REQUEST = re.compile(re.escape(_ID_BEGINS) + rb"([^\0]*)" + re.escape(ID_ENDS.encode()))
+
+#: How long a line without an end is waited for.
+_UNFINISHED_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One line; `stream` is stdout, stderr or log (through `pb_utils.Logger`)."""
+    """One line; `stream` is stdout, stderr or log (through `pb_utils.Logger` or `logging`).
+
+    `request` are the ids of the requests that were being executed, as far as they have any.
+    """
 
     time: float
     model: str
@@ -34,6 +46,7 @@ class LogRecord:
     stream: str
     level: str
     text: str
+    request: str = ""
 
     def to_json_dict(self) -> dict[str, object]:
         """As the control API shows it."""
@@ -45,6 +58,7 @@ class LogRecord:
             "stream": self.stream,
             "level": self.level,
             "text": self.text,
+            "request": self.request,
         }
 
 
@@ -95,13 +109,19 @@ def _printable(text: str) -> str:
 
 
 class PipeReader:
-    """Reads the lines of one pipe without blocking and hands each on; a line that is too long is cut into pieces."""
+    """Reads one pipe without blocking and hands on each line with the id of its request.
 
-    def __init__(self, fd: int, on_line: Callable[[str], None]) -> None:
+    A line that is too long is cut into pieces; one that has no end for a while is handed on as it is, and goes on then.
+    """
+
+    def __init__(self, fd: int, on_line: Callable[[str, str], None]) -> None:
         os.set_blocking(fd, False)
         self._fd = fd
         self._on_line = on_line
         self._rest = b""
+        self._request = ""
+        self._continued = False
+        self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(fd, self._readable)
 
@@ -123,20 +143,46 @@ class PipeReader:
         if not data:
             self._end()
             return
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        data = self._rest + data
+        while (found := _REQUEST.search(data)) is not None:
+            self._take(data[: found.start()])
+            self._emit_rest()
+            self._request = found.group(1).decode("utf-8", "replace")
+            data = data[found.end() :]
+        self._take(data)
+        if self._rest and self._timer is None:
+            self._timer = self._loop.call_later(_UNFINISHED_S, self._waited)
+
+    def _take(self, data: bytes) -> None:
+        *lines, self._rest = data.split(b"\n")
         for line in lines:
             self._emit(line)
         while len(self._rest) > _MAX_LINE_NBYTES:
             self._emit(self._rest[:_MAX_LINE_NBYTES])
             self._rest = self._rest[_MAX_LINE_NBYTES:]
 
+    def _waited(self) -> None:
+        self._timer = None
+        if self._rest and _ID_BEGINS not in self._rest:  # else the end of an id is on its way
+            self._emit_rest()
+            self._continued = True
+
+    def _emit_rest(self) -> None:
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._emit(rest)
+
     def _emit(self, line: bytes) -> None:
-        self._on_line(line.decode("utf-8", "backslashreplace"))
+        continued, self._continued = self._continued, False
+        if line or not continued:
+            # Of a progress bar, which goes back to the beginning again and again, what it shows in the end.
+            shown = line.rstrip(b"\r").rpartition(b"\r")[2]
+            self._on_line(shown.decode("utf-8", "backslashreplace"), self._request)
 
     def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
         self._fd = -1
-        if self._rest:
-            self._emit(self._rest)
-            self._rest = b""
+        self._emit_rest()

@@ -27,9 +27,9 @@ class Spawner(Protocol):
 
 
 class StubProcess:
-    """A process that was asked of `spawner`. `on_line` gets what it prints: the stream's name and a line."""
+    """A process that was asked of `spawner`. `on_line` gets what it prints: stream, line, request."""
 
-    def __init__(self, spawner: Spawner, on_line: Callable[[str, str], None]) -> None:
+    def __init__(self, spawner: Spawner, on_line: Callable[[str, str, str], None]) -> None:
         self._spawner = spawner
         self._on_line = on_line
         self._pipes: list[PipeReader] = []
@@ -99,5 +99,5 @@ class StubProcess:
         if not self._exited.done():
             self._exited.set_result(status)
 
-    def _printed(self, stream: str) -> Callable[[str], None]:
-        return lambda line: self._on_line(stream, line)
+    def _printed(self, stream: str) -> Callable[[str, str], None]:
+        return lambda line, request: self._on_line(stream, line, request)

@@ -275,4 +275,5 @@ def _log_line(record: LogRecord) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(record.get("time", 0.0)))
     stream = record.get("stream", "")
     kind = record.get("level", "") if stream == "log" else stream
-    return f"{clock}  {record.get('instance', '')}  {kind:<6}  {record.get('text', '').rstrip()}"
+    request = f"[{record['request']}] " if record.get("request") else ""
+    return f"{clock}  {record.get('instance', '')}  {kind:<6}  {request}{record.get('text', '').rstrip()}"

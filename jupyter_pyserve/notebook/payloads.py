@@ -72,6 +72,7 @@ class LogRecord(TypedDict, total=False):
     stream: str
     level: str
     text: str
+    request: str
 
 
 class FrameInfo(TypedDict, total=False):

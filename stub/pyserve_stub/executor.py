@@ -11,6 +11,7 @@ import json
 import time
 from typing import Any, List, Sequence, Tuple
 
+from . import output
 from .coroutines import EventLoop
 from .faults import describe, standard_traceback
 from .host import get_host
@@ -124,6 +125,7 @@ class Executor:
             self._session.free(released)
         self.requests += len(batch)
         answers = self._start(Batch(batch, started_ns))
+        output.over()
         if answers is not None:
             self._tell(answers)
 
@@ -144,6 +146,9 @@ class Executor:
         result: Any = None
         try:
             metas = [self._meta(frame[1]) for frame in batch.frames]
+            ids = [meta.request_id for meta in metas if meta.request_id]
+            if ids:
+                output.begin(ids)
             batch.known = [(frame, meta.wanted) for frame, meta in zip(batch.frames, metas)]
             self.outbox.opened(batch.known)
             batch.requests = [self._request(frame, meta) for frame, meta in zip(batch.frames, metas)]

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Iterator, Sequence
 
-from . import readiness
+from . import output, readiness
 from . import status as page_status
 from .bls import Calls
 from .control import ModelControl, Refused
@@ -50,18 +50,11 @@ class EngineHost(Host):
 
     def log(self, level: int, filename: str, line: int, message: str) -> None:
         """One log line, with the caller's file and line as Triton prints them."""
-        self._session.send(
-            frames.encode_cold(
-                frames.NOTE,
-                {
-                    "op": "log",
-                    "level": _LEVELS[level],
-                    "file": os.path.basename(filename),
-                    "line": line,
-                    "text": message,
-                },
-            )
-        )
+        note = {"op": "log", "level": _LEVELS[level], "file": os.path.basename(filename), "line": line, "text": message}
+        request = output.current_request()
+        if request:
+            note["request"] = request
+        self._session.send(frames.encode_cold(frames.NOTE, note))
 
     def is_cancelled(self, request_key: int | None) -> bool:
         """Whether the client of a request has gone, as far as the engine has said so by now."""
@@ -254,6 +247,7 @@ class Stub:
 
 def _leave_to_parent(session: Session) -> None:
     """In a process that the model forked: it is no stub, and must neither speak for one nor keep its channel open."""
+    output.start_anew()
     session.forget()
     set_host(OfflineHost())
     restore_signals()

@@ -15,9 +15,12 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
+from . import output
+
 #: Room for titles: the kernel shows only what fits where the original command line was.
 TITLE_ROOM = "-" * 480
 
+_IOLBF = 1
 _PR_SET_NAME = 15
 _PR_SET_PDEATHSIG = 1
 
@@ -49,7 +52,7 @@ def set_title(words: list[str]) -> None:
 
 
 def set_output(stdout_fd: int, stderr_fd: int) -> None:
-    """Send this process's standard streams to the engine, a line at a time."""
+    """Send this process's standard streams to the engine, a line at a time, and what is logged to its log."""
     for fd, target in ((stdout_fd, 1), (stderr_fd, 2)):
         if fd != target:
             os.dup2(fd, target)
@@ -57,8 +60,18 @@ def set_output(stdout_fd: int, stderr_fd: int) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = output.Output(1), output.Output(2)
+    output.route_logging()
+    _print_by_the_line_in_c()
+
+
+def _print_by_the_line_in_c() -> None:
+    """What C code prints goes through a buffer of its own, which fills up to a page when it is no terminal."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, _IOLBF, 0)
+    except (OSError, AttributeError, ValueError):
+        pass  # another C library: later, not lost
 
 
 def set_signals() -> None:

@@ -33,7 +33,7 @@ def test_what_models_say_is_kept_by_instance(engine: Engine) -> None:
     expected = {
         ("stdout", "printed hello\tworld"),
         ("stderr", "complained hello\tworld"),
-        ("stderr", "logged hello\tworld"),
+        ("log", "logged hello\tworld"),
         ("log", "told hello\tworld"),
     }
     speaker = next(item for item in engine.instances(model) if item["pid"] != pid)
@@ -49,6 +49,31 @@ def test_what_models_say_is_kept_by_instance(engine: Engine) -> None:
     other = engine.http.get(f"/api/models/{model}/logs?instance={model}_0_9").json()["records"]
     assert other == []
     assert len(engine.http.get(f"/api/models/{model}/logs?tail=2").json()["records"]) == 2
+
+
+def test_what_is_said_for_a_request_carries_its_id(engine: Engine, puppet: str) -> None:
+    said(engine.infer(puppet, command("say", text="one"), id="first"))
+    said(engine.infer(puppet, command("say", text="two")))
+    said(engine.infer(puppet, command("say", text="three"), id="third"))
+
+    def heard() -> bool:
+        records = [(record["text"].partition(" ")[2], record["request"]) for record in engine.logs(puppet)]
+        found = {word: {request for text, request in records if text == word} for word in ("one", "two", "three")}
+        return found == {"one": {"first"}, "two": {""}, "three": {"third"}}
+
+    wait_until(heard, lambda: f"each line is said for its request: {engine.logs(puppet)}")
+
+
+def test_a_line_without_an_end_is_seen_while_the_model_goes_on(engine: Engine, puppet: str) -> None:
+    gate = engine.gate()
+    held = engine.infer_later(puppet, command("mutter", text="half a line", gate=str(gate)), id="slow")
+    gate.wait_until_entered()
+    wait_until(
+        lambda: ("half a line", "slow") in [(record["text"], record["request"]) for record in engine.logs(puppet)],
+        lambda: f"it is seen: {engine.logs(puppet)}",
+    )
+    gate.open()
+    said(held.result())
 
 
 def test_the_token_is_nowhere(engine: Engine, puppet: str) -> None:

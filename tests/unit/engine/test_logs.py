@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from jupyter_pyserve.engine import logs
 from jupyter_pyserve.engine.logs import LogBook, LogRecord, PipeReader
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.settings import LogSettings
@@ -79,20 +80,26 @@ def test_as_json() -> None:
         "stream": "stdout",
         "level": "INFO",
         "text": "x",
+        "request": "",
     }
 
 
 def read(*writes: bytes) -> list[str]:
     """The lines that come of what is written before the reader closes."""
+    return [line for line, _ in read_with_requests(*writes)]
 
-    async def scenario() -> list[str]:
-        lines: list[str] = []
+
+def read_with_requests(*writes: bytes, pause_s: float = 0.0) -> list[tuple[str, str]]:
+    """The same with the request of each; `pause_s` is waited after each write."""
+
+    async def scenario() -> list[tuple[str, str]]:
+        lines: list[tuple[str, str]] = []
         ours, theirs = os.pipe()
-        reader = PipeReader(ours, lines.append)
+        reader = PipeReader(ours, lambda line, request: lines.append((line, request)))
         for data in writes:
             os.write(theirs, data)
             await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause_s)
         os.close(theirs)
         reader.close()
         reader.close()
@@ -111,6 +118,35 @@ def test_a_line_in_pieces() -> None:
 
 def test_the_last_line_needs_no_end() -> None:
     assert read(b"one\nlast words") == ["one", "last words"]
+
+
+def test_lines_belong_to_requests() -> None:
+    assert read_with_requests(b"a\n\0\1first\0b\nc", b"\0\1\0d\n\0\1sec", b"ond\0e\n") == [
+        ("a", ""),
+        ("b", "first"),
+        ("c", "first"),
+        ("d", ""),
+        ("e", "second"),
+    ]
+
+
+def test_a_line_without_an_end_is_handed_on_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_UNFINISHED_S", 0.0)
+    assert read_with_requests(b"half", b" more", b"\nnext\n", b"\n", pause_s=0.01) == [
+        ("half", ""),
+        (" more", ""),
+        ("next", ""),
+        ("", ""),
+    ]
+
+
+def test_half_an_id_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "_UNFINISHED_S", 0.0)
+    assert read_with_requests(b"\0\1fir", b"st\0a\n", pause_s=0.01) == [("a", "first")]
+
+
+def test_of_a_progress_bar_its_last_state() -> None:
+    assert read(b"\r10 %\r20 %\r\nwindows\r\n") == ["20 %", "windows"]
 
 
 def test_bytes_that_are_no_text() -> None:

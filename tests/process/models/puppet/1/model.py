@@ -88,6 +88,10 @@ class Deeds(WireDeeds):
         warnings.warn(f"warned {text}", stacklevel=1)
         pb_utils.Logger.log_info(f"told {text}")
 
+    def mutter(self, text, gate):
+        print(text, end="")
+        enter(gate)
+
     def tell(self, text):
         for level in ("VERBOSE", "INFO", "WARNING", "ERROR"):
             pb_utils.Logger.log(f"{text} {level}", getattr(pb_utils.Logger, level))
