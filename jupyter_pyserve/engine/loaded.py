@@ -19,7 +19,7 @@ from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.launcher import Progress
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
-from jupyter_pyserve.model.latencies import Latencies
+from jupyter_pyserve.model.latencies import FIRST_RESPONSE, Latencies
 from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import ModelStatistics
@@ -47,7 +47,7 @@ class LoadedVersion(abc.ABC):
         self.version = version
         self.config = config
         self.signature = Signature.from_config(config)
-        self.statistics = ModelStatistics(_latencies(settings.metrics))
+        self.statistics = ModelStatistics(_latencies(settings.metrics, config))
         self.instances: list[Instance] = []
         self.outstanding = 0
         self.plans: dict[Any, Any] = {}
@@ -213,10 +213,11 @@ class LoadedVersion(abc.ABC):
             self._on_idle()
 
 
-def _latencies(asked: MetricsSettings) -> Latencies | None:
-    bounds = asked.first_response_bounds_ms if asked.histogram_latencies else None
-    if bounds is None and not asked.summary_latencies:
+def _latencies(asked: MetricsSettings, config: ModelConfig) -> Latencies | None:
+    if not asked.histogram_latencies and not asked.summary_latencies:
         return None
+    own = config.histogram_bounds.get(FIRST_RESPONSE, asked.first_response_bounds_ms)
+    bounds = own if asked.histogram_latencies else None
     return Latencies(summaries=asked.summary_latencies, first_response_bounds_ms=bounds)
 
 

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 #: What `Latencies` keeps a window of.
 REQUEST, QUEUE, COMPUTE_INPUT, COMPUTE_INFER, COMPUTE_OUTPUT, CACHE_HIT, CACHE_MISS = range(7)
 
+#: The metric whose buckets a model's configuration may choose.
+FIRST_RESPONSE = "nv_inference_first_response_histogram_ms"
+
 _SLICES = 5
 _SLICE_MS = 12_000
 #: Values are told apart by so many digits, so that a slice holds some thousands of them however many come.

@@ -246,6 +246,8 @@ class ModelConfig:
     ensemble_scheduling: EnsembleScheduling | None
     default_model_filename: str
     metric_tags: Mapping[str, str]
+    #: Bounds of the buckets of histograms, by the metric's name.
+    histogram_bounds: Mapping[str, tuple[float, ...]]
     parameters: Mapping[str, str]
     decoupled: bool
     response_cache: bool
@@ -276,6 +278,7 @@ class ModelConfig:
             ensemble_scheduling=None if ensemble is None else EnsembleScheduling.parse(ensemble),
             default_model_filename=tree["default_model_filename"],
             metric_tags=dict(tree["metric_tags"]),
+            histogram_bounds=_histogram_bounds(tree.get("model_metrics", {})),
             parameters={name: value["string_value"] for name, value in tree["parameters"].items()},
             decoupled=tree.get("model_transaction_policy", {}).get("decoupled", False),
             response_cache=tree.get("response_cache", {}).get("enable", False),
@@ -305,3 +308,11 @@ class ModelConfig:
 def _reshape(tree: Mapping[str, Any]) -> tuple[int, ...] | None:
     reshape = tree.get("reshape")
     return None if reshape is None else tuple(reshape["shape"])
+
+
+def _histogram_bounds(metrics: Mapping[str, Any]) -> Mapping[str, tuple[float, ...]]:
+    return {
+        control["metric_identifier"]["family"]: tuple(sorted(set(control["histogram_options"]["buckets"])))
+        for control in metrics.get("metric_control", ())
+        if "metric_identifier" in control and "histogram_options" in control
+    }

@@ -102,7 +102,7 @@ _CACHE: Final = (
 _NOT_OF_CACHED: Final = (latencies.REQUEST,)
 _ONLY_OF_CACHED: Final = (latencies.CACHE_HIT, latencies.CACHE_MISS)
 _FIRST_RESPONSE: Final = (
-    "nv_inference_first_response_histogram_ms",
+    latencies.FIRST_RESPONSE,
     "Duration from request to first response in milliseconds",
 )
 _SUMMARIES: Final = (

@@ -132,7 +132,10 @@ def test_the_port_of_inference_has_no_metrics(engine: Engine) -> None:
 
 
 def test_latencies_where_they_are_asked_for(serve: Callable[..., Server], tmp_path: Path) -> None:
-    add_model(tmp_path / "models", "puppet")
+    bounds = (
+        'model_metrics { metric_control { metric_identifier { family: "%s" } histogram_options { buckets: 60000 } } }'
+    )
+    add_model(tmp_path / "models", "puppet", extra=bounds % "nv_inference_first_response_histogram_ms")
     server = serve(
         tmp_path / "models",
         *("--metrics-config", "summary_latencies=true", "--metrics-config", "summary_quantiles=0.5:0.05"),
@@ -147,5 +150,6 @@ def test_latencies_where_they_are_asked_for(serve: Callable[..., Server], tmp_pa
     label = 'model="puppet",version="1"'
     assert f"nv_inference_request_summary_us_count{{{label}}} 3\n" in text
     assert re.search(rf'nv_inference_compute_infer_summary_us{{{label},quantile="0.5"}} \d+\n', text)
-    assert f'nv_inference_first_response_histogram_ms_bucket{{{label},le="+Inf"}} 3\n' in text
+    for bound in ("60000", "+Inf"):
+        assert f'nv_inference_first_response_histogram_ms_bucket{{{label},le="{bound}"}} 3\n' in text
     assert "nv_cpu_utilization" not in text

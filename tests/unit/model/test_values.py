@@ -57,6 +57,10 @@ def test_everything_else_is_read() -> None:
           inputs { key: "f" value { data_type: TYPE_FP32 dims: [ 1, 2 ] input_data_file: "x.bin" } } }
         model_warmup { name: "once" inputs { key: "n" value { } } }
         metric_tags { key: "k" value: "v" }
+        model_metrics {
+          metric_control { metric_identifier { family: "h" } histogram_options { buckets: [ 20.5, 10, 10 ] } }
+          metric_control { metric_identifier { family: "none" } }
+        }
         parameters { key: "p" value { string_value: "q" } }
         model_repository_agents { agents { name: "agent" } }
         response_cache { enable: true }
@@ -95,6 +99,7 @@ def test_everything_else_is_read() -> None:
     )
     assert [warmup.runs for warmup in config.warmups] == [3, 1]
     assert (config.metric_tags, config.parameters) == ({"k": "v"}, {"p": "q"})
+    assert config.histogram_bounds == {"h": (10, 20.5)}
     assert (config.agents, config.response_cache, config.runtime) == (("agent",), True, "r.py")
 
 
