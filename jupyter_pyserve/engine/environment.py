@@ -18,6 +18,9 @@ from jupyter_pyserve.errors import Code, PyServeError
 PARAMETER = "EXECUTION_ENV_PATH"
 MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
 
+#: The name of the archive in the directory of a Python-based backend.
+_OF_BACKEND = "pb_exec_env_model.py.tar.gz"
+
 _ALWAYS_REMOVED: tuple[str, ...] = ("PYTHONHOME",)
 
 
@@ -46,6 +49,12 @@ FindKernelSpec = Callable[[str], KernelSpec | None]
 def expand(path: str, model_dir: str) -> str:
     """The parameter's value as a path."""
     return path.replace(MODEL_DIRECTORY, model_dir)
+
+
+def brought_by(backend_dir: str) -> str:
+    """The archive that a Python-based backend brings for the models that name none; empty when it brings none."""
+    path = os.path.join(backend_dir, _OF_BACKEND)
+    return path if backend_dir and os.path.isfile(path) else ""
 
 
 def canonical(path: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jupyter_pyserve.engine.arena import Segment
-from jupyter_pyserve.engine.environment import PARAMETER, expand
+from jupyter_pyserve.engine.environment import PARAMETER, brought_by, expand
 from jupyter_pyserve.engine.environments import Environments, ModelEnvironment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Executed
@@ -62,12 +62,6 @@ class ServableContext:
     services: StubServices
 
 
-def model_environment(context: ServableContext, config: ModelConfig, model_dir: str) -> ModelEnvironment | None:
-    """The environment that a configuration asks for; None when it asks for none."""
-    path = expand(config.parameters.get(PARAMETER, ""), model_dir)
-    return ModelEnvironment(context.environments, context.zygote, path) if path else None
-
-
 @dataclass(slots=True, kw_only=True)
 class Launcher:
     """Starts instances of one model version; `args_config` is the configuration's text that models are given."""
@@ -97,6 +91,12 @@ class Launcher:
             version=self.version,
             limit=self.context.settings.arena_limit_nbytes,
         )
+
+    def choose_environment(self) -> None:
+        """The environment that the configuration asks for, or that the backend brings; ours when there is neither."""
+        path = expand(self.config.parameters.get(PARAMETER, ""), self.model_dir) or brought_by(self.backend_dir)
+        if path:
+            self.environment = ModelEnvironment(self.context.environments, self.context.zygote, path)
 
     async def import_model(self, instance: Instance, auto_complete: str | None) -> str | None:
         """Start the process and import the model; what its auto-completion made of the configuration given."""

@@ -18,7 +18,7 @@ from jupyter_pyserve.engine.backends import find_runtime
 from jupyter_pyserve.engine.dispatcher import Dispatcher
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
-from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext, model_environment
+from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
@@ -61,7 +61,6 @@ class Servable(LoadedVersion):
             version=version,
             model_dir=model_dir,
             model_file=self.model_file,
-            environment=model_environment(context, config, model_dir),
         )
         self._dispatcher = self._new_dispatcher()
         self._supervisor = Supervisor(
@@ -116,6 +115,7 @@ class Servable(LoadedVersion):
         launcher.backend_dir, runtime = find_runtime(self.config, self._searched, self._settings.backend_directory)
         if runtime:
             self.config = launcher.config = self.config.with_runtime(runtime)
+        launcher.choose_environment()
         specs = instance_specs(self.config)
         if not specs:
             self._judge()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.process.client import outputs
 from tests.process.engine import Engine, running_engine
+from tests.process.interpreters import make_environment
 from tests.process.waiting import wait_until
 
 X = {"X": np.ones(1, np.float32)}
@@ -94,3 +97,18 @@ def test_a_backend_that_is_not_there(engine: Engine) -> None:
     add(engine, "lost", 'backend: "nowhere"', v1="1")
     text = "Invalid argument: unable to find backend library for backend 'nowhere', try specifying runtime on the model"
     assert text in engine.http.post("/v2/repository/models/lost/load").error
+
+
+def test_an_environment_that_the_backend_brings(engine: Engine, tmp_path: Path) -> None:
+    environment = make_environment(sys.executable, tmp_path / "env")
+    with tarfile.open(tmp_path / "backends" / "adder" / "pb_exec_env_model.py.tar.gz", "w:gz") as tar:
+        tar.add(environment, ".")
+    own = f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{environment}" }} }}'
+    add(engine, "first", 'backend: "adder"', v1="1")
+    add(engine, "second", f'backend: "adder" {own}', v1="1")
+    for name in ("first", "second"):
+        engine.load(name)
+        assert ask(engine, name) == 11
+    brought, chosen = (engine.instances(name)[0]["interpreter"] for name in ("first", "second"))
+    assert "/pyserve-engine-" in brought
+    assert chosen == str(environment / "bin" / "python")

@@ -10,6 +10,7 @@ import pytest
 from jupyter_pyserve.engine.environment import (
     Environment,
     KernelSpec,
+    brought_by,
     canonical,
     expand,
     from_folder,
@@ -42,6 +43,15 @@ def make(root: Path, *files: str) -> Path:
 )
 def test_the_directory_of_the_model(value: str, path: str) -> None:
     assert expand(value, "/r/m") == path
+
+
+def test_what_a_backend_brings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = "pb_exec_env_model.py.tar.gz"
+    assert brought_by(str(tmp_path)) == ""
+    (tmp_path / name).touch()
+    assert brought_by(str(tmp_path)) == str(tmp_path / name)
+    assert brought_by("") == ""
 
 
 def test_the_canonical_path(tmp_path: Path) -> None:
