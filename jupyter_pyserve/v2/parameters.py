@@ -51,6 +51,11 @@ def _value(name: str, value: object, header: bytes) -> ParameterValue:
     if name.startswith(_RESERVED_PREFIX):
         message = "parameter keys starting with 'triton_' are reserved for Triton usage and should not be specified."
         raise PyServeError(Code.INVALID_ARG, message)
+    return value_of(name, value, header)
+
+
+def value_of(name: str, value: object, header: bytes) -> ParameterValue:
+    """The value of any parameter; `header` is the text that it came from."""
     if type(value) is int:
         return value if members.MIN_INT64 <= value <= members.MAX_INT64 else _double(value, header)
     if type(value) is float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2 import limits, members, rapidjson, tensors
@@ -141,16 +141,23 @@ def _json_data(given: Members, datatype: Datatype, shape: tuple[int, ...], name:
     if count == 0:
         return b""
     data = members.array(given, "data")
+    return pack_json(data, datatype, count, name, reading.header, reading.max_json_bytes)
+
+
+def pack_json(
+    data: list[Any], datatype: Datatype, count: int, name: str, document: bytes, max_json_bytes: int
+) -> bytes:
+    """The bytes of the input `name`, whose `count` elements were given as JSON in `document`."""
     if datatype.name in ("FP16", "BF16"):
         advice = f"Please use the binary data format for input {name}"
         raise _invalid(f"receiving {datatype.name} data via JSON is not supported. {advice}")
-    limits.check_json_tensor(name, count * datatype.itemsize, reading.max_json_bytes)
+    limits.check_json_tensor(name, count * datatype.itemsize, max_json_bytes)
     try:
         packed, infinite = tensors.from_json(datatype, data, count)
     except tensors.NumberOverflowError:
-        rapidjson.too_big(reading.header)
+        rapidjson.too_big(document)
     if infinite:
-        rapidjson.check_numbers(reading.header)
+        rapidjson.check_numbers(document)
     return packed
 
 

@@ -16,6 +16,7 @@ from jupyter_pyserve.engine.job import Job, Response
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import inference
+from jupyter_pyserve.transports.http.generation import Generation
 from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.replies import JSON, TEXT, Reply, Stream, failure
 from jupyter_pyserve.transports.http.writer import Writer
@@ -39,7 +40,17 @@ class Application(Protocol):
 class Exchange:
     """The request that a connection is serving. `connection_header` is the line that its answer must carry, if any."""
 
-    __slots__ = ("_app", "_connection_header", "_job", "_limit", "_on_answered", "_task", "_writer", "closed")
+    __slots__ = (
+        "_app",
+        "_connection_header",
+        "_generation",
+        "_job",
+        "_limit",
+        "_on_answered",
+        "_task",
+        "_writer",
+        "closed",
+    )
 
     def __init__(
         self,
@@ -54,6 +65,7 @@ class Exchange:
         self._on_answered = on_answered
         self._limit = app.service.settings.http_max_input_nbytes
         self._job: Job | None = None
+        self._generation: Generation | None = None
         self._task: asyncio.Task[None] | None = None
         self.closed = False
 
@@ -77,6 +89,9 @@ class Exchange:
             if isinstance(head.route, Route) and head.route.endpoint is Endpoint.INFER:
                 self._infer(head, head.route, body)
                 return
+            if isinstance(head.route, Route) and head.route.endpoint in (Endpoint.GENERATE, Endpoint.GENERATE_STREAM):
+                self._generate(head, head.route, body)
+                return
             answer = self._app.handle(head, body)
         except PyServeError as error:
             self.reply(failure(error))
@@ -96,6 +111,20 @@ class Exchange:
         landing = inference.land(servable, len(body), header_nbytes, self)
         landing.view[:] = body
         self.submit(landing)
+
+    def _generate(self, head: Head, route: Route, body: bytes) -> None:
+        self._generation = generation = Generation(
+            self._app.service.lookup(route.model, route.version),
+            self._writer,
+            self._connection_header(),
+            self._generated,
+            streaming=route.endpoint is Endpoint.GENERATE_STREAM,
+        )
+        generation.submit(head, body, self._limit)
+
+    def _generated(self) -> None:
+        self._generation = None
+        self._on_answered()
 
     async def _answer_later(self, head: Head, answer: Any) -> None:
         reply: Reply | None = None
@@ -160,6 +189,9 @@ class Exchange:
         if self._job is not None:
             job, self._job = self._job, None
             job.owner.cancel(job)
+        if self._generation is not None:
+            self._generation.abandon()
+            self._generation = None
         if self._task is not None:
             self._task.cancel()
         self._writer.abandon()

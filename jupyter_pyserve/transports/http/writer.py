@@ -9,6 +9,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from jupyter_pyserve.v2.status import status_line
+
 _SMALL_NBYTES = 64 * 1024
 _SLICE_NBYTES = 1 << 20
 
@@ -16,7 +18,17 @@ _SLICE_NBYTES = 1 << 20
 class Writer:
     """The outgoing half of a connection; `on_sent` is called when a large answer has left."""
 
-    __slots__ = ("_drained", "_fd", "_on_sent", "_outgoing", "_paused", "_release", "_transport", "streaming")
+    __slots__ = (
+        "_drained",
+        "_fd",
+        "_on_resume",
+        "_on_sent",
+        "_outgoing",
+        "_release",
+        "_transport",
+        "paused",
+        "streaming",
+    )
 
     def __init__(self, transport: asyncio.Transport, on_sent: Callable[[], None]) -> None:
         self._transport = transport
@@ -26,7 +38,9 @@ class Writer:
         self._on_sent = on_sent
         self._outgoing: list[memoryview] = []
         self._release: Callable[[], None] | None = None
-        self._paused = False
+        #: Whether the client takes nothing at the moment.
+        self.paused = False
+        self._on_resume: Callable[[], None] | None = None
         self._drained: asyncio.Future[None] | None = None
         #: Whether a stream has begun and not ended.
         self.streaming = False
@@ -60,31 +74,49 @@ class Writer:
 
     def pause(self) -> None:
         """The transport's buffer is full."""
-        self._paused = True
+        self.paused = True
 
     def resume(self) -> None:
         """The transport's buffer is empty again."""
-        self._paused = False
+        self.paused = False
         if self._release is not None:
             if self._send_some():
                 self._on_sent()
-        elif self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        elif self._on_resume is not None:
+            self._on_resume()
+
+    def begin(self, status: int, content_type: bytes, connection: bytes, on_resume: Callable[[], None]) -> None:
+        """Begin an answer in pieces; `on_resume` is called whenever the client takes more again."""
+        self._on_resume = on_resume
+        head = b"HTTP/1.1 %b\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n%b\r\n"
+        self._transport.write(head % (status_line(status), content_type, connection))
+
+    def chunk(self, data: bytes) -> None:
+        """One piece of it."""
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        """That was all of it."""
+        self._on_resume = None
+        self._transport.write(b"0\r\n\r\n")
 
     async def stream(self, chunks: AsyncIterator[bytes], content_type: bytes) -> None:
         """Send pieces as they come; an error before the first has not sent anything."""
         chunk = await anext(chunks, None)
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
         self.streaming = True
-        self._transport.write(head % content_type)
+        self.begin(200, content_type, b"", self._go_on)
         while chunk is not None:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            if self._paused:
+            self.chunk(chunk)
+            if self.paused:
                 self._drained = asyncio.get_running_loop().create_future()
                 await self._drained
             chunk = await anext(chunks, None)
-        self._transport.write(b"0\r\n\r\n")
+        self.end()
         self.streaming = False
+
+    def _go_on(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
 
     def break_off(self) -> None:
         """End the connection in the middle of a stream, so that nobody takes it for whole."""
@@ -93,15 +125,15 @@ class Writer:
     def abandon(self) -> None:
         """The connection is lost."""
         self._outgoing.clear()
-        self._paused = False  # a stream has nobody left to wait for
+        self.paused = False  # a stream has nobody left to wait for
+        self._on_resume = None
         self._give_back()
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
+        self._go_on()
 
     def _send_some(self) -> bool:
         """Write slices while the socket takes them; whether that was all."""
         outgoing = self._outgoing
-        while outgoing and not self._paused:
+        while outgoing and not self.paused:
             view = outgoing[-1]
             if view.nbytes > _SLICE_NBYTES:
                 outgoing[-1] = view[_SLICE_NBYTES:]
@@ -109,7 +141,7 @@ class Writer:
             else:
                 outgoing.pop()
                 self._transport.write(view)
-        if outgoing or self._paused:
+        if outgoing or self.paused:
             return False
         self._transport.set_write_buffer_limits()
         self._give_back()
