@@ -18,15 +18,19 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from .memory import ResponseHold, Returns, holder
-from .messages import InferenceRequest, InferenceResponse, ResponseIterator, TritonError
+from .messages import NO_PREFERENCE, InferenceRequest, InferenceResponse, ResponseIterator, TritonError
 from .session import ArenaFull, EngineGone, Hold, Session
 from .tensors import Tensor
-from .vocabulary import ErrorCode
+from .vocabulary import ErrorCode, MemoryType
 from .wire import frames
 from .wire.frames import PlainDescriptor, PlainResponse
 from .wire.layout import LayoutCache, TensorMeta, encode_layout
 
 _MAX_CACHED = 1024
+_WRONG = "Model {} - Error when running inference: "
+_NO_GPU = "BackendMemory::Create, all allocation types failed:\n\tGPU: this server has no GPU memory for answers"
+#: What a request without parameters has.
+_NONE = ("{}", "")
 _GONE = "An error occurred while performing BLS request."
 
 _CODES = {int(code): code for code in ErrorCode}
@@ -140,6 +144,10 @@ class Calls:
         call = Call(self._next_key(), request._model_name, decoupled, future)
         metas: list[TensorMeta] = []
         descriptors: list[PlainDescriptor] = []
+        refusal = _refusal(request)
+        if refusal:
+            self._fail(call, refusal)
+            return call
         try:
             for tensor in request._inputs:
                 code, shape, payload = tensor._wire()
@@ -195,7 +203,7 @@ class Calls:
             "correlation_id": request._correlation_id,
             "flags": request._flags,
             "timeout_us": request._timeout_us,
-            "parameters": json.loads(parameters) if parameters not in ("{}", "") else None,
+            "parameters": json.loads(parameters) if parameters not in _NONE else None,
         }
         plain = not any(rare.values())
         key = (name, version, outputs, decoupled)
@@ -250,7 +258,7 @@ class Calls:
         if code:
             message = text.decode("utf-8", "surrogateescape")
             if flags & frames.REFUSED and call is not None:
-                message = f"Model {call.model} - Error when running inference: {message}"
+                message = _WRONG.format(call.model) + message
                 code = int(ErrorCode.INTERNAL) + 1
             return InferenceResponse._arrived([], TritonError(message, _CODES.get(code - 1, ErrorCode.UNKNOWN)))
         leased = [item for item in descriptors if item[3]]
@@ -299,6 +307,23 @@ class Calls:
         if future.cancelled():
             call.dropped = True
             self.cancel(call.key)
+
+
+def _refusal(request: InferenceRequest) -> str:
+    """What is wrong with a request before anybody has seen it."""
+    preferred = request._preferred_memory
+    if preferred is not NO_PREFERENCE and preferred._memory_type is MemoryType.TRITONSERVER_MEMORY_GPU:
+        return _NO_GPU
+    problem = ""
+    names = [tensor._name for tensor in request._inputs]
+    if len(names) > 1 and len(set(names)) < len(names):
+        twice = next(name for index, name in enumerate(names) if name in names[:index])
+        problem = f"[request id: {request._request_id or '<id_unknown>'}] input '{twice}' already exists in request"
+    if request._parameters not in _NONE:
+        values = json.loads(request._parameters).values()
+        if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
+            problem = problem or "Unsupported value type on parameters"
+    return problem and _WRONG.format(request._model_name) + problem
 
 
 def _within(inner: PlainDescriptor, outer: PlainDescriptor) -> bool:

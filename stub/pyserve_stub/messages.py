@@ -73,7 +73,7 @@ class InferenceTrace(Unconstructible):
 
 
 #: Stands for no preference: outputs stay where the callee puts them.
-_NO_PREFERENCE: PreferredMemory = PreferredMemory.__new__(PreferredMemory)
+NO_PREFERENCE: PreferredMemory = PreferredMemory.__new__(PreferredMemory)
 _NO_TRACE = InferenceTrace._of(None)
 
 _INIT = Signature(
@@ -90,7 +90,7 @@ _INIT = Signature(
     Parameter("model_version", "int", arguments.INT64, -1),
     Parameter("flags", "int", arguments.UINT32, 0),
     Parameter("timeout", "int", arguments.UINT64, 0),
-    Parameter("preferred_memory", _PREFERRED, arguments.native(PreferredMemory), _NO_PREFERENCE),
+    Parameter("preferred_memory", _PREFERRED, arguments.native(PreferredMemory), NO_PREFERENCE),
     Parameter("trace", _TRACE, arguments.native(InferenceTrace), _NO_TRACE),
     Parameter("parameters", "object", arguments.anything, None),
     returns=_REQUEST,
@@ -208,7 +208,7 @@ class InferenceRequest(NativeObject):
         request._model_version = model_version
         request._decoupled = decoupled
         request._trace = trace
-        request._preferred_memory = _NO_PREFERENCE
+        request._preferred_memory = NO_PREFERENCE
         request._release_flags = RELEASE_ALL
         request._sender = None
         request._cancelled = False

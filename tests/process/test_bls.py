@@ -70,6 +70,11 @@ _WRONG = "Model {callee} - Error when running inference: "
          "Please provide all required input(s)."),
         ("inputs=[pb_utils.Tensor('COMMAND', np.zeros(1, 'i4'))]", _WRONG + "[request id: <id_unknown>] inference "
          "input 'COMMAND' data-type is 'INT32', but model '{callee}' expects 'BYTES'"),
+        ("inputs=[pb_utils.Tensor('DATA', np.zeros(1, 'f4'))] * 2", _WRONG + "[request id: <id_unknown>] input 'DATA' "
+         "already exists in request"),
+        ("parameters={'huge': 2**63}", _WRONG + "Unsupported value type on parameters"),
+        ("preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_GPU)", "BackendMemory::Create, all "
+         "allocation types failed:\n\tGPU: this server has no GPU memory for answers"),
         ("data=[[1.0, 2.0]]", _WRONG + "[request id: <id_unknown>] unexpected shape for input 'DATA' for model "
          "'{callee}'. Expected [-1], got [1,2]. "),
     ],
