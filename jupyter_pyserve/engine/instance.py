@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -282,8 +281,8 @@ class Instance:
     # -- frames -------------------------------------------------------------------------------------------------------
 
     def _on_frame(self, data: bytes, fds: list[int]) -> None:
-        for fd in fds:  # stubs have nothing to hand over
-            os.close(fd)
+        if fds:
+            self._services.forked(self, fds)
         try:
             if data[0] == frames.RESPONSES:
                 self._on_responses(data)
@@ -303,7 +302,7 @@ class Instance:
 
     def _on_cold(self, kind: int, message: dict[str, Any]) -> None:
         if kind == frames.NOTE:
-            self._on_note(message)
+            self.take_note(message)
         elif kind == frames.CALL:
             self._on_call(message)
         elif kind == frames.REPLY:
@@ -351,7 +350,8 @@ class Instance:
         if self._idle is not None and not self._idle.done() and not self._held:
             self._idle.set_result(None)
 
-    def _on_note(self, note: dict[str, Any]) -> None:
+    def take_note(self, note: dict[str, Any]) -> None:
+        """Hear what the stub, or a process that it forked, says without asking."""
         if note["op"] == "hello":
             self._advance(StubEvent.HELLO)
             self.greeting.hello(note)
@@ -360,7 +360,7 @@ class Instance:
         elif note["op"] == "log":
             place = str(note["file"]), int(note["line"])
             self._record("log", str(note["level"]), str(note["text"]), str(note.get("request", "")), *place)
-        else:
+        elif note["op"] != "forked":  # that is said by the descriptor with it
             self._services.call(StubCall(self, note, self.send))
 
     def _on_call(self, message: dict[str, Any]) -> None:

@@ -54,11 +54,11 @@ class ExpectedSizes:
 class ResponseArena:
     """One stub's; `tell` sends it the leases that are released."""
 
-    __slots__ = ("_limit", "_released", "_released_nbytes", "_tell", "_timer", "segments")
+    __slots__ = ("_released", "_released_nbytes", "_tell", "_timer", "limit", "segments")
 
     def __init__(self, limit: int, tell: Callable[[Sequence[int]], None]) -> None:
         self.segments: dict[int, Segment] = {}
-        self._limit = limit
+        self.limit = limit
         self._tell = tell
         self._released: list[int] = []
         self._released_nbytes = 0
@@ -72,9 +72,9 @@ class ResponseArena:
     def grow(self, call: StubCall) -> None:
         """Answer the stub's call for more memory with a new segment, up to the limit."""
         nbytes = int(call.arguments["nbytes"])
-        size = segment_size(nbytes + 64, self.capacity, self._limit)
+        size = segment_size(nbytes + 64, self.capacity, self.limit)
         if size is None:
-            text = f"{nbytes} more bytes exceed the limit of {self._limit} bytes for one instance"
+            text = f"{nbytes} more bytes exceed the limit of {self.limit} bytes for one instance"
             call.refuse(Code.UNAVAILABLE, text)
             return
         segment = Segment(size, "pyserve-responses")

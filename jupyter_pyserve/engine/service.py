@@ -78,8 +78,9 @@ class Service:
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
         self._metrics = Metrics(settings.metrics, services)
-        peers = StubPeers(self)
+        peers = StubPeers(self, services)
         services.inference = peers.take
+        services.forked = peers.forked
         services.offer({}, peers.ended)
         ModelControl(self).serve(services)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -63,6 +64,8 @@ class StubServices:
         self._tasks: dict[asyncio.Task[None], Instance] = {}
         #: Takes the frames in which a stub asks for an inference.
         self.inference: Callable[[Instance, bytes], None] = _no_inference
+        #: Takes the descriptors that come with any frame: of processes that the stub has forked.
+        self.forked: Callable[[Instance, Sequence[int]], None] = _close
 
     def offer(self, handlers: Mapping[str, Handler], on_end: Callable[[Instance], None] | None = None) -> None:
         """Let `handlers` answer from now on; `on_end` is told of every stub that has ended, whatever it had asked."""
@@ -93,6 +96,11 @@ class StubServices:
                 task.cancel()
         for on_end in self._on_end:
             on_end(instance)
+
+
+def _close(instance: Instance, fds: Sequence[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _no_inference(instance: Instance, data: bytes) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import WireError
 
+from jupyter_pyserve.engine.forks import MAX_FORKS, Fork, channel_of
 from jupyter_pyserve.engine.job import Job
 from jupyter_pyserve.engine.peer import Peer, Place
 from jupyter_pyserve.errors import Code, PyServeError
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from jupyter_pyserve.engine.instance import Instance
     from jupyter_pyserve.engine.loaded import LoadedVersion
     from jupyter_pyserve.engine.service import Service
+    from jupyter_pyserve.engine.stub_calls import StubServices
+
+#: Who may wait: a process, or an ensemble for its members.
+Node: TypeAlias = "Instance | Fork | Job"
 
 #: How often calls that wait are looked at again: what they wait for may have come to wait for them.
 _LOOK_AGAIN_S = 1.0
@@ -32,13 +37,29 @@ _NOT_ITS_OWN = "a call points at memory that its model does not hold"
 
 
 class StubPeers:
-    """The stubs that have ever called, by instance."""
+    """The stubs that have ever called, and the processes that they forked."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, services: StubServices) -> None:
         self._service = service
-        self._peers: dict[Instance, StubPeer] = {}
+        self._services = services
+        self._peers: dict[Instance | Fork, StubPeer] = {}
+        self._forks: dict[Instance, set[Fork]] = {}
 
-    def take(self, instance: Instance, data: bytes) -> None:
+    def forked(self, instance: Instance, fds: Sequence[int]) -> None:
+        """A stub's model has forked, and the new process has sent its end of a channel."""
+        forks = self._forks.setdefault(instance, set())
+        for fd in fds:
+            sock = channel_of(fd)
+            if sock is not None and instance.alive and len(forks) < MAX_FORKS:
+                forks.add(Fork(instance, sock, self._services, self.take, self._fork_ended))
+            elif sock is not None:
+                sock.close()
+
+    def _fork_ended(self, fork: Fork) -> None:
+        self._forks.get(fork.parent, set()).discard(fork)
+        self._forget(fork)
+
+    def take(self, instance: Instance | Fork, data: bytes) -> None:
         """A frame in which a stub asks; `WireError` and its kin for one that no honest stub sends."""
         peer = self._peers.get(instance)
         if peer is None:
@@ -47,6 +68,11 @@ class StubPeers:
 
     def ended(self, instance: Instance) -> None:
         """A stub has ended: its calls are cancelled, and nobody needs its memory mapped any more."""
+        for fork in self._forks.pop(instance, ()):
+            fork.close()
+        self._forget(instance)
+
+    def _forget(self, instance: Instance | Fork) -> None:
         peer = self._peers.pop(instance, None)
         if peer is not None:
             peer.end()
@@ -60,7 +86,7 @@ class StubPeer(Peer):
 
     leases_inputs = True
 
-    def __init__(self, service: Service, instance: Instance) -> None:
+    def __init__(self, service: Service, instance: Instance | Fork) -> None:
         super().__init__(service)
         self._instance = instance
         instance.calls_others = True
@@ -105,7 +131,7 @@ class StubPeer(Peer):
 
     def _look_for_circle(self, job: Job) -> None:
         """Fail a call that would wait for ever; look again from time to time, for what it waits for may go on."""
-        start: Instance | Job = self._instance
+        start: Node = self._instance
         way = find_circle(start, needs)
         if way:
             names = " -> ".join(_name_of(item) for item in way)
@@ -185,7 +211,7 @@ class StubPeer(Peer):
         raise WireError(_NOT_ITS_OWN)
 
 
-def needs(node: Instance | Job) -> Iterator[Sequence[Instance | Job]]:
+def needs(node: Node) -> Iterator[Sequence[Node]]:
     """What an instance waits for before it can take another request, or an ensemble's job before it is done."""
     jobs = node.owner.parts(node) if isinstance(node, Job) else node.waits_for.values()
     for job in jobs:
@@ -197,7 +223,7 @@ def needs(node: Instance | Job) -> Iterator[Sequence[Instance | Job]]:
             yield tuple(job.owner.instances)
 
 
-def _name_of(node: Instance | Job) -> str:
+def _name_of(node: Node) -> str:
     return node.owner.name if isinstance(node, Job) else node.model
 
 

@@ -23,6 +23,7 @@ from .host import Host, OfflineHost, set_host
 from .loader import Loader, LoadError, set_model_dir
 from .messages import InferenceRequest, InferenceResponse, ResponseIterator
 from .outbox import Outbox
+from .packets import send_packet
 from .process import exit_when_peer_closes, restore_signals
 from .session import EngineGone, Session
 from .status import STATUS_NBYTES, write_status
@@ -41,12 +42,19 @@ class EngineHost(Host):
 
     def __init__(self, session: Session) -> None:
         super().__init__(EngineMetrics(session))
-        self._session = session
+        self.session = session
         self.calls = Calls(session)
         self._control = ModelControl(session)
         #: Whether the model may call others: when it is initialised, and not finalised.
         self.serving = False
         self.outbox: Outbox | None = None
+
+    def move_to(self, session: Session) -> None:
+        """In a forked process: what the model asks for goes over a channel of its own; it has no requests to answer."""
+        self.session = session
+        self.calls = Calls(session)
+        self._control = ModelControl(session)
+        self.outbox = None
 
     def log(self, level: int, filename: str, line: int, message: str) -> None:
         """One log line, with the caller's file and line as Triton prints them."""
@@ -54,12 +62,12 @@ class EngineHost(Host):
         request = output.current_request()
         if request:
             note["request"] = request
-        self._session.send(frames.encode_cold(frames.NOTE, note))
+        self.session.send(frames.encode_cold(frames.NOTE, note))
 
     def is_cancelled(self, request_key: int | None) -> bool:
         """Whether the client of a request has gone, as far as the engine has said so by now."""
-        self._session.poll()
-        return request_key in self._session.cancelled
+        self.session.poll()
+        return request_key in self.session.cancelled
 
     def bls(self, request: InferenceRequest, decoupled: bool) -> InferenceResponse | ResponseIterator:
         """A request to another model, waited for."""
@@ -245,11 +253,25 @@ class Stub:
         page_status.write_arena(self._page, self._session.arena_used, self._session.arena_capacity)
 
 
-def _leave_to_parent(session: Session) -> None:
-    """In a process that the model forked: it is no stub, and must neither speak for one nor keep its channel open."""
+def _leave_to_parent(host: EngineHost) -> None:
+    """In a process that the model forked: it is no stub, and must neither speak for one nor keep its channel open.
+
+    A channel of its own lets it call other models; the parent's carries the engine's end of that, and is closed.
+    """
     output.start_anew()
-    session.forget()
-    set_host(OfflineHost())
+    parents = host.session
+    if host.serving:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            send_packet(parents.sock, frames.encode_cold(frames.NOTE, {"op": "forked"}), (theirs.fileno(),))
+            host.move_to(Session(ours))
+        except OSError:  # the engine is gone
+            ours.close()
+            set_host(OfflineHost())
+        theirs.close()
+    else:
+        set_host(OfflineHost())
+    parents.forget()
     restore_signals()
 
 
@@ -261,6 +283,6 @@ def run_stub(channel_fd: int, status_fd: int) -> None:
     session = Session(sock)
     host = EngineHost(session)
     set_host(host)
-    os.register_at_fork(after_in_child=lambda: _leave_to_parent(session))
+    os.register_at_fork(after_in_child=lambda: _leave_to_parent(host))
     exit_when_peer_closes(sock, _ORPHAN_GRACE_S)
     Stub(session, host, page).run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from textwrap import dedent
 from typing import Any
 
@@ -398,3 +400,47 @@ def test_a_queued_stream_is_cancelled(engine: Engine, caller: str, many: str) ->
     after.open()
     gate.open()
     assert said(running.result()) == "done"
+
+
+# -- processes that the model forks -----------------------------------------------------------------------------------
+
+
+def test_forked_workers_call_too(engine: Engine, caller: str) -> None:
+    callee = loaded(engine, "puppet", instances=2)
+    code = """
+        import multiprocessing
+
+        def work(number):
+            response = request_to(callee, [number, 1], do="plus_one").exec()
+            large = request_to(callee, np.ones(1 << 18, "f4"), do="plus_one").exec()
+            pb_utils.Logger.log_info(f"worker {number}")
+            return array(response).tolist() + [float(array(large).sum())]
+
+        CALLED.append(work)
+        with multiprocessing.get_context("fork").Pool(5) as pool:
+            result = pool.map(called, range(10))
+        CALLED.clear()
+        result.append(said(request_to(callee, do="echo", value=1).exec()))
+    """
+    expected = [[number + 1.0, 2.0, float(2 << 18)] for number in range(10)]
+    assert run(engine, caller, code, callee=callee) == [*expected, 1]
+    wait_until(lambda: sum("worker" in item["text"] for item in engine.logs(caller)) == 10, "their words are kept")
+
+
+def test_a_forked_process_that_is_killed(engine: Engine, caller: str, puppet: str) -> None:
+    gate = engine.gate()
+    code = """
+        child = os.fork()
+        if not child:
+            request_to(callee, np.ones(1000, "f4"), do="watch_for_cancel", gate=gate, seen=seen).exec()
+        kept["child"] = child
+        result = child
+    """
+    seen = engine.folder / "seen"
+    child = run(engine, caller, code, callee=puppet, gate=str(gate), seen=str(seen))
+    gate.wait_until_entered()
+    os.kill(child, signal.SIGKILL)
+    gate.open()
+    wait_until(seen.exists, "the callee has seen that nobody waits")
+    seen.unlink()
+    run(engine, caller, "os.waitpid(kept.pop('child'), 0)")

@@ -46,6 +46,14 @@ def array(response, name="RESULT"):
     return pb_utils.get_output_tensor_by_name(response, name).as_numpy()
 
 
+CALLED = []
+
+
+def called(*arguments):
+    """What a script has put there; a pool of processes wants a function of a module."""
+    return CALLED[0](*arguments)
+
+
 class TritonPythonModel:
     def initialize(self, args):
         self.kept = {}
