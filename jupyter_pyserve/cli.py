@@ -35,7 +35,7 @@ _WITHOUT_EFFECT = (
     "rate-limit", "rate-limit-resource",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
     "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
-    "allow-client-shm", "allow-sagemaker",
+    "allow-sagemaker",
     "allow-vertex-ai",
 )  # fmt: skip
 
@@ -133,6 +133,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--exit-on-error", type=parse_bool, default=defaults.exit_on_error, metavar="BOOL")
     add("--exit-timeout-secs", type=float, default=defaults.exit_timeout_s)
     add("--drain-timeout-secs", type=float, default=defaults.drain_timeout_s, help="for replaced and unloaded versions")
+    add("--allow-client-shm", type=parse_bool, default=defaults.allow_client_shm, metavar="BOOL")
     add("--strict-readiness", type=parse_bool, default=defaults.strict_readiness, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
     add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
@@ -209,6 +210,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         exit_on_error=options.exit_on_error,
         exit_timeout_s=options.exit_timeout_secs,
         drain_timeout_s=options.drain_timeout_secs,
+        allow_client_shm=options.allow_client_shm,
         strict_readiness=options.strict_readiness,
         model_config_name=options.model_config_name,
         load_thread_count=max(1, options.model_load_thread_count),

@@ -69,6 +69,8 @@ class EngineSettings:
     #: How long the requests of a version that was replaced or unloaded may go on before its processes are ended.
     drain_timeout_s: float = 300.0
     strict_readiness: bool = True
+    #: Whether clients may register shared memory of their own.
+    allow_client_shm: bool = False
     model_config_name: str = ""
     load_thread_count: int = 4
     #: Upper limit of each arena: a model's requests, an instance's responses, a lane.

@@ -30,13 +30,19 @@ class Segment:
 
     __slots__ = ("_ending", "_mapping", "_pins", "fd", "id", "nbytes", "of_client", "view")
 
-    def __init__(self, nbytes: int, name: str, *, of_client: bool = False) -> None:
+    def __init__(self, nbytes: int, name: str, *, of_client: bool = False, fd: int | None = None) -> None:
+        """`fd` is memory that is there already; it is not mapped here, and `view` is empty."""
         self.id = next(_ids)
         #: Whether it is a client's own, which models may read and not change.
         self.of_client = of_client
         self.nbytes = nbytes
         self._pins = 0
         self._ending = False
+        self.view = memoryview(b"")
+        self._mapping: mmap.mmap | None = None
+        if fd is not None:
+            self.fd = fd
+            return
         try:
             self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         except OSError as error:
@@ -70,7 +76,7 @@ class Segment:
         """Give the pages of a range that nobody uses back to the system; they read as zeros afterwards."""
         start = -(-offset // _PAGE_NBYTES) * _PAGE_NBYTES
         end = (offset + nbytes) // _PAGE_NBYTES * _PAGE_NBYTES
-        if end > start:
+        if end > start and self._mapping is not None:
             self._mapping.madvise(mmap.MADV_REMOVE, start, end - start)
 
     @property
@@ -97,7 +103,8 @@ class Segment:
             self.view.release()
             self.view = memoryview(b"")
             with contextlib.suppress(BufferError):  # some of it is being sent: the mapping goes with the last view
-                self._mapping.close()
+                if self._mapping is not None:
+                    self._mapping.close()
 
 
 def segment_size(wanted: int, capacity: int, limit: int) -> int | None:

@@ -19,7 +19,7 @@ from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.job import Job, Response
-from jupyter_pyserve.engine.launcher import LoadFailure, Progress
+from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
@@ -29,7 +29,6 @@ from jupyter_pyserve.model.lifecycle import VersionEvent, VersionState
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.model.validation_ensemble import member_problems
-from jupyter_pyserve.settings import EngineSettings
 from jupyter_pyserve.v2 import jsonout
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef
 from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
@@ -66,8 +65,8 @@ class Value:
 class EnsembleVersion(LoadedVersion):
     """A version of an ensemble."""
 
-    def __init__(self, settings: EngineSettings, config: ModelConfig, version: int, lookup: Lookup) -> None:
-        super().__init__(settings, config, version)
+    def __init__(self, context: ServableContext, config: ModelConfig, version: int, lookup: Lookup) -> None:
+        super().__init__(context.settings, config, version, context.regions)
         assert config.ensemble_scheduling is not None
         self.graph = EnsembleGraph.compile(config.ensemble_scheduling)
         self._lookup = lookup

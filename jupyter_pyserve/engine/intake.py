@@ -6,13 +6,15 @@ Does not know how requests travel: a body is memory, and a key is whatever a fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from jupyter_pyserve.engine.job import Job, Sink
+from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.loaded import LoadedVersion, MemoryFull
+from jupyter_pyserve.engine.regions import Region, Target
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.v2.infer import InferRequest, check_bytes, element_count
+from jupyter_pyserve.v2.infer import InferRequest, InputRef, check_bytes, element_count
 from jupyter_pyserve.v2.plan import RequestPlan
 
 T = TypeVar("T")
@@ -26,11 +28,6 @@ _MEMORY_TIMEOUT_S = 10.0
 
 def check_supported(request: InferRequest) -> None:
     """Refuse what this server does not have."""
-    if any(item.region for item in request.inputs) or any(item.region for item in request.outputs):
-        raise PyServeError(
-            Code.UNSUPPORTED,
-            "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.",
-        )
     if any(item.classification for item in request.outputs):
         raise PyServeError(Code.UNSUPPORTED, "the classification extension is not supported by this server")
 
@@ -46,23 +43,31 @@ def check_strings(plan: RequestPlan, servable: LoadedVersion, body: memoryview) 
     """Look at the BYTES tensors that lie in the body."""
     for index in plan.strings:
         item = plan.request.inputs[index]
-        if not item.lead:
-            check_bytes(
-                body[item.offset : item.offset + item.nbytes],
-                element_count(item, servable.signature),
-                name=item.name,
-                model_name=servable.name,
-                request_id=plan.request.id,
-            )
+        if not item.lead and item.region is None:
+            _check_strings(plan, servable, item, body[item.offset : item.offset + item.nbytes])
+
+
+def _check_strings(plan: RequestPlan, servable: LoadedVersion, item: InputRef, data: memoryview) -> None:
+    check_bytes(
+        data,
+        element_count(item, servable.signature),
+        name=item.name,
+        model_name=servable.name,
+        request_id=plan.request.id,
+    )
 
 
 def gathered(plan: RequestPlan, servable: LoadedVersion, body: memoryview, sink: Sink) -> Job:
-    """A job whose inputs are copied together from wherever they came."""
+    """A job whose inputs are copied together from wherever they came, but for those in a client's own regions."""
     inputs = plan.request.inputs
-    sizes = [-(-item.nbytes // ALIGNMENT) * ALIGNMENT for item in inputs]
+    own = _Own(plan, servable)
+    sizes = [0 if item.region is not None else -(-item.nbytes // ALIGNMENT) * ALIGNMENT for item in inputs]
     job, segment, offset = servable.new_job(sum(sizes), sink)
     descriptors = []
     for item, size in zip(inputs, sizes):
+        if item.region is not None:
+            descriptors.append(own.places[item.name])
+            continue
         target = servable.arena.view(segment, offset, item.nbytes)
         if item.inline is not None:
             target[:] = item.inline
@@ -73,7 +78,71 @@ def gathered(plan: RequestPlan, servable: LoadedVersion, body: memoryview, sink:
         descriptors.append((segment, offset, item.nbytes, 0))
         offset += size
     job.descriptors = descriptors
+    own.hold(job)
     return job
+
+
+def settle(response: Response) -> list[memoryview]:
+    """The tensors of an answer; empty for those that were put into a region of the client's, which is done here.
+
+    Raises `PyServeError` when one does not fit, and `WireError` like `Response.views`.
+    """
+    views = response.views()
+    for index, meta in enumerate(response.tensors) if response.targets else ():
+        target = response.targets.get(meta.name)
+        if target is not None:
+            target.take(views[index])
+            views[index] = memoryview(b"")
+    return views
+
+
+class _Own:
+    """The client's own memory in a request, looked up before anything is reserved; kept until its inputs are read."""
+
+    def __init__(self, plan: RequestPlan, servable: LoadedVersion) -> None:
+        self.places: dict[str, tuple[int, int, int, int]] = {}
+        self._regions: dict[int, Region] = {}
+        for item in plan.request.inputs:
+            if item.region is not None:
+                region, offset = servable.regions.locate(item.region)
+                self.places[item.name] = (region.id, offset, item.nbytes, 0)
+                self._regions[region.id] = region
+                if item.datatype == "BYTES":
+                    _check_strings(plan, servable, item, region.read(offset, item.nbytes))
+        self._targets: dict[str, Target] = {}
+        for output in plan.request.outputs:
+            if output.region is not None:
+                region, offset = servable.regions.locate(output.region)
+                self._targets[output.name] = Target(output.name, region, offset, output.region.nbytes)
+                self._regions[region.id] = region
+
+    def hold(self, job: Job) -> None:
+        if self._regions:
+            job.foreign = tuple(self._regions.values())
+            job.targets = self._targets
+            job.memory = _Pinned(job.memory, self._regions)
+
+
+class _Pinned:
+    """A job's memory and the regions that some of its tensors lie in; all are let go at once."""
+
+    def __init__(self, memory: Memory, regions: Mapping[int, Region]) -> None:
+        self._memory = memory
+        self._regions = regions
+        for region in regions.values():
+            region.pin()
+
+    def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
+        region = self._regions.get(segment)
+        return region.read(offset, nbytes) if region is not None else self._memory.view(segment, offset, nbytes)
+
+    def segment(self, segment_id: int) -> Segment:
+        return self._regions.get(segment_id) or self._memory.segment(segment_id)
+
+    def free(self, block_id: int) -> None:
+        self._memory.free(block_id)
+        for region in self._regions.values():
+            region.unpin()
 
 
 def enter(job: Job, plan: RequestPlan, servable: LoadedVersion) -> None:

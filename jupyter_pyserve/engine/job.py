@@ -19,6 +19,7 @@ from jupyter_pyserve.errors import Code
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.arena import Segment
     from jupyter_pyserve.engine.instance import Instance
+    from jupyter_pyserve.engine.regions import Target
 
 new_key = itertools.count(1).__next__
 
@@ -85,6 +86,7 @@ class Job:
         "refs",
         "responded",
         "sink",
+        "targets",
     )
 
     def __init__(self, owner: Owner, memory: Memory, block_id: int, sink: Sink) -> None:
@@ -103,6 +105,8 @@ class Job:
         #: the stub is sent them, `batch_size`, `shape_key`, and the `request` itself.
         self.plan: Any = None
         self.descriptors: Sequence[PlainDescriptor] = ()
+        #: Where the client wants outputs, by their names; filled by who answers it.
+        self.targets: Mapping[str, Target] = {}
         #: What the stub is sent instead of the plan's `meta`, if a scheduler has more to say.
         self.facts: bytes | None = None
         self.enqueue_ns = 0
@@ -228,6 +232,11 @@ class Response:
         self.bare = bare
         if not final:
             job.refs += 1  # its tensors may lie in the inputs, which the final one does not wait for
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """Where the client wants outputs, by their names."""
+        return self._job.targets
 
     def views(self) -> list[memoryview]:
         """The bytes of each tensor, where they are; a stub that points elsewhere is refused with `WireError`."""

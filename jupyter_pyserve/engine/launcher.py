@@ -16,6 +16,7 @@ from jupyter_pyserve.engine.environments import Environments, ModelEnvironment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Executed
 from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
@@ -59,6 +60,7 @@ class ServableContext:
     environments: Environments
     logs: LogBook
     settings: EngineSettings
+    regions: ClientRegions
     services: StubServices
 
 

@@ -17,6 +17,7 @@ from jupyter_pyserve.engine.arena import Arena, Segment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.launcher import Progress
+from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.latencies import FIRST_RESPONSE, Latencies
@@ -42,12 +43,14 @@ class MemoryFull(PyServeError):
 class LoadedVersion(abc.ABC):
     """A model version that is loading, serving or draining."""
 
-    def __init__(self, settings: EngineSettings, config: ModelConfig, version: int) -> None:
+    def __init__(self, settings: EngineSettings, config: ModelConfig, version: int, regions: ClientRegions) -> None:
         self.name = config.name
         self.version = version
         self.config = config
         self.signature = Signature.from_config(config)
         self.statistics = ModelStatistics(_latencies(settings.metrics, config))
+        #: Memory of clients in which tensors of requests may lie.
+        self.regions = regions
         self.instances: list[Instance] = []
         self.outstanding = 0
         self.plans: dict[Any, Any] = {}

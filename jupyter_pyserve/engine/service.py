@@ -25,6 +25,7 @@ from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.model_control import ModelControl
 from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.readiness import agrees, is_asked
+from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.engine.registry import Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
@@ -68,11 +69,13 @@ class Service:
         self._state_file = Path(runtime_dir, _STATE_FILE) if runtime_dir is not None else None
         services = StubServices()
         self.environments = Environments()
+        self.regions = ClientRegions(enabled=settings.allow_client_shm)
         context = ServableContext(
             zygote=self.zygote,
             environments=self.environments,
             logs=self.logs,
             settings=settings,
+            regions=self.regions,
             services=services,
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
@@ -151,6 +154,7 @@ class Service:
         await self.registry.close()
         await self.zygote.close(5.0)
         await self.environments.close()
+        self.regions.close()
 
     # -- health and metadata ------------------------------------------------------------------------------------------
 

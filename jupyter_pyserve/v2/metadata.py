@@ -39,6 +39,7 @@ SUPPORTED: Final = tuple(
         "model_repository",
         "schedule_policy",
         "model_configuration",
+        "system_shared_memory",
         "binary_tensor_data",
         "parameters",
         "statistics",

@@ -14,6 +14,7 @@ from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2 import metadata
 from jupyter_pyserve.v2.protobuf_settings import log_changes, log_response, trace_changes, trace_response
+from jupyter_pyserve.v2.sharedmemory import require_name
 
 Function = Callable[[Service, Any, Any], Any]
 
@@ -144,9 +145,40 @@ def _trace_setting(service: Service, request: Any, messages: Any) -> Any:
     return _filled(messages.TraceSettingResponse(), trace_response(settings))
 
 
-def _shared_memory(service: Service, request: Any, messages: Any) -> Any:
-    text = "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
-    raise PyServeError(Code.UNSUPPORTED, text)
+def _system_shm_status(service: Service, request: Any, messages: Any) -> Any:
+    answer = messages.SystemSharedMemoryStatusResponse()
+    for row in service.regions.status(request.name):
+        answer.regions[row["name"]].CopyFrom(messages.SystemSharedMemoryStatusResponse.RegionStatus(**row))
+    return answer
+
+
+def _system_shm_register(service: Service, request: Any, messages: Any) -> Any:
+    service.regions.require_enabled()
+    require_name(request.name, "system")
+    service.regions.register(request.name, request.key, request.offset, request.byte_size)
+    return messages.SystemSharedMemoryRegisterResponse()
+
+
+def _system_shm_unregister(service: Service, request: Any, messages: Any) -> Any:
+    service.regions.unregister(request.name)
+    return messages.SystemSharedMemoryUnregisterResponse()
+
+
+def _cuda_shm_status(service: Service, request: Any, messages: Any) -> Any:
+    service.regions.cuda_status(request.name)
+    return messages.CudaSharedMemoryStatusResponse()
+
+
+def _cuda_shm_register(service: Service, request: Any, messages: Any) -> Any:
+    service.regions.require_enabled()
+    require_name(request.name, "cuda")
+    service.regions.register_cuda()
+    return messages.CudaSharedMemoryRegisterResponse()
+
+
+def _cuda_shm_unregister(service: Service, request: Any, messages: Any) -> Any:
+    service.regions.unregister_cuda()
+    return messages.CudaSharedMemoryUnregisterResponse()
 
 
 #: Method -> the name of its request's message (none where nothing of it matters), and its function.
@@ -165,12 +197,12 @@ METHODS: Final[Mapping[str, tuple[str, Function]]] = {
             ("RepositoryIndex", _index),
             ("RepositoryModelLoad", _load),
             ("RepositoryModelUnload", _unload),
-            ("SystemSharedMemoryStatus", _shared_memory),
-            ("SystemSharedMemoryRegister", _shared_memory),
-            ("SystemSharedMemoryUnregister", _shared_memory),
-            ("CudaSharedMemoryStatus", _shared_memory),
-            ("CudaSharedMemoryRegister", _shared_memory),
-            ("CudaSharedMemoryUnregister", _shared_memory),
+            ("SystemSharedMemoryStatus", _system_shm_status),
+            ("SystemSharedMemoryRegister", _system_shm_register),
+            ("SystemSharedMemoryUnregister", _system_shm_unregister),
+            ("CudaSharedMemoryStatus", _cuda_shm_status),
+            ("CudaSharedMemoryRegister", _cuda_shm_register),
+            ("CudaSharedMemoryUnregister", _cuda_shm_unregister),
             ("TraceSetting", _trace_setting),
             ("LogSettings", _log_settings),
         )

@@ -8,7 +8,7 @@ from typing import Any
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.replies import TEXT, Reply
-from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2 import metadata, sharedmemory
 from jupyter_pyserve.v2.logsettings import log_settings, parse_log_update
 from jupyter_pyserve.v2.repository import parse_index, parse_load, parse_unload
 from jupyter_pyserve.v2.routes import Endpoint, Route
@@ -109,6 +109,40 @@ def _trace_update(service: Service, route: Route, body: bytes) -> Reply:
     return Reply(200, trace_settings(service.traces.change(changes, route.model)))
 
 
+def _system_shm_status(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, sharedmemory.status(service.regions.status(route.region)))
+
+
+def _system_shm_register(service: Service, route: Route, body: bytes) -> Reply:
+    service.regions.require_enabled()
+    sharedmemory.require_name(route.region, "system")
+    asked = sharedmemory.parse_system_register(body)
+    service.regions.register(route.region, asked.key, asked.offset, asked.nbytes)
+    return Reply(200)
+
+
+def _system_shm_unregister(service: Service, route: Route, body: bytes) -> Reply:
+    service.regions.unregister(route.region)
+    return Reply(200)
+
+
+def _cuda_shm_status(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, sharedmemory.status(service.regions.cuda_status(route.region)))
+
+
+def _cuda_shm_register(service: Service, route: Route, body: bytes) -> Reply:
+    service.regions.require_enabled()
+    sharedmemory.require_name(route.region, "cuda")
+    sharedmemory.check_cuda_register(body)
+    service.regions.register_cuda()
+    return Reply(200)
+
+
+def _cuda_shm_unregister(service: Service, route: Route, body: bytes) -> Reply:
+    service.regions.unregister_cuda()
+    return Reply(200)
+
+
 async def _metrics(service: Service, route: Route, body: bytes) -> Reply:
     """In a task of its own, since it takes in frames of stubs, and this request may have come by the way of one."""
     return Reply(200, (await service.metrics()).encode("utf-8", "replace"), _METRICS_TYPE)
@@ -138,6 +172,12 @@ ENDPOINTS: Mapping[Endpoint, Function] = {
     Endpoint.LOG_UPDATE: _log_update,
     Endpoint.TRACE_GET: _trace_get,
     Endpoint.TRACE_UPDATE: _trace_update,
+    Endpoint.SYSTEM_SHM_STATUS: _system_shm_status,
+    Endpoint.SYSTEM_SHM_REGISTER: _system_shm_register,
+    Endpoint.SYSTEM_SHM_UNREGISTER: _system_shm_unregister,
+    Endpoint.CUDA_SHM_STATUS: _cuda_shm_status,
+    Endpoint.CUDA_SHM_REGISTER: _cuda_shm_register,
+    Endpoint.CUDA_SHM_UNREGISTER: _cuda_shm_unregister,
     Endpoint.METRICS: _metrics,
     Endpoint.NO_METRICS: _no_metrics,
 }

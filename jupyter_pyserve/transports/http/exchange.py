@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from pyserve_stub.wire.layout import WireError
 
+from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.job import Job, Response
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
@@ -161,7 +162,7 @@ class Exchange:
     def _send(self, job: Job, response: Response) -> None:
         plan = job.plan
         try:
-            views = response.views()
+            views = intake.settle(response)
             head = plan.head(response.layout, response.tensors, views, response.parameters)
             bodies = plan.binary_views(response.tensors, views)
         except PyServeError as error:

@@ -35,6 +35,8 @@ class Plan(RequestPlan):
     in_body: bool
     binary: dict[str, bool]
     binary_default: bool
+    #: Outputs that go to a region of the client's.
+    regional: frozenset[str]
     model_name: str
     version: str
     cacheable: bool
@@ -52,7 +54,7 @@ class Plan(RequestPlan):
                 name=name,
                 datatype=NAMES[code],
                 shape=shape,
-                data=view,
+                data=None if name in self.regional else view,
                 binary=self.binary.get(name, self.binary_default),
             )
             for (name, code, shape), view in zip(tensors, views)
@@ -99,6 +101,7 @@ def make_plan(request: InferRequest, target: Target) -> Plan:
         in_body=all(item.inline is None and item.region is None and not item.lead for item in request.inputs),
         binary={item.name: item.binary for item in request.outputs},
         binary_default=request.binary_data_output,
+        regional=frozenset(item.name for item in request.outputs if item.region is not None),
         model_name=target.name,
         version=str(target.version),
         cacheable=all(item.inline is None for item in request.inputs),

@@ -11,6 +11,7 @@ from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
 from jupyter_pyserve.engine.arena import Arena
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.loaded import MemoryFull
+from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.signature import Signature, TensorSpec
 from jupyter_pyserve.settings import EngineSettings
@@ -56,6 +57,7 @@ class FakeServable:
         self.version = 1
         self.signature = described or signature()
         self.plans: dict[Any, Any] = {}
+        self.regions = ClientRegions(enabled=False)
         self.arena = Arena("test", 64 << 20, lambda segment: None)
         self.instances: list[Any] = []
         self.outstanding = 0

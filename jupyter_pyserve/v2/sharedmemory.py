@@ -1,0 +1,64 @@
+"""Reads and writes the bodies of the shared memory endpoints. Knows no memory."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.v2 import jsonout, limits, members, rapidjson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemRegister:
+    """A region of system shared memory: `nbytes` from `offset` of what lies under `key`."""
+
+    key: str
+    offset: int
+    nbytes: int
+
+
+def require_name(name: str, kind: str) -> None:
+    """A region that is registered has a name."""
+    if not name:
+        text = f"'region name' is necessary to register {kind} shared memory region"
+        raise PyServeError(Code.INVALID_ARG, text)
+
+
+def parse_system_register(body: bytes) -> SystemRegister:
+    """The body of a registration."""
+    request = _request(body)
+    key = members.string(_with(request, "key"), "key")
+    offset = members.unsigned(request, "offset") if "offset" in request else 0
+    return SystemRegister(key=key, offset=offset, nbytes=members.unsigned(_with(request, "byte_size"), "byte_size"))
+
+
+def check_cuda_register(body: bytes) -> None:
+    """Raises for a registration that could not be made on any server."""
+    request = _request(body)
+    handle = members.object_or_empty(_with(request, "raw_handle")["raw_handle"])
+    _with(request, "byte_size")
+    try:
+        base64.b64decode(members.string(_with(handle, "b64"), "b64"), validate=True)
+    except (binascii.Error, ValueError) as error:
+        text = "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t"
+        raise PyServeError(Code.INVALID_ARG, text) from error
+
+
+def status(rows: Sequence[dict[str, Any]]) -> bytes:
+    """The body of a status."""
+    return jsonout.dumps(rows)
+
+
+def _request(body: bytes) -> members.Members:
+    limits.check_json_size(len(body), limits.DEFAULT_MAX_INPUT_BYTES)
+    return members.object_or_empty(rapidjson.loads(body))
+
+
+def _with(request: members.Members, name: str) -> members.Members:
+    if name not in request:
+        raise PyServeError(Code.INVALID_ARG, f"Shared memory register request has no '{name}' field")
+    return request
