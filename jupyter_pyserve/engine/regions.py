@@ -6,8 +6,9 @@ reads and writes it through its descriptor. Knows nothing of requests.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,14 +26,27 @@ _MAX_KEY_NBYTES = 255
 class Region(Segment):
     """A registered region: `length` bytes from `start` of what lies under `key`; the segment begins where that does."""
 
-    __slots__ = ("key", "length", "name", "start")
+    __slots__ = ("key", "length", "name", "on_unused", "start")
 
     def __init__(self, name: str, key: str, start: int, length: int) -> None:
         super().__init__(start + length, name, of_client=True, fd=_open(name, key, start + length))
+        #: Called when no request uses it any more.
+        self.on_unused: Callable[[], object] = bool
         self.name = name
         self.key = key
         self.start = start
         self.length = length
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a request uses it."""
+        return self._pins > 0
+
+    def unpin(self) -> None:
+        """One of those who pinned it is done."""
+        super().unpin()
+        if not self._pins:
+            self.on_unused()
 
     def read(self, offset: int, nbytes: int) -> memoryview:
         """A copy of a range, counted as in descriptors."""
@@ -74,8 +88,9 @@ class Target:
 class ClientRegions:
     """The regions that clients have registered, by name."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, *, enabled: bool, on_forgotten: Callable[[Region], None] = lambda region: None) -> None:
         self._enabled = enabled
+        self._on_forgotten = on_forgotten
         self._regions: dict[str, Region] = {}
 
     def require_enabled(self) -> None:
@@ -95,12 +110,25 @@ class ClientRegions:
         self._regions[name] = Region(name, key, offset, nbytes)
 
     def unregister(self, name: str = "") -> None:
-        """Forget a region, or all; requests that use it keep it until they are answered."""
+        """Forget a region, or all. One that a request uses is refused, and forgotten when it is used no more."""
         self.require_enabled()
-        for known in [name] if name else list(self._regions):
-            region = self._regions.pop(known, None)
-            if region is not None:
-                region.close()
+        used = [known for known in ([name] if name else sorted(self._regions)) if not self._forget(known)]
+        if used:
+            text = f"Cannot unregister shared memory region '{name}', it is currently in use."
+            if not name:
+                text = f"Failed to unregister the following system shared memory regions: {' ,'.join(used)}"
+            raise PyServeError(Code.INTERNAL, text)
+
+    def _forget(self, name: str) -> bool:
+        region = self._regions.get(name)
+        if region is not None and region.in_use:
+            region.on_unused = functools.partial(self._forget, name)
+            return False
+        if region is not None:
+            del self._regions[name]
+            self._on_forgotten(region)
+            region.close()
+        return True
 
     def status(self, name: str = "") -> list[dict[str, Any]]:
         """Rows of the status; all regions, or one that must exist."""
@@ -137,7 +165,7 @@ class ClientRegions:
         region = self._regions.get(place.region)
         if region is None:
             raise PyServeError(Code.NOT_FOUND, f"Unable to find shared memory region: '{place.region}'")
-        if place.offset > region.length:
+        if place.offset >= region.length:
             raise PyServeError(Code.INVALID_ARG, f"Invalid offset for shared memory region: '{place.region}'")
         if place.offset + place.nbytes > region.length:
             text = f"Invalid offset + byte size for shared memory region: '{place.region}'"

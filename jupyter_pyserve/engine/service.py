@@ -25,7 +25,7 @@ from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.model_control import ModelControl
 from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.readiness import agrees, is_asked
-from jupyter_pyserve.engine.regions import ClientRegions
+from jupyter_pyserve.engine.regions import ClientRegions, Region
 from jupyter_pyserve.engine.registry import Registry, parse_version
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
@@ -69,7 +69,7 @@ class Service:
         self._state_file = Path(runtime_dir, _STATE_FILE) if runtime_dir is not None else None
         services = StubServices()
         self.environments = Environments()
-        self.regions = ClientRegions(enabled=settings.allow_client_shm)
+        self.regions = ClientRegions(enabled=settings.allow_client_shm, on_forgotten=self._detach)
         context = ServableContext(
             zygote=self.zygote,
             environments=self.environments,
@@ -86,6 +86,10 @@ class Service:
         services.forked = peers.forked
         services.offer({}, peers.ended)
         ModelControl(self).serve(services)
+
+    def _detach(self, region: Region) -> None:
+        for servable in self.registry.all_servables():
+            servable.detach([region.id])
 
     # -- life ---------------------------------------------------------------------------------------------------------
 

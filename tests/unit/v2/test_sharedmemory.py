@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.v2.sharedmemory import (
+    SystemRegister,
+    check_cuda_register,
+    parse_system_register,
+    require_name,
+    status,
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"key": "/k", "byte_size": 4}, SystemRegister(key="/k", offset=0, nbytes=4)),
+        ({"key": "/k", "offset": 8, "byte_size": 4, "more": 1}, SystemRegister(key="/k", offset=8, nbytes=4)),
+    ],
+)
+def test_a_registration(body: dict[str, Any], expected: SystemRegister) -> None:
+    assert parse_system_register(json.dumps(body).encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "text"),
+    [
+        ({"byte_size": 4}, Code.INVALID_ARG, "Shared memory register request has no 'key' field"),
+        ({"key": "/k"}, Code.INVALID_ARG, "Shared memory register request has no 'byte_size' field"),
+        ([], Code.INVALID_ARG, "Shared memory register request has no 'key' field"),
+        ({"key": 1, "byte_size": 4}, Code.INTERNAL, "Unable to parse 'key': attempt to access JSON non-string as "
+         "string"),
+        ({"key": "k", "byte_size": -1}, Code.INTERNAL, "Unable to parse 'byte_size': attempt to access JSON "
+         "non-unsigned-integer as unsigned-integer"),
+    ],
+)  # fmt: skip
+def test_what_is_no_registration(body: object, code: Code, text: str) -> None:
+    with pytest.raises(PyServeError) as refusal:
+        parse_system_register(json.dumps(body).encode())
+    assert (refusal.value.code, refusal.value.message) == (code, text)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"byte_size": 4}, "Shared memory register request has no 'raw_handle' field"),
+        ({"raw_handle": {"b64": "AA=="}}, "Shared memory register request has no 'byte_size' field"),
+        (
+            {"raw_handle": {"b64": "!"}, "byte_size": 4},
+            "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t",
+        ),
+    ],
+)
+def test_what_is_no_registration_of_a_gpus_memory(body: object, text: str) -> None:
+    with pytest.raises(PyServeError) as refusal:
+        check_cuda_register(json.dumps(body).encode())
+    assert refusal.value.message == text
+
+
+def test_a_region_has_a_name() -> None:
+    require_name("r", "system")
+    with pytest.raises(PyServeError, match="'region name' is necessary to register cuda shared memory region"):
+        require_name("", "cuda")
+
+
+def test_a_status() -> None:
+    assert status([{"name": "r", "byte_size": 4}]) == b'[{"name":"r","byte_size":4}]'
