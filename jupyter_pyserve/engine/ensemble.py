@@ -5,61 +5,22 @@ The order of steps is `model.ensembles`'. Knows members only by what any front e
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from pyserve_stub.wire import frames
-from pyserve_stub.wire.datatypes import CODES, NAMES
-from pyserve_stub.wire.frames import PlainDescriptor
-from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
-
-from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.arena import Segment
-from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.ensemble_run import Execution
+from jupyter_pyserve.engine.job import Job
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
-from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
+from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
-from jupyter_pyserve.model.ensembles import EnsembleGraph, Flow, Run, Step
-from jupyter_pyserve.model.ensembles import Progress as FlowProgress
+from jupyter_pyserve.model.ensembles import EnsembleGraph, Step
 from jupyter_pyserve.model.lifecycle import VersionEvent, VersionState
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.model.validation_ensemble import member_problems
-from jupyter_pyserve.v2 import jsonout
-from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef
-from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
-
-_new_lease = itertools.count(1).__next__
 
 Lookup = Callable[[str, str], LoadedVersion]
-
-
-class _Source:
-    """Keeps the memory of tensors; given back when no value refers to it any more."""
-
-    __slots__ = ("_give_back",)
-
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self._give_back = give_back
-
-    def __del__(self) -> None:
-        self._give_back()
-
-
-@dataclass(slots=True)
-class Value:
-    """A tensor where it is; `shared` says that more than one party may read it."""
-
-    code: int
-    shape: tuple[int, ...]
-    place: tuple[int, int, int]
-    segment: Segment | None
-    source: _Source
-    shared: bool
 
 
 class EnsembleVersion(LoadedVersion):
@@ -70,7 +31,7 @@ class EnsembleVersion(LoadedVersion):
         assert config.ensemble_scheduling is not None
         self.graph = EnsembleGraph.compile(config.ensemble_scheduling)
         self._lookup = lookup
-        self._runs: dict[int, _Execution] = {}
+        self._runs: dict[int, Execution] = {}
 
     @property
     def ready(self) -> bool:
@@ -124,7 +85,7 @@ class EnsembleVersion(LoadedVersion):
         """Start the steps that can be started."""
         self._require_available()
         job.enqueue_ns = job.dispatched_ns = time.monotonic_ns()
-        execution = self._runs[job.key] = _Execution(self, job)
+        execution = self._runs[job.key] = Execution(self, job)
         execution.start()
 
     def cancel(self, job: Job) -> None:
@@ -155,282 +116,3 @@ class EnsembleVersion(LoadedVersion):
         for execution in list(self._runs.values()):
             execution.fail(Code.UNAVAILABLE, "Server is stopping, scheduler for model has stopped accepting requests")
         self._close_memory()
-
-
-class _Execution:
-    """One request on its way through the members; the memory and the sink of their jobs."""
-
-    def __init__(self, owner: EnsembleVersion, job: Job) -> None:
-        self._owner = owner
-        self._job = job
-        request: InferRequest = job.plan.request
-        self._request = request
-        outputs = [item.name for item in request.outputs] or list(owner.signature.outputs)
-        members = {step.index: owner.member(step.index) for step in owner.graph.steps}
-        streaming = frozenset(index for index, member in members.items() if member.signature.decoupled)
-        uses = Counter([*outputs, *(tensor for step in owner.graph.steps for tensor in step.inputs.values())])
-        #: Tensors that several read: by name, or all of them when iterations see the same ones.
-        self._shared = None if streaming else frozenset(name for name, count in uses.items() if count > 1)
-        self._flow: Flow[Value] = Flow(owner.graph, self._given(job), outputs, streaming)
-        self._jobs: dict[int, tuple[Job, Run[Value]]] = {}
-        self._held: dict[int, list[Value]] = {}
-        self._views: dict[int, Segment] = {}
-        self._times = [0, 0]
-        self._over = False
-
-    def _given(self, job: Job) -> dict[str, Value]:
-        job.refs += 1
-        source = _Source(job.unref)
-        segments = {**self._owner.arena.segments, **{item.id: item for item in job.foreign}}
-        return {
-            item.name: Value(
-                CODES[item.datatype],
-                item.shape,
-                place[:3],
-                segments.get(place[0]),
-                source,
-                self._is_shared(item.name) or bool(place[3]),
-            )
-            for item, place in zip(self._request.inputs, job.descriptors)
-        }
-
-    @property
-    def parts(self) -> Sequence[Job]:
-        """The jobs that members have."""
-        return [job for job, _ in self._jobs.values()]
-
-    def _is_shared(self, tensor: str) -> bool:
-        return self._shared is None or tensor in self._shared
-
-    def start(self) -> None:
-        """Begin; an error becomes the answer."""
-        self._go_on(self._flow.start())
-
-    def _go_on(self, progress: FlowProgress[Value]) -> None:
-        try:
-            for run in progress.runs:
-                self._run(run)
-        except PyServeError as error:
-            self.fail(error.code, f"in ensemble '{self._owner.name}', {error.message}")
-            return
-        last = len(progress.answers) - 1
-        for index, answer in enumerate(progress.answers):
-            if not self._over:
-                self._answer(answer, final=progress.done and index == last)
-        if progress.done and not self._over:
-            self._finish_without_answer()
-
-    def _finish_without_answer(self) -> None:
-        if self._owner.signature.decoupled:
-            self._close(Response(self._job, final=True, bare=True))
-            return
-        text = "unexpected deadlock, at least one output is not set while no more ensemble steps can be made"
-        self.fail(Code.INVALID_ARG, f"in ensemble '{self._owner.name}', {text}")
-
-    # -- to the members -----------------------------------------------------------------------------------------------
-
-    def _run(self, run: Run[Value]) -> None:
-        member = self._owner.member(run.step.index)
-        inputs = [(name, value, self._shape_for(member, value)) for name, value in run.inputs.items()]
-        plan = self._plan(member, run, inputs)
-        block_id = _new_lease()
-        job = member.foreign_job(self, block_id, self)
-        job.plan = plan
-        job.descriptors = [(*value.place, frames.SHARED if value.shared else 0) for _, value, _ in inputs]
-        job.foreign = [value.segment for _, value, _ in inputs if value.segment is not None]
-        self._views.update({segment.id: segment for segment in job.foreign})
-        self._held[block_id] = [value for _, value, _ in inputs]
-        self._jobs[job.key] = (job, run)
-        run.inputs = {}
-        try:
-            member.submit(job)
-        except PyServeError:
-            self._jobs.pop(job.key, None)
-            job.finish()
-            raise
-
-    def _shape_for(self, member: LoadedVersion, value: Value) -> tuple[int, ...]:
-        """The batch dimension comes and goes between members that have one and members that have none."""
-        own, other = self._owner.signature.max_batch_size > 0, member.signature.max_batch_size > 0
-        if own and not other and value.shape[:1] == (1,):
-            return value.shape[1:]
-        return (1, *value.shape) if other and not own else value.shape
-
-    def _shape_from(self, member: LoadedVersion, shape: tuple[int, ...]) -> tuple[int, ...]:
-        own, other = self._owner.signature.max_batch_size > 0, member.signature.max_batch_size > 0
-        if other and not own and shape[:1] == (1,):
-            return shape[1:]
-        return (1, *shape) if own and not other else shape
-
-    def _plan(
-        self, member: LoadedVersion, run: Run[Value], inputs: Sequence[tuple[str, Value, tuple[int, ...]]]
-    ) -> RequestPlan:
-        asked = self._request
-        facts = (asked.id, asked.priority, asked.timeout_us, asked.correlation_id, asked.flags)
-        tensors = tuple((name, value.code, shape, value.place[2]) for name, value, shape in inputs)
-        key = (
-            self._owner,
-            run.step.index,
-            facts,
-            tensors,
-            jsonout.dumps(asked.parameters) if asked.parameters else b"",
-        )
-        plan: RequestPlan | None = member.plans.get(key)
-        if plan is None:
-            request = InferRequest(
-                id=asked.id,
-                parameters=asked.parameters,
-                priority=asked.priority,
-                timeout_us=asked.timeout_us,
-                correlation_id=asked.correlation_id,
-                flags=asked.flags,
-                inputs=tuple(
-                    InputRef(name=name, datatype=NAMES[code], shape=shape, offset=0, nbytes=nbytes)
-                    for name, code, shape, nbytes in tensors
-                ),
-                outputs=tuple(OutputRef(name=name, binary=True) for name in run.step.outputs),
-                binary_data_output=True,
-            )
-            plan = make_request_plan(request, member.signature)
-            intake.remember(member, key, plan)
-        return plan
-
-    def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
-        """The bytes of a range of a member's inputs."""
-        return self._views[segment].view[offset : offset + nbytes] if nbytes else memoryview(b"")
-
-    def segment(self, segment_id: int) -> Segment:
-        """A segment that members' inputs lie in."""
-        return self._views[segment_id]
-
-    def free(self, block_id: int) -> None:
-        """A member's stub does not read its inputs any more."""
-        self._held.pop(block_id, None)
-
-    # -- from the members ---------------------------------------------------------------------------------------------
-
-    def deliver(self, job: Job, response: Response) -> None:
-        """A member's answer, or one of several."""
-        found = self._jobs.get(job.key)
-        if found is None or self._over:
-            response.release()
-            return
-        run = found[1]
-        if response.final:
-            del self._jobs[job.key]
-            self._times[0] += job.dispatched_ns - job.enqueue_ns
-            self._times[1] += time.monotonic_ns() - job.dispatched_ns
-        if response.code is not None:
-            code, text = response.code, response.text
-            response.release()
-            self.fail(code, f"in ensemble '{self._owner.name}', {text}")
-            return
-        try:
-            values = self._values(job, run, response)
-        except WireError as error:
-            response.release()
-            self.fail(Code.INTERNAL, f"in ensemble '{self._owner.name}', {error}")
-            return
-        self._go_on(self._flow.answer(run, values, final=response.final))
-
-    def _values(self, job: Job, run: Run[Value], response: Response) -> dict[str, Value]:
-        if response.bare:
-            response.release()
-            return {}
-        member = self._owner.member(run.step.index)
-        inputs = self._held.get(job.block_id, ())
-        lent = [(response.segment(item), item) for item in response.descriptors]
-        holders = [_holder(inputs, item) if segment is None else None for segment, item in lent]
-        source = _Source(response.hand_over())
-        values = {}
-        for meta, (segment, descriptor), holder in zip(response.tensors, lent, holders):
-            values[meta.name] = Value(
-                meta.code,
-                self._shape_from(member, meta.shape),
-                descriptor[:3],
-                holder.segment if holder is not None else segment,
-                holder.source if holder is not None else source,
-                self._is_shared(run.step.outputs.get(meta.name, "")) or (holder is not None and holder.shared),
-            )
-        return values
-
-    # -- to the client ------------------------------------------------------------------------------------------------
-
-    def _answer(self, answer: Mapping[str, Value], *, final: bool) -> None:
-        tensors = tuple(TensorMeta(name, value.code, value.shape) for name, value in answer.items())
-        response = Response(
-            self._job,
-            None,
-            "",
-            encode_layout(tensors),
-            tensors,
-            [(*value.place, 1) for value in answer.values()],
-            self._parameters(),
-            _Lender(list(answer.values())),
-            final=final,
-        )
-        if final:
-            self._close(response)
-        else:
-            deliver(self._job, response)
-
-    def _parameters(self) -> bytes:
-        request = self._request
-        return jsonout.dumps(
-            {
-                "sequence_id": request.correlation_id,
-                "sequence_start": bool(request.flags & 1),
-                "sequence_end": bool(request.flags & 2),
-            }
-        )
-
-    def _close(self, response: Response) -> None:
-        """The last answer."""
-        job, statistics = self._job, self._owner.statistics
-        queue_ns, infer_ns = self._times
-        self.end()
-        size, now_ns = job.batch_size, time.monotonic_ns()
-        deliver(job, response)
-        statistics.record_success(size, now_ns - job.enqueue_ns, queue_ns, 0, infer_ns, 0, int(time.time() * 1000))
-        statistics.record_execution(size, 0, infer_ns, 0)
-
-    def fail(self, code: Code, text: str) -> None:
-        """The whole request fails."""
-        if self._over:
-            return
-        self.end()
-        self._owner.count_failure(self._job, FailureReason.OTHER)
-        deliver(self._job, Response(self._job, code=code, text=text))
-
-    def end(self) -> None:
-        """Nothing more is wanted of the members."""
-        self._over = True
-        self._owner.ended(self._job)
-        for job, _ in list(self._jobs.values()):
-            job.owner.cancel(job)
-        self._jobs.clear()
-        self._flow.close()
-
-
-class _Lender:
-    """The memory of an ensemble's answer: whatever its tensors lie in."""
-
-    __slots__ = ("_values", "segments")
-
-    def __init__(self, values: list[Value]) -> None:
-        self.segments: Mapping[int, Segment] = {
-            value.segment.id: value.segment for value in values if value.segment is not None
-        }
-        self._values = values
-
-    def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
-        self._values = []
-
-
-def _holder(inputs: Sequence[Value], descriptor: PlainDescriptor) -> Value | None:
-    segment, offset, nbytes, _ = descriptor
-    for value in inputs:
-        where, start, length = value.place
-        if where == segment and start <= offset and offset + nbytes <= start + length:
-            return value
-    return None

@@ -11,8 +11,9 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
+from jupyter_pyserve.engine.directory import Directory
 from jupyter_pyserve.engine.ensemble import EnsembleVersion
-from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord, index_row
+from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.load_errors import LoadError
 from jupyter_pyserve.engine.loaded import LoadedVersion
@@ -39,88 +40,23 @@ from jupyter_pyserve.model.lifecycle import VersionEvent, VersionState
 _log = logging.getLogger(__name__)
 
 _OUTDATED = "Newer operation has been applied to the model lifecycle, current load operation is out-dated."
-_MOST_DIGITS = len(str(2**63))
 
 
 def _silent(stage: str, instance: str) -> None:
     """Nobody watches this load."""
 
 
-class Registry:
-    """All models of the engine."""
+class Registry(Directory):
+    """All models of the engine, as they come and go."""
 
     def __init__(self, context: ServableContext, on_change: Callable[[], None], homes: Homes | None = None) -> None:
+        super().__init__(context.settings.model_repositories)
         self._context = context
         self._homes = homes or Homes()
         self._settings = context.settings
         self._on_change = on_change
         self._retiring: dict[asyncio.Task[None], LoadedVersion] = {}
-        self.entries: dict[str, ModelEntry] = {}
         self._dependents = Dependents(self.entries)
-        #: Models that are loaded because the engine starts, until they are.
-        self.starting: set[str] = set()
-        #: (name, version text) -> servable; what the hot path looks into. Emptied at every change.
-        self.routes: dict[tuple[str, str], LoadedVersion] = {}
-
-    # -- look-up ------------------------------------------------------------------------------------------------------
-
-    def lookup(self, name: str, version: str = "") -> LoadedVersion:
-        """The version to ask (the highest ready one when none is given); raises Triton's NOT_FOUND and its kin."""
-        found = self.routes.get((name, version))
-        if found is not None and found.state is VersionState.READY:
-            return found
-        servable = self._resolve(name, version)
-        if not version or version == str(servable.version):  # 01 and 001 are the same, and there is no end of them
-            self.routes[name, version] = servable
-        return servable
-
-    def _resolve(self, name: str, version: str) -> LoadedVersion:
-        prefix = f"Request for unknown model: '{name}'"
-        entry = self.entries.get(name)
-        number = parse_version(version) if version else None
-        if name in self.starting and (entry is None or not entry.held()):
-            raise PyServeError(Code.UNAVAILABLE, f"{prefix} is not at ready state: it is being loaded")
-        if entry is None or not entry.versions:
-            raise PyServeError(Code.NOT_FOUND, f"{prefix} is not found")
-        ready = entry.servables()
-        if number is None:
-            if not ready:
-                raise PyServeError(Code.NOT_FOUND, f"{prefix} has no available versions")
-            return ready[-1][1]
-        for present, servable in ready:
-            if present == number:
-                return servable
-        if number in entry.versions:
-            raise PyServeError(Code.UNAVAILABLE, f"{prefix} version {number} is not at ready state")
-        raise PyServeError(Code.NOT_FOUND, f"{prefix} version {number} is not found")
-
-    def all_servables(self) -> list[LoadedVersion]:
-        """Every version that requests may reach, by name and number."""
-        return [servable for _, entry in sorted(self.entries.items()) for _, servable in entry.servables()]
-
-    def index(self) -> list[dict[str, str]]:
-        """Rows of the repository index: every version that was ever loaded, and names of models that never were."""
-        rows: list[dict[str, str]] = []
-        for name in sorted({*self.entries, *(places := list_models(self._settings.model_repositories))}):
-            entry = self.entries.get(name)
-            if entry is not None and entry.guest and name not in places:
-                continue  # as in Triton: it is in no repository
-            if len(places.get(name, [])) > 1:
-                rows.append(
-                    {"name": name, "state": "UNAVAILABLE", "reason": "model appears in two or more repositories"}
-                )
-            elif entry is None or not (entry.versions or entry.loading):
-                rows.append({"name": name})
-            else:
-                rows += [
-                    {"name": name, "version": str(item.version), "state": VersionState.LOADING.value}
-                    for item in entry.loading
-                    if item.version not in entry.versions
-                ]
-                rows += [index_row(name, version, record) for version, record in sorted(entry.versions.items())]
-        return rows
-
-    # -- changes ------------------------------------------------------------------------------------------------------
 
     async def load(self, name: str, override: Override | None = None) -> None:
         """Load a model from its repository, or load it again if it changed; the old versions serve meanwhile.
@@ -394,19 +330,6 @@ class Registry:
     def _changed(self) -> None:
         self.routes.clear()
         self._on_change()
-
-
-def parse_version(text: str) -> int:
-    """A version from its text, with Triton's error for one that is too large."""
-    digits = text.lstrip("0") or "0"  # int() refuses to read thousands of them
-    number = int(digits) if text.isascii() and text.isdecimal() and len(digits) <= _MOST_DIGITS else -1
-    if not 0 <= number < 2**63:
-        raise PyServeError(
-            Code.INVALID_ARG,
-            f"failed to get model version from specified version string '{text}' (details: stol), "
-            "version should be an integral value > 0",
-        )
-    return number
 
 
 def _missing(config: ModelConfig) -> str:

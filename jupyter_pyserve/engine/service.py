@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jupyter_pyserve.engine import deploys
+from jupyter_pyserve.engine.directory import parse_version
 from jupyter_pyserve.engine.entries import ModelEntry
 from jupyter_pyserve.engine.environments import Environments
 from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
@@ -26,7 +27,7 @@ from jupyter_pyserve.engine.model_control import ModelControl
 from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.readiness import agrees, is_asked
 from jupyter_pyserve.engine.regions import ClientRegions, Region
-from jupyter_pyserve.engine.registry import Registry, parse_version
+from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import model_row
 from jupyter_pyserve.engine.server_log import ServerLog

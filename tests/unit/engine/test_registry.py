@@ -10,10 +10,11 @@ from typing import Any, cast
 import pytest
 
 from jupyter_pyserve.engine import registry as module
+from jupyter_pyserve.engine.directory import parse_version
 from jupyter_pyserve.engine.launcher import LoadFailure
 from jupyter_pyserve.engine.load_errors import DeployFailure
 from jupyter_pyserve.engine.overrides import Homes, Override
-from jupyter_pyserve.engine.registry import Registry, parse_version
+from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.lifecycle import VersionState

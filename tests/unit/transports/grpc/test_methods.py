@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.messages import service_messages
 from jupyter_pyserve.transports.grpc.methods import METHODS, SERVICE, check_version
@@ -21,6 +22,7 @@ class FakeService:
     def __init__(self) -> None:
         self.ready = True
         self.did: list[Any] = []
+        self.regions = ClientRegions(enabled=False)
 
     async def is_server_ready(self) -> bool:
         return self.ready
@@ -124,7 +126,9 @@ def test_a_named_repository(method: str) -> None:
     assert refusal(FakeService(), method, repository_name="main") == expected
 
 
-def test_shared_memory_is_refused() -> None:
-    code, text = refusal(FakeService(), "SystemSharedMemoryRegister", name="r")
+@pytest.mark.parametrize("kind", ["System", "Cuda"])
+@pytest.mark.parametrize("method", ["Status", "Register", "Unregister"])
+def test_shared_memory_is_refused_unless_it_is_allowed(kind: str, method: str) -> None:
+    code, text = refusal(FakeService(), f"{kind}SharedMemory{method}", name="r")
     assert code is Code.UNSUPPORTED
     assert "--allow-client-shm=true" in text
