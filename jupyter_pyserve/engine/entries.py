@@ -52,6 +52,11 @@ class ModelEntry:
             if record.servable is not None
         ]
 
+    def serves_all(self) -> bool:
+        """Whether every version that was loaded serves; one that was given up does not."""
+        held = self.held()
+        return bool(held) and len(held) == len(self.servables())
+
     def servables(self) -> list[tuple[int, LoadedVersion]]:
         """The versions that requests may reach, ascending."""
         return [(version, servable) for version, servable in self.held() if servable.state is VersionState.READY]

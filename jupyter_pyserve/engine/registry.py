@@ -81,7 +81,7 @@ class Registry(Directory):
             _log.error("Poll failed for model directory '%s': %s", name, error.message)
             text = f"failed to load '{name}', failed to poll from model repository"
             raise PyServeError(Code.INTERNAL, text) from error
-        if source.signature == entry.signature and entry.servables() and override in (None, entry.override):
+        if source.signature == entry.signature and entry.serves_all() and override in (None, entry.override):
             return
         guest = override is not None and bool(override.files)
         servables: dict[int, LoadedVersion] = {}

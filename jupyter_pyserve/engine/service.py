@@ -305,7 +305,7 @@ class Service:
         if force:
             await self.registry.kill(name)
             return
-        if not entry.servables():
+        if not entry.serves_all():
             await self.registry.load(name)
         try:
             for _, servable in entry.servables():

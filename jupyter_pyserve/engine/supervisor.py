@@ -68,6 +68,7 @@ class Supervisor:
 
     async def stop(self, timeout_s: float) -> None:
         """Revive nobody any more, and end every process; one that is busy for longer than `timeout_s` is killed."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(self._retire(item, timeout_s) for item in (*self._instances, *self._retiring)))
@@ -90,7 +91,7 @@ class Supervisor:
         while (delay_s := policy.died(loop.time())) is not None:
             instance.report(f"{await instance.epitaph()}; it starts again in {delay_s:.2f} s")
             await asyncio.sleep(delay_s)
-            if instance not in self._instances:
+            if self._closed or instance not in self._instances:
                 return  # a restart was faster
             try:
                 fresh = await self._start(instance)
@@ -102,7 +103,9 @@ class Supervisor:
             await self._put(fresh, instance)
             return
         instance.report(f"Stub process '{instance.name}' ended {policy.limit + 1} times in a minute; it is given up")
-        if not any(item.state in (StubState.READY, StubState.BUSY) for item in self._instances):
+        serving = any(item.state in (StubState.READY, StubState.BUSY) for item in self._instances)
+        if not serving and not self._closed:
+            self._closed = True  # others that would start again are not wanted any more
             self._on_give_up(f"Stub process '{instance.name}' ended {policy.limit + 1} times in a minute.")
 
     async def _start(self, old: Instance) -> Instance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 
 import numpy as np
@@ -129,6 +130,31 @@ def test_a_given_up_model_is_loaded_again_on_request(engine: Engine) -> None:
     engine.load(model)
     assert outputs(engine.infer(model, X))["Y"].tolist() == [2, 2, 2]
     assert engine.ready(model)
+
+
+def test_one_given_up_version_is_loaded_again_beside_another(engine: Engine) -> None:
+    model = loaded(engine, "fickle", instances=2, extra="version_policy { all { } }")
+    folder = engine.repository / model
+    shutil.copytree(folder / "1", folder / "2")
+    engine.load(model)
+    of_second = [item["pid"] for item in engine.instances(model) if item["version"] == "2"]
+    set_mode(folder, "initialize exit")
+    for pid in of_second:
+        machine.kill(pid)
+
+    def second() -> str:
+        return next(str(row["state"]) for row in engine.model(model)["versions"] if row["version"] == "2")
+
+    wait_until(lambda: second() == "UNAVAILABLE", "the second version is given up")
+    assert engine.http.get(f"/v2/models/{model}/versions/1/ready").status == 200
+    assert engine.http.get(f"/v2/models/{model}/versions/2/ready").status == 400
+    assert not engine.ready()
+    wait_until(lambda: not any(f"{model}/2/" in machine.title(pid) for pid in engine.stubs()), "nothing is left of it")
+    set_mode(folder, "fine")
+    engine.load(model)
+    assert second() == "READY"
+    assert engine.ready()
+    assert outputs(engine.infer(f"{model}/versions/2", X))["Y"].tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("stage", ["import", "initialize"])
