@@ -191,6 +191,18 @@ def test_it_finalises_when_it_is_unloaded(engine: Engine, environment: Path) -> 
     wait_until(lambda: any(item["text"] == "moved out" for item in engine.logs(name)), "it has finalised")
 
 
+def test_a_kernelspec_is_an_environment(environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "kernels" / "research"
+    folder.mkdir(parents=True)
+    argv = [str(environment / "bin" / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Research", "language": "python", "env": {"DATA": "/data"}}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    with running_engine() as engine:
+        told = home(engine, settle(engine, "research"))
+        assert (told["prefix"], told["environ"]["DATA"]) == (str(environment), "/data")
+
+
 # -- what cannot be used ----------------------------------------------------------------------------------------------
 
 
