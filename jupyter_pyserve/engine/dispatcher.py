@@ -9,13 +9,15 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job
+from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.batching import DefaultScheduler, DynamicBatcher, Scheduler
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import StubState
+from jupyter_pyserve.model.sequences import NOT_RESCHEDULABLE, Refusal
 
 #: A model that is faster than this gets its next work while it executes, so that it never idles.
 _FAST_NS = 1_000_000
@@ -72,6 +74,10 @@ class Dispatcher:
                 batch.remove(job)
                 return True
         return self._scheduler.cancel(job)
+
+    def reschedule(self, instance: Instance, jobs: Sequence[Job], now_ns: int) -> list[Refusal[Job]]:
+        """A model wants to see these jobs again: only a sequence batcher can do that."""
+        return [Refusal(job, Code.INTERNAL, NOT_RESCHEDULABLE) for job in jobs]
 
     def put_back(self, batches: list[list[Job]]) -> None:
         """Batches that a stub was given and never started go first."""

@@ -44,6 +44,11 @@ class Held:
     def __bool__(self) -> bool:
         return bool(self.in_flight) or self.aside > 0
 
+    @property
+    def coroutines(self) -> int:
+        """How many batches go on by themselves."""
+        return len(self._coroutines)
+
     def begun(self, key: int) -> None:
         """The head of the queue goes on by itself; `key` is its first request's."""
         if not self.in_flight or self.in_flight[0][0].key != key:

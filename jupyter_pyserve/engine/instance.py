@@ -236,6 +236,11 @@ class Instance:
         return bool(self._held)
 
     @property
+    def executing(self) -> bool:
+        """Whether `execute` is going on, or will be."""
+        return bool(self.in_flight) or self._held.coroutines > 0
+
+    @property
     def outstanding(self) -> int:
         """How many of the packets that `execute` sent are not answered to the end."""
         return len(self._sent)
@@ -317,9 +322,7 @@ class Instance:
             self.average_ns += 0.1 * (times.infer_ns - self.average_ns)
             self._next()
         self._no_longer_busy()
-        self._owner.answered(self, batch, responses, times)
-        for job in rescheduled:
-            self._owner.rescheduled(job)
+        self._owner.answered(self, batch, responses, times, rescheduled)
 
     def _on_stream(self, data: bytes) -> None:
         for job, response in self._answers.of_stream(data):

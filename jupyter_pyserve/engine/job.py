@@ -288,15 +288,20 @@ class Executed(Protocol):
     """What an instance tells its owner."""
 
     def answered(
-        self, instance: Instance, batch: list[Job], responses: Sequence[Response | None], times: BatchTimes
+        self,
+        instance: Instance,
+        batch: list[Job],
+        responses: Sequence[Response | None],
+        times: BatchTimes,
+        rescheduled: Sequence[Job],
     ) -> None:
-        """`execute` is over for a batch: one response for each request, None if that is answered by itself."""
+        """`execute` is over for a batch: one response for each request, None if that is answered by itself.
+
+        The `rescheduled` ones the model wants to see again.
+        """
 
     def streamed(self, job: Job, response: Response) -> None:
         """A response that came by itself; with the final one the request is answered."""
-
-    def rescheduled(self, job: Job) -> None:
-        """The model wants to see this request again."""
 
     def relieved(self) -> None:
         """An instance may be able to take more work."""

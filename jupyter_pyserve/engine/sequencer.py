@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ class Sequencer:
         batching = config.sequence_batching
         assert batching is not None
         self._model_name = config.name
+        self._decoupled = config.decoupled
         self._instances = instances
         self._owner = owner
         self._refuse = refuse
@@ -107,15 +108,16 @@ class Sequencer:
         self._look(now_ns)
         self._run(now_ns)
 
-    def reschedule(self, instance: Instance, jobs: Collection[Job], now_ns: int) -> None:
-        """An instance has executed its batch, and its model wants these jobs of it again."""
-        self._executing.discard(instance)
-        refused = self._scheduler.completed(instance, [job for job in jobs if not job.cancelled], now_ns)
+    def reschedule(self, instance: Instance, jobs: Sequence[Job], now_ns: int) -> list[Refusal[Job]]:
+        """An instance has executed a batch, and its model wants these jobs again: those that cannot be had."""
+        refused = [Refusal(job, Code.CANCELLED, "") for job in jobs if job.cancelled]
+        refused += self._scheduler.reschedule(instance, [job for job in jobs if not job.cancelled])
         for job in jobs:
             job.enqueue_ns = now_ns
-            if job.cancelled:
-                self._refuse(job, Code.CANCELLED, "", FailureReason.CANCELED)
-        self._refuse_all(refused)
+        if self._is_done(instance):
+            self._executing.discard(instance)
+            refused += self._scheduler.completed(instance, now_ns)
+        return refused
 
     def drain(self) -> list[Job]:
         """Everything that is queued, taken out."""
@@ -140,10 +142,14 @@ class Sequencer:
             if instance not in self._joined:
                 self._joined[instance] = None
                 self._scheduler.join(instance, now_ns)
-        for instance in [busy for busy in self._executing if not busy.in_flight]:
+        for instance in [known for known in self._executing if self._is_done(known)]:
             self._executing.discard(instance)
-            self._refuse_all(self._scheduler.completed(instance, (), now_ns))
+            self._refuse_all(self._scheduler.completed(instance, now_ns))
         self._refuse_all(self._scheduler.expire(now_ns))
+
+    def _is_done(self, instance: Instance) -> bool:
+        """Whether the next of a sequence may come; a decoupled model's coroutine does not keep it waiting."""
+        return not instance.in_flight if self._decoupled else not instance.executing
 
     def _refuse_all(self, refused: list[Refusal[Job]]) -> None:
         for job, code, text, reason in refused:

@@ -40,11 +40,6 @@ from jupyter_pyserve.model.statistics import FailureReason
 
 _log = logging.getLogger(__name__)
 
-_NO_RESCHEDULING = (
-    "Request is released with TRITONSERVER_REQUEST_RELEASE_RESCHEDULE, while the model is not configured to handle "
-    "such a flag."
-)
-
 
 class Servable(LoadedVersion):
     """A version of a model that runs in processes of its own."""
@@ -210,17 +205,26 @@ class Servable(LoadedVersion):
     # -- what instances report ----------------------------------------------------------------------------------------
 
     def answered(
-        self, instance: Instance, batch: list[Job], responses: Sequence[Response | None], times: BatchTimes
+        self,
+        instance: Instance,
+        batch: list[Job],
+        responses: Sequence[Response | None],
+        times: BatchTimes,
+        rescheduled: Sequence[Job],
     ) -> None:
         """Deliver a batch's answers; the instance is given more work first, so that it does not wait for that."""
         now_ns = time.monotonic_ns()
+        if rescheduled:
+            self._count(batch, times, now_ns)  # each execution of a request counts
+            self._reschedule(instance, rescheduled, now_ns)
         if self._dispatcher.waiting:
             self._dispatcher.pump(now_ns)
         for job, response in zip(batch, responses):
             if response is not None:
                 self._responded(job)
                 deliver(job, response)
-        self._count(batch, times, now_ns)
+        if not rescheduled:
+            self._count(batch, times, now_ns)
 
     def streamed(self, job: Job, response: Response) -> None:
         """Deliver a response that came by itself; its request was or will be counted with its batch."""
@@ -228,10 +232,11 @@ class Servable(LoadedVersion):
             self._responded(job)
         deliver(job, response)
 
-    def rescheduled(self, job: Job) -> None:
-        """Nothing here takes a request a second time."""
-        _log.error("Failed to release request: %s", _NO_RESCHEDULING)
-        deliver(job, Response(job, code=Code.INTERNAL, text=_NO_RESCHEDULING))
+    def _reschedule(self, instance: Instance, jobs: Sequence[Job], now_ns: int) -> None:
+        for job, code, text, _ in self._dispatcher.reschedule(instance, jobs, now_ns):
+            if not job.cancelled:
+                _log.error("Failed to release request: %s", text)
+            deliver(job, Response(job, code=code, text=text))
 
     def relieved(self) -> None:
         """Something that an instance had to finish first is finished."""

@@ -39,13 +39,15 @@ SequencedT = TypeVar("SequencedT", bound=Sequenced)
 class Turn(Generic[SequencedT]):
     """One execution of a request; `flags` are those that the model is shown. Batched like a request of its own."""
 
-    __slots__ = ("enqueue_ns", "flags", "request", "sequence")
+    __slots__ = ("again", "enqueue_ns", "flags", "request", "sequence")
 
     def __init__(self, request: SequencedT, sequence: Sequence[SequencedT], flags: int, now_ns: int) -> None:
         self.request = request
         self.sequence = sequence
         self.flags = flags
         self.enqueue_ns = now_ns
+        #: Whether the request is to be executed once more afterwards.
+        self.again = False
 
     @property
     def batch_size(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable
 from itertools import count
 from typing import Final, Generic, NamedTuple
 
@@ -244,16 +244,28 @@ class SequenceScheduler(Generic[SequencedT]):
             self._release_if_empty(sequence, now_ns)
         return batch
 
-    def completed(self, instance: Hashable, again: Collection[SequencedT], now_ns: int) -> list[Refusal[SequencedT]]:
-        """An instance has executed its batch; the model wants some of the requests `again`."""
-        running = self._running.pop(instance, [])
-        late = set(again).difference(turn.request for turn in running)
-        refused = [Refusal(request, Code.INTERNAL, self._too_late) for request in late]
-        for turn in running:
+    def reschedule(self, instance: Hashable, requests: Collection[SequencedT]) -> list[Refusal[SequencedT]]:
+        """The model wants these requests again, once the batch that they are in is completed."""
+        running = {turn.request: turn for turn in self._running.get(instance, ())}
+        refused: list[Refusal[SequencedT]] = []
+        for request in requests:
+            if not self._config.iterative_sequence:
+                refused.append(Refusal(request, Code.INTERNAL, NOT_RESCHEDULABLE))
+            elif request not in running:
+                text = f"model '{self._model_name}' wants to execute a request again that it was not executing any more"
+                refused.append(Refusal(request, Code.INTERNAL, text))
+            else:
+                running[request].again = True
+        return refused
+
+    def completed(self, instance: Hashable, now_ns: int) -> list[Refusal[SequencedT]]:
+        """An instance has executed its batch."""
+        refused: list[Refusal[SequencedT]] = []
+        for turn in self._running.pop(instance, ()):
             sequence = turn.sequence
             sequence.busy = False
-            if turn.request in again:
-                refused += self._reschedule(turn, now_ns)
+            if turn.again:
+                refused += self._repeat(turn, now_ns)
             elif self._config.iterative_sequence and sequence.state is SequenceState.ACTIVE and not sequence.turns:
                 self._close(sequence)
                 sequence.take(SequenceEvent.FINISH)
@@ -262,19 +274,12 @@ class SequenceScheduler(Generic[SequencedT]):
                 sequence.slots.offered(sequence, now_ns)
         return refused
 
-    @property
-    def _too_late(self) -> str:
-        if not self._config.iterative_sequence:
-            return NOT_RESCHEDULABLE
-        return f"model '{self._model_name}' wants to execute a request again that it was not executing any more"
-
-    def _reschedule(self, turn: Turn[SequencedT], now_ns: int) -> Iterator[Refusal[SequencedT]]:
-        if not self._config.iterative_sequence:
-            yield Refusal(turn.request, Code.INTERNAL, NOT_RESCHEDULABLE)
-        elif self._open.get(turn.sequence.key) is not turn.sequence:
-            yield Refusal(turn.request, Code.INVALID_ARG, self._no_start(turn.sequence.id))
-        else:
-            self._append(turn.sequence, turn.request, 0, now_ns)
+    def _repeat(self, turn: Turn[SequencedT], now_ns: int) -> list[Refusal[SequencedT]]:
+        sequence = turn.sequence
+        if self._open.get(sequence.key) is not sequence:
+            return [Refusal(turn.request, Code.INVALID_ARG, self._no_start(sequence.id))]
+        self._append(sequence, turn.request, 0, now_ns)
+        return []
 
     def _held(self) -> bool:
         if not self._hold_until or self._config.oldest is not None:

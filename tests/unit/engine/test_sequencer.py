@@ -35,12 +35,17 @@ class Instance:
         self.state = StubState.READY
         self.in_flight: list[list[Job]] = []
         self.seen: list[list[str]] = []
+        self.coroutine = False
 
     def execute(self, batches: list[list[Job]], now_ns: int) -> None:
         assert not self.in_flight
         self.in_flight += batches
         self.seen += [[job.id if job.counts else "-" for job in batch] for batch in batches]
         self.state = StubState.BUSY
+
+    @property
+    def executing(self) -> bool:
+        return bool(self.in_flight) or self.coroutine
 
     def done(self) -> None:
         self.in_flight.clear()
@@ -79,6 +84,12 @@ class Bench:
         job = self.job(name, correlation_id, flags)
         self.sequencer.offer(job, now_ns)
         return job
+
+    def reschedule(self, job: Job, now_ns: int = 0) -> list[tuple[str, Code, str]]:
+        instance = self.instances[0]
+        instance.done()
+        refused = self.sequencer.reschedule(cast(Any, instance), [job], now_ns)
+        return [(item.request.id, item.code, item.text) for item in refused]
 
     def done(self, index: int = 0, now_ns: int = 0) -> None:
         self.instances[index].done()
@@ -256,8 +267,7 @@ def test_a_rescheduled_request_comes_again_under_its_made_up_id() -> None:
     def scenario(bench: Bench) -> None:
         job = bench.offer("a", 0, END)
         assert (facts(job)["correlation_id"], facts(job)["flags"]) == (1, START)
-        bench.instances[0].done()
-        bench.sequencer.reschedule(cast(Any, bench.instances[0]), [job], 5)
+        assert bench.reschedule(job, now_ns=5) == []
         bench.sequencer.pump(5)
         assert (facts(job)["correlation_id"], facts(job)["flags"], job.enqueue_ns) == (1, 0, 5)
         bench.done()
@@ -270,11 +280,9 @@ def test_a_rescheduled_request_comes_again_under_its_made_up_id() -> None:
 def test_a_cancelled_request_does_not_come_again() -> None:
     def scenario(bench: Bench) -> None:
         job = bench.offer("a", 0)
-        bench.instances[0].done()
         job.cancelled = True
-        bench.sequencer.reschedule(cast(Any, bench.instances[0]), [job], 0)
+        assert bench.reschedule(job) == [("a", Code.CANCELLED, "")]
         bench.sequencer.pump(0)
-        assert bench.refused == [("a", Code.CANCELLED, "", FailureReason.CANCELED)]
         assert bench.instances[0].seen == [["a"]]
 
     play(scenario, scheduling="iterative_sequence: true")
@@ -283,8 +291,23 @@ def test_a_cancelled_request_does_not_come_again() -> None:
 def test_other_models_cannot_reschedule() -> None:
     def scenario(bench: Bench) -> None:
         job = bench.offer("a", 1, START)
-        bench.instances[0].done()
-        bench.sequencer.reschedule(cast(Any, bench.instances[0]), [job], 0)
-        assert bench.refused == [("a", Code.INTERNAL, NOT_RESCHEDULABLE, FailureReason.OTHER)]
+        assert bench.reschedule(job) == [("a", Code.INTERNAL, NOT_RESCHEDULABLE)]
 
     play(scenario)
+
+
+@pytest.mark.parametrize(("decoupled", "seen"), [("false", [["a"]]), ("true", [["a"], ["b"]])])
+def test_a_coroutine_keeps_the_next_waiting_unless_its_model_is_decoupled(
+    decoupled: str, seen: list[list[str]]
+) -> None:
+    def scenario(bench: Bench) -> None:
+        bench.offer("a", 1, START)
+        bench.offer("b", 1)
+        bench.instances[0].coroutine = True
+        bench.done()
+        assert bench.instances[0].seen == seen
+        bench.instances[0].coroutine = False
+        bench.done()
+        assert bench.instances[0].seen == [["a"], ["b"]]
+
+    play(scenario, scheduling=f"direct {{}} }} model_transaction_policy {{ decoupled: {decoupled}")

@@ -55,9 +55,8 @@ class Bench:
 
     def done(self, instance: str = "a", *again: str) -> list[tuple[str, Code, str]]:
         wanted = [self.items[name] for name in again]
-        return [
-            (item.id, code, text) for item, code, text, _ in self.scheduler.completed(instance, wanted, self.now_ns)
-        ]
+        refused = self.scheduler.reschedule(instance, wanted) + self.scheduler.completed(instance, self.now_ns)
+        return [(item.id, code, text) for item, code, text, _ in refused]
 
     def expire(self) -> list[tuple[str, Code, str]]:
         return [(item.id, code, text) for item, code, text, _ in self.scheduler.expire(self.now_ns)]
@@ -488,7 +487,7 @@ def test_requests_without_an_id_are_sequences_of_their_own() -> None:
     batch = bench.scheduler.next_batch("a", 0)
     assert batch is not None
     assert [turn and (turn.request.id, turn.sequence.id) for turn in batch] == [("mine", 2), ("x", 1)]
-    bench.done("a", "x")
+    assert bench.done("a", "x") == []
     assert bench.batch() == ["y", "x"]
     bench.done("a")
     assert bench.run() == [["z"]]

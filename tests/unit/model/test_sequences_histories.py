@@ -132,7 +132,8 @@ class Histories(RuleBasedStateMachine):
         instance = data.draw(st.sampled_from(sorted(self.running)))
         done = self.running.pop(instance)
         again = [item for item in done if data.draw(st.booleans())] if self.iterative else []
-        refused = self.scheduler.completed(instance, again, self.now_ns)
+        assert self.scheduler.reschedule(instance, again) == []
+        refused = self.scheduler.completed(instance, self.now_ns)
         for item in again:
             if item not in {other for other, _, _, _ in refused}:
                 self.wait(item)
@@ -188,7 +189,7 @@ class Histories(RuleBasedStateMachine):
             self.join()
             for instance in list(self.running):
                 del self.running[instance]
-                self.refuse(self.scheduler.completed(instance, [], self.now_ns))
+                self.refuse(self.scheduler.completed(instance, self.now_ns))
             for instance in sorted(self.alive):
                 self.run(instance)
             due_ns = self.scheduler.next_wakeup_ns(self.now_ns)
