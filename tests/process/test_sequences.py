@@ -247,3 +247,70 @@ def test_a_restart_ends_sequences_and_says_so(engine: Engine) -> None:
     status, text = refused(model.send(1))
     assert (status, "was lost" in text) == (503, True)
     assert told(model.send(1, START | END))["pid"] != pid
+
+
+# -- requests that come again -----------------------------------------------------------------------------------------
+
+
+ITERATIVE = "direct {} iterative_sequence: true"
+
+
+def test_a_request_is_executed_until_its_model_is_done_with_it(engine: Engine) -> None:
+    model = Sequences(engine, ITERATIVE)
+    answer = told(model.send(0, add=2, passes=3))
+    assert (answer["passes"], answer["total"]) == ([START, 0, 0], 6)
+    assert answer["batch"] == [shown(1, 0)]
+    assert told(model.send(0, add=2, passes=1))["batch"] == [shown(2, START)]
+    own = told(model.send(77, START, passes=2))
+    assert (own["passes"], own["batch"]) == ([START, 0], [shown(77, 0)])
+    assert refused(model.send(77)) == (400, NO_START.format(77, model.name))
+    counts = model.statistics()["inference_stats"]
+    assert (counts["success"]["count"], counts["fail"]["count"]) == (6, 0)
+
+
+def test_requests_that_come_again_share_an_instance_with_others(engine: Engine) -> None:
+    model = Sequences(engine, "oldest { max_candidate_sequences: 2 } iterative_sequence: true")
+    answers = [model.send_later(0, add=number, passes=number) for number in (5, 3, 4, 1, 2)]
+    totals = sorted(told(answer.result())["total"] for answer in answers)
+    assert totals == [1, 4, 9, 16, 25]
+
+
+def test_a_request_of_any_other_model_cannot_come_again(engine: Engine) -> None:
+    model = Sequences(engine)
+    text = (
+        "Request is released with TRITONSERVER_REQUEST_RELEASE_RESCHEDULE, while the model is not configured to handle "
+        "such a flag."
+    )
+    assert refused(model.send(5, START, passes=2)) == (500, text)
+    assert f"Failed to release request: {text}" in engine.log.read_text()
+    assert told(model.send(5, END))["passes"] == [START, END]
+
+
+def test_who_has_hung_up_is_not_executed_again(engine: Engine) -> None:
+    model = Sequences(engine, ITERATIVE)
+    gate = engine.gate()
+    with connect(engine.http.address) as gone:
+        gone.sendall(engine.http.infer_bytes(model.name, inputs(gate=str(gate), passes=1000000)))
+        gate.wait_until_entered()
+    gate.open()
+    model.arrived(0)
+    assert told(model.send(0))["batch"] == [shown(2, START)]
+
+
+def test_a_process_that_ends_between_two_executions(engine: Engine) -> None:
+    model = Sequences(engine, ITERATIVE)
+    gate = engine.gate()
+    held = model.send_later(0, gate=str(gate), at=2, passes=3)
+    gate.wait_until_entered()
+    machine.kill(engine.pids(model.name)[0])
+    assert refused(held.result()) == (500, f"Stub process '{model.name}_0_0' is not healthy.")
+    assert told(model.send(0, add=1, passes=2))["total"] == 2
+
+
+def test_a_sequence_that_is_idle_for_too_long_is_not_executed_again(engine: Engine) -> None:
+    model = Sequences(engine, ITERATIVE, idle_us=1)
+    gate = engine.gate()
+    slow = model.send_later(0, gate=str(gate), passes=2)
+    gate.open()
+    assert refused(slow.result()) == (400, NO_START.format(1, model.name))
+    assert told(model.send(0, passes=1))["passes"] == [START]

@@ -35,18 +35,18 @@ class TritonPythonModel:
     def answer(self, request, batch):
         element = pb_utils.get_input_tensor_by_name(request, "COMMAND").as_numpy().ravel()[0]
         command = json.loads(element) if element else {}
-        if "gate" in command:
-            with open(command["gate"], "rb") as gate:
-                gate.read()
-        if "fail" in command:
-            raise ValueError(command["fail"])
         sequence = request.correlation_id()
         if request.flags() & pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START:
             self.totals[sequence] = 0
             self.passes[sequence] = []
-        self.totals[sequence] = self.totals.get(sequence, 0) + command.get("add", 0)
         passes = self.passes.setdefault(sequence, [])
         passes.append(request.flags())
+        if "gate" in command and len(passes) == command.get("at", len(passes)):
+            with open(command["gate"], "rb") as gate:
+                gate.read()
+        if "fail" in command:
+            raise ValueError(command["fail"])
+        self.totals[sequence] = self.totals.get(sequence, 0) + command.get("add", 0)
         if len(passes) < command.get("passes", 0):
             request.set_release_flags(pb_utils.TRITONSERVER_REQUEST_RELEASE_RESCHEDULE)
             return None
