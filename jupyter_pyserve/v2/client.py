@@ -59,6 +59,16 @@ def encode_infer_request(
     return jsonout.dumps(request), blobs
 
 
+def lane_facts(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What parameters come to where the protocol's own are not among them: those, and `parameters`, the others."""
+    own = dict(parameters)
+    flags = FLAG_SEQUENCE_START if own.pop("sequence_start", False) else 0
+    flags |= FLAG_SEQUENCE_END if own.pop("sequence_end", False) else 0
+    names = {"correlation_id": "sequence_id", "priority": "priority", "timeout_us": "timeout"}
+    controls = {fact: own.pop(name) for fact, name in names.items() if name in own}
+    return {**controls, "flags": flags, "parameters": own}
+
+
 def decode_infer_response(body: memoryview, header_nbytes: int | None) -> dict[str, Array]:
     """The outputs by name; arrays share the body's memory. Raises INTERNAL for what is no response."""
     return {name: array for name, array in _outputs(body, header_nbytes) if array is not None}

@@ -7,7 +7,9 @@ from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
+import pytest
 
+from jupyter_pyserve.errors import PyServeError
 from tests.process import machine
 from tests.process.client import Answer, connect, outputs
 from tests.process.conftest import loaded
@@ -103,6 +105,24 @@ def test_a_direct_model_finds_its_sequences_by_their_position(engine: Engine) ->
     assert (last["total"], last["batch"]) == (30, [NULL, shown(6, END)])
     assert told(model.send(7, START | END))["batch"] == [NULL, shown(7, START | END)]
     assert told(model.send(5, END, add=3))["total"] == 6
+
+
+def test_sequences_on_a_lane(engine: Engine) -> None:
+    model = Sequences(engine)
+    lane = engine.lane()
+
+    def send(**controls: Any) -> Any:
+        return json.loads(lane.infer(model.name, inputs(add=3), parameters=controls)["ANSWER"].ravel()[0])
+
+    try:
+        assert send(sequence_id=5, sequence_start=True)["batch"] == [shown(5, START)]
+        last = send(sequence_id=5, sequence_end=True)
+        assert (last["total"], last["batch"]) == (6, [shown(5, END)])
+        with pytest.raises(PyServeError) as caught:
+            send(sequence_id=5)
+        assert caught.value.message == NO_START.format(5, model.name)
+    finally:
+        lane.close()
 
 
 def test_what_fills_a_slot_is_in_no_count_of_requests(engine: Engine) -> None:

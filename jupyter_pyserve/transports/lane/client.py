@@ -26,6 +26,7 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.memory import Array, LaneMemory
 from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
 from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, numpy_dtype, to_bytes
+from jupyter_pyserve.v2.client import lane_facts
 from jupyter_pyserve.v2.datatypes import TABLE
 
 _MAX_CACHED = 1024
@@ -221,7 +222,7 @@ class Lane:
         known = self._metas.get(key) if not request_id and not parameters else None
         if known is not None:
             return known
-        rare = {"version": version, "outputs": outputs, "id": request_id, "parameters": dict(parameters or {})}
+        rare = {"version": version, "outputs": outputs, "id": request_id, **lane_facts(parameters or {})}
         fields = {"model": model, **{name: value for name, value in rare.items() if value}}
         meta = json.dumps(fields, separators=(",", ":")).encode()
         if not request_id and not parameters and len(self._metas) < _MAX_CACHED:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.arrays import Array
-from jupyter_pyserve.v2.client import decode_infer_response, encode_infer_request
+from jupyter_pyserve.v2.client import decode_infer_response, encode_infer_request, lane_facts
 from jupyter_pyserve.v2.datatypes import TABLE
 from jupyter_pyserve.v2.infer import InferRequest, OutputValue, parse_infer, render_response
 from tests.unit.v2.echo import outcome
@@ -162,3 +162,22 @@ def test_a_header_length_that_the_body_does_not_have(length: int) -> None:
 def test_any_bytes_decode_or_are_refused(body: bytes) -> None:
     result = outcome(lambda: decode_infer_response(memoryview(body), None))
     assert isinstance(result, dict) or result.code is Code.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("parameters", "facts"),
+    [
+        ({}, {"flags": 0, "parameters": {}}),
+        ({"mine": 1}, {"flags": 0, "parameters": {"mine": 1}}),
+        ({"sequence_id": 7, "sequence_start": True}, {"correlation_id": 7, "flags": 1, "parameters": {}}),
+        ({"sequence_id": "a", "sequence_end": True}, {"correlation_id": "a", "flags": 2, "parameters": {}}),
+        (
+            {"sequence_start": True, "sequence_end": True, "priority": 2, "timeout": 5, "mine": "x"},
+            {"flags": 3, "priority": 2, "timeout_us": 5, "parameters": {"mine": "x"}},
+        ),
+    ],
+)
+def test_controls_are_parameters_on_a_lane_too(parameters: dict[str, Any], facts: dict[str, Any]) -> None:
+    given = dict(parameters)
+    assert lane_facts(parameters) == facts
+    assert parameters == given
