@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -18,6 +18,16 @@ from jupyter_pyserve.notebook.arrays import Array, DTypeLike, dtype_of
 from jupyter_pyserve.notebook.connection import Connection
 from jupyter_pyserve.notebook.http_lane import HttpLane
 from jupyter_pyserve.notebook.remote_model import Model
+
+
+class Responses(Protocol):
+    """What a model answers any number of times: for loops, and for `async for`."""
+
+    def __iter__(self) -> Iterator[dict[str, Array]]: ...
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Array]]: ...
+
+    def close(self) -> None: ...
 
 
 class InferenceLane(Protocol):
@@ -46,6 +56,18 @@ class InferenceLane(Protocol):
         parameters: Mapping[str, Any] | None = None,
         timeout_s: float | None = None,
     ) -> Awaitable[dict[str, Array]]: ...
+
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> Responses: ...
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array: ...
 
@@ -109,6 +131,17 @@ class Client:
                 self._forget(lane)
                 lane = await asyncio.to_thread(self._successor, error)
                 return await lane.infer_async(model, inputs, **options)
+        except OSError as error:
+            raise self._failure(lane, model, error) from error
+
+    def stream(self, model: str, inputs: Mapping[str, Array], **options: Any) -> Responses:
+        lane = self.lane
+        try:
+            try:
+                return lane.stream(model, inputs, **options)
+            except BrokenPipeError as error:
+                self._forget(lane)
+                return self._successor(error).stream(model, inputs, **options)
         except OSError as error:
             raise self._failure(lane, model, error) from error
 

@@ -6,7 +6,7 @@ Owns nothing but the translation; the bytes are `v2.client`'s, the connections `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +23,22 @@ def model_path(name: str, version: str = "") -> str:
     """The v2 path of a model, whatever characters its name has."""
     path = f"/v2/models/{quote(name, safe='')}"
     return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
+class SingleResponse:
+    """The one response of a model that is not decoupled; over HTTP there are no others."""
+
+    def __init__(self, answer: dict[str, Array]) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        yield self._answer
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, Array]]:
+        yield self._answer
+
+    def close(self) -> None:
+        """Nothing is under way."""
 
 
 class HttpLane:
@@ -56,6 +72,9 @@ class HttpLane:
 
     def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> asyncio.Future[dict[str, Array]]:
         return asyncio.ensure_future(asyncio.to_thread(self.infer, model, inputs, **options))
+
+    def stream(self, model: str, inputs: Mapping[str, Array], **options: Any) -> SingleResponse:
+        return SingleResponse(self.infer(model, inputs, **options))
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array:
         return np.empty(shape, dtype)

@@ -15,7 +15,7 @@ from jupyter_pyserve.notebook.arrays import Array, as_input
 from jupyter_pyserve.notebook.http_lane import model_path
 
 if TYPE_CHECKING:
-    from jupyter_pyserve.notebook.client import Client
+    from jupyter_pyserve.notebook.client import Client, Responses
 
 
 class Model:
@@ -44,6 +44,15 @@ class Model:
         __tracebackhide__ = True
         try:
             return await self._infer_async(args, inputs)
+        except PyServeError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, without the way it came
+
+    def stream(self, *args: object, **inputs: object) -> Responses:
+        """Run a model that answers any number of times: its answers as they come, for `for` or `async for`."""
+        __tracebackhide__ = True
+        try:
+            arrays = self._arrays(args, inputs, self._known_datatypes())
+            return self._client.stream(self.name, arrays, **self._request())
         except PyServeError as error:
             raise error.with_traceback(None)  # noqa: B904 - the same error, without the way it came
 

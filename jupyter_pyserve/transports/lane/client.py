@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from pyserve_stub.wire.layout import LayoutCache, TensorMeta, encode_layout
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.memory import Array, LaneMemory
+from jupyter_pyserve.transports.lane.streams import ResponseStream
 from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
 from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, numpy_dtype, to_bytes
 from jupyter_pyserve.v2.client import lane_facts
@@ -42,8 +44,10 @@ class Lane:
         self._memory = LaneMemory()
         self._layouts = LayoutCache()
         self._encoded: dict[tuple[TensorMeta, ...], bytes] = {}
-        self._metas: dict[tuple[str, str, tuple[str, ...]], bytes] = {}
+        self._metas: dict[tuple[str, str, tuple[str, ...], bool], bytes] = {}
         self._pending: dict[int, Pending] = {}
+        # Weakly: one that nobody reads any more is cancelled by its destructor.
+        self._streams: weakref.WeakValueDictionary[int, ResponseStream] = weakref.WeakValueDictionary()
         # The owners of inputs that somebody still reads, by request.
         self._lent: dict[int, Sequence[Any]] = {}
         self._calls: dict[int, Pending] = {}
@@ -117,7 +121,8 @@ class Lane:
         timeout_s: float | None = None,
     ) -> dict[str, Array]:
         """Run a model; arrays by output name. Raises `PyServeError`; OSError when the engine is gone."""
-        pending = self._send(model, inputs, version, outputs, request_id, parameters)
+        pending = Pending(self._new_key())
+        self._send(pending, model, inputs, version, outputs, request_id, parameters)
         try:
             self._mailbox.wait(pending, timeout_s)
         except BaseException:
@@ -140,7 +145,8 @@ class Lane:
         """`infer` as a future of the running loop; cancelling it cancels the request."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[dict[str, Array]] = loop.create_future()
-        pending = self._send(model, inputs, version, outputs, request_id, parameters, future)
+        pending = Pending(self._new_key(), future)
+        self._send(pending, model, inputs, version, outputs, request_id, parameters)
         self._mailbox.watch(loop)
         timer = loop.call_later(timeout_s, self._expire, pending) if timeout_s is not None else None
 
@@ -154,16 +160,37 @@ class Lane:
         future.add_done_callback(finished)
         return future
 
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        request_id: str = "",
+        parameters: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> ResponseStream:
+        """Run a model that may answer any number of times; `timeout_s` bounds the wait for each response."""
+        stream = ResponseStream(self._new_key(), self._mailbox, self._cancel_key, timeout_s)
+        self._send(stream, model, inputs, version, outputs, request_id, parameters)
+        return stream
+
+    def _new_key(self) -> int:
+        with self._lock:
+            self._next_key += 1
+            return self._next_key
+
     def _send(
         self,
+        pending: Pending | ResponseStream,
         model: str,
         inputs: Mapping[str, Array],
         version: str,
         outputs: Sequence[str],
         request_id: str,
         parameters: Mapping[str, Any] | None,
-        future: asyncio.Future[Any] | None = None,
-    ) -> Pending:
+    ) -> None:
         if os.getpid() != self._pid:
             raise OSError("this lane belongs to the process that opened it; open another one after a fork")
         metas, descriptors, kept = [], [], []
@@ -173,15 +200,16 @@ class Lane:
             descriptors.append(descriptor)
             kept.append(owner)
         with self._lock:
-            self._next_key += 1
-            pending = Pending(self._next_key, future)
-            self._pending[pending.key] = pending
+            if isinstance(pending, Pending):
+                self._pending[pending.key] = pending
+            else:
+                self._streams[pending.key] = pending
             self._lent[pending.key] = kept
             returned = self._returns.take()
-        facts = self._meta(model, version, tuple(outputs), request_id, parameters)
+        decoupled = isinstance(pending, ResponseStream)
+        facts = self._meta(model, version, tuple(outputs), request_id, parameters, decoupled)
         frame = (pending.key, facts, self._layout(tuple(metas)), descriptors)
         self._mailbox.send(frames.encode_execute((frame,), returned, frames.INFER))
-        return pending
 
     def _place(self, name: str, value: Array) -> tuple[TensorMeta, PlainDescriptor, Any]:
         array = np.asarray(value)
@@ -216,14 +244,17 @@ class Lane:
         outputs: tuple[str, ...],
         request_id: str,
         parameters: Mapping[str, Any] | None,
+        decoupled: bool,
     ) -> bytes:
         """The rare facts of a request as JSON; remembered where only few are likely to come."""
-        key = (model, version, outputs)
+        key = (model, version, outputs, decoupled)
         known = self._metas.get(key) if not request_id and not parameters else None
         if known is not None:
             return known
         rare = {"version": version, "outputs": outputs, "id": request_id, **lane_facts(parameters or {})}
-        fields = {"model": model, **{name: value for name, value in rare.items() if value}}
+        fields: dict[str, Any] = {"model": model, **{name: value for name, value in rare.items() if value}}
+        if decoupled:
+            fields["decoupled"] = True
         meta = json.dumps(fields, separators=(",", ":")).encode()
         if not request_id and not parameters and len(self._metas) < _MAX_CACHED:
             self._metas[key] = meta
@@ -239,18 +270,19 @@ class Lane:
 
     def _cancel(self, pending: Pending) -> None:
         if self._pending.pop(pending.key, None) is not None:
-            with contextlib.suppress(OSError):
-                self._mailbox.send(frames.encode_keys(frames.CANCEL, (pending.key,)))
+            self._cancel_key(pending.key)
+
+    def _cancel_key(self, key: int) -> None:
+        with contextlib.suppress(OSError):
+            self._mailbox.send(frames.encode_keys(frames.CANCEL, (key,)))
 
     def _expire(self, pending: Pending) -> None:
         self._cancel(pending)
         pending.settle(None, TimeoutError("the model did not answer in time"))
 
     def _call(self, op: str, **arguments: Any) -> dict[str, Any]:
-        with self._lock:
-            self._next_key += 1
-            pending = Pending(self._next_key)
-            self._calls[pending.key] = pending
+        pending = Pending(self._new_key())
+        self._calls[pending.key] = pending
         self._mailbox.send(frames.encode_cold(frames.CALL, {"id": pending.key, "op": op, **arguments}))
         self._mailbox.wait(pending)
         reply: dict[str, Any] = pending.result()
@@ -263,11 +295,15 @@ class Lane:
 
     def _ended(self, error: OSError) -> None:
         """The engine is gone: everything that is waited for ends with that."""
-        waiting = [*self._pending.values(), *self._calls.values()]
+        waiting: list[Pending | ResponseStream] = [
+            *self._pending.values(),
+            *self._calls.values(),
+            *self._streams.values(),
+        ]
         self._pending.clear()
         self._calls.clear()
         for pending in waiting:
-            pending.settle(None, error)
+            pending.add(None, error, final=True)
 
     def close(self) -> None:
         """Close the connection; arrays stay readable as long as they live."""
@@ -307,18 +343,20 @@ class Lane:
         kept = self._lent.get(key, ())
         if flags & frames.INPUTS_RELEASED:
             self._lent.pop(key, None)
-        pending = self._pending.pop(key, None)
+        final = bool(flags & frames.FINAL)
+        pending = self._pending.pop(key, None) or self._streams.get(key)
         hold = self._hold(descriptors)
         if pending is None:
             return  # cancelled; the hold gives the memory back
         if code:
             known = Code(code - 1) if code <= len(Code) else Code.UNKNOWN
-            pending.settle(None, PyServeError(known, text.decode("utf-8", "replace")))
+            pending.add(None, PyServeError(known, text.decode("utf-8", "replace")), final=final)
             return
         try:
-            pending.settle(self._arrays(layout, descriptors, hold, kept))
+            answer = self._arrays(layout, descriptors, hold, kept) if not flags & frames.BARE else None
+            pending.add(answer, final=final)
         except (ValueError, TypeError, PyServeError) as error:
-            pending.settle(None, PyServeError(Code.INTERNAL, f"the answer cannot be read: {error}"))
+            pending.add(None, PyServeError(Code.INTERNAL, f"the answer cannot be read: {error}"), final=final)
 
     def _hold(self, descriptors: Sequence[PlainDescriptor]) -> ResponseHold | None:
         leased = [item for item in descriptors if item[3]]

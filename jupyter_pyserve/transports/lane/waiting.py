@@ -12,12 +12,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from pyserve_stub.packets import receive_packet, send_packet
 from pyserve_stub.spin import Spinner
 
 _LATE = "the model did not answer in time"
+
+
+class Awaited(Protocol):
+    """What can be waited for."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it is there."""
 
 
 class Pending:
@@ -41,6 +49,10 @@ class Pending:
         if self._future is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._future.get_loop().call_soon_threadsafe(self._tell)
+
+    def add(self, answer: Any, error: BaseException | None = None, *, final: bool) -> None:
+        """As `settle`, for what has one answer."""
+        self.settle(answer, error)
 
     def result(self) -> Any:
         """The answer, or the error raised."""
@@ -85,7 +97,7 @@ class Mailbox:
             raise ConnectionError("the lane is closed")
         send_packet(self._sock, data)
 
-    def wait(self, pending: Pending, timeout_s: float | None = None) -> None:
+    def wait(self, pending: Awaited, timeout_s: float | None = None) -> None:
         """Until `pending` is settled: by reading the socket, or by the thread that reads it already."""
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not pending.done:
@@ -102,12 +114,12 @@ class Mailbox:
                 if deadline_s is not None and time.monotonic() >= deadline_s and not self._is_done(pending):
                     raise TimeoutError(_LATE)
 
-    def _read_until(self, pending: Pending, deadline_s: float | None) -> None:
+    def _read_until(self, pending: Awaited, deadline_s: float | None) -> None:
         while not pending.done:
             self._read(_left(deadline_s))
 
     @staticmethod
-    def _is_done(pending: Pending) -> bool:
+    def _is_done(pending: Awaited) -> bool:
         return pending.done
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
