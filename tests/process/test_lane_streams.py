@@ -89,8 +89,9 @@ def test_a_call_of_a_decoupled_model_is_refused(lane: Lane, many: str) -> None:
 
 def test_a_response_that_does_not_come(engine: Engine, lane: Lane, many: str) -> None:
     gate = engine.gate()
-    stream = lane.stream(many, command("hold", [0], gate=str(gate)), timeout_s=0.05)
+    stream = lane.stream(many, command("hold", [0], gate=str(gate)))
     next(stream)
+    stream._timeout_s = 0.01
     with pytest.raises(TimeoutError):
         next(stream)
     gate.open()
