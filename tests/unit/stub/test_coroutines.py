@@ -80,7 +80,10 @@ def test_many_run_side_by_side(loop: EventLoop) -> None:
         event.set()
         return 2
 
-    event = asyncio.Event()
+    async def make() -> asyncio.Event:  # until 3.10 an event belonged to the loop that it was made in
+        return asyncio.Event()
+
+    event = loop.run(make())
     for _ in range(3):
         loop.spawn(wait(), ends)
     loop.spawn(free(), ends)
