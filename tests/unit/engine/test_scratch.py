@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -90,6 +91,25 @@ def test_what_is_not_a_folder_of_ours_is_not_swept(tmp_path: Path, monkeypatch: 
 
 def test_a_folder_that_cannot_be_looked_through_is_no_error(tmp_path: Path) -> None:
     Scratch(str(tmp_path / "gone")).sweep()
+
+
+def test_a_folder_that_is_swept_while_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    flock = fcntl.flock
+
+    def lock(descriptor: int, operation: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            Scratch(str(tmp_path)).sweep()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    scratch = Scratch(str(tmp_path))
+    assert Path(scratch.path).is_dir()
+    assert len(calls) == 3  # ours that came too late, the sweeper's, and ours again
+    scratch.remove()
 
 
 def test_a_folder_that_is_swept_while_it_is_made_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
