@@ -6,6 +6,7 @@ no transport: whether events or one document are sent is for who sends them.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -106,17 +107,21 @@ def render_generate(
 ) -> bytes:
     """A response, its members in the order of their names; a tensor of one element is that element."""
     texts = {name: jsonout.dumps(value) for name, value in (parameters or {}).items()}
-    texts["model_name"] = jsonout.dumps(model_name)
-    texts["model_version"] = jsonout.dumps(version)
+    texts["model_name"] = _string(model_name)
+    texts["model_version"] = _string(version)
     if id:
-        texts["id"] = jsonout.dumps(id)
+        texts["id"] = _string(id)
     for output in outputs:
         if output.data is not None:
             text = jsonout.tensor(output.datatype, output.data)
             texts[output.name] = text[1:-1] if math.prod(output.shape) == 1 else text
-    return b"{%b}" % b",".join(
-        b"%b:%b" % (rapidjson.encode(jsonout.quote(name)), text) for name, text in sorted(texts.items())
-    )
+    return b"{%b}" % b",".join([b"%b:%b" % (_string(name), texts[name]) for name in sorted(texts)])
+
+
+# A stream says the same names with every event; the bound keeps odd ids from piling up.
+@functools.lru_cache(maxsize=1024)
+def _string(text: str) -> bytes:
+    return rapidjson.encode(jsonout.quote(text))
 
 
 def _fit(spec: TensorSpec, count: int) -> tuple[int, ...]:
