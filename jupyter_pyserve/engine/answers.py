@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainResponse
-from pyserve_stub.wire.layout import LayoutCache
+from pyserve_stub.wire.layout import LayoutCache, WireError
 
 from jupyter_pyserve.engine.held import Held, OpenBatch
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
@@ -38,10 +38,12 @@ class Outcome(NamedTuple):
 class Answers:
     """The answers of one stub; raises `WireError` for frames that no honest stub sends."""
 
-    __slots__ = ("_instance", "_kept", "_layouts", "_sizes", "held")
+    __slots__ = ("_instance", "_kept", "_layouts", "_sizes", "decoupled", "held")
 
     def __init__(self, instance: Instance) -> None:
         self.held = Held()
+        #: Whether requests may have other than one response.
+        self.decoupled = False
         self._instance = instance
         #: Requests that are executed, and whose inputs the stub still reads; several times, if it saw them so often.
         self._kept: dict[int, list[Job]] = {}
@@ -56,7 +58,7 @@ class Answers:
         answers: list[Response | None] = []
         for job, item in zip(batch, responses):
             flags |= item[2]
-            answers.append(None if item[2] & _NO_ANSWER else self._response(job, item))
+            answers.append(None if item[2] & _NO_ANSWER else self._response(job, item, final=True))
         parts, in_turn = self.held.over(batch[0].key)
         rescheduled: Sequence[Job] = ()
         if parts is not None or flags & _NO_ANSWER:
@@ -99,8 +101,11 @@ class Answers:
             if job is None:
                 self._instance.release(item[5])  # its request has ended otherwise meanwhile
                 continue
-            response = self._response(job, item)
-            if response.final:
+            final = bool(item[2] & frames.FINAL)
+            if not self.decoupled and (item[2] & frames.BARE or not final):
+                raise WireError("a part of an answer, of a model that gives whole ones")
+            response = self._response(job, item, final=final)
+            if final:
                 self.held.end(job.key)
             yield job, response
 
@@ -128,9 +133,8 @@ class Answers:
             job.unref()
         return left
 
-    def _response(self, job: Job, item: PlainResponse) -> Response:
+    def _response(self, job: Job, item: PlainResponse, *, final: bool) -> Response:
         _, code, flags, layout, text, descriptors = item
-        final = bool(flags & frames.FINAL)
         if code:
             self._instance.failures += 1
             known = Code(code - 1) if code <= len(Code) else Code.UNKNOWN

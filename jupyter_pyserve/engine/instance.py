@@ -142,6 +142,7 @@ class Instance:
         """Construct and initialise the model; then it is ready."""
         self.attach(arena)
         self._max_concurrency = max_concurrency
+        self._answers.decoupled = arguments["decoupled"]
         reply = await self._calls.ask(
             "initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments
         )

@@ -91,9 +91,10 @@ def parse_generate(
         raise PyServeError(Code.INTERNAL, "attempt to get members for non-object")
     reading = _Reading(body, signature, max_json_bytes)
     reading.members(given)
-    for name in reading.inputs:
-        if body.count(rapidjson.encode(jsonout.quote(name))) > 1 and _is_repeated(body, name):
-            raise reading.repeated(name)
+    if any(body.count(_string(name)) > 1 for name in reading.inputs):
+        for name in _repeated(body):
+            if name in reading.inputs:
+                raise reading.repeated(name)
     return InferRequest(id=reading.id, inputs=tuple(reading.inputs.values()), parameters=reading.parameters)
 
 
@@ -137,12 +138,13 @@ def _fit(spec: TensorSpec, count: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _is_repeated(body: bytes, name: str) -> bool:
-    """Whether a member stands twice in the document itself; its name may be a value, or further inside."""
+def _repeated(body: bytes) -> list[str]:
+    """The members that stand twice in the document itself, in the order in which they do it."""
     pairs: list[tuple[str, object]] = []
 
     def hook(found: list[tuple[str, object]]) -> None:
         pairs[:] = found  # the outermost object comes last
 
     json.loads(body, object_pairs_hook=hook)
-    return [key for key, _ in pairs].count(name) > 1
+    names = [name for name, _ in pairs]
+    return [name for index, name in enumerate(names) if name in names[:index]]

@@ -151,6 +151,14 @@ def test_refusals(body: str, code: Code, text: str) -> None:
     assert refusal(body) == (code, text)
 
 
+@pytest.mark.parametrize(
+    ("last", "name"), [('"N":2,"TEXT":"b"', "N"), ('"TEXT":"b","N":2', "TEXT"), ('"N":2,"N":3', "N")]
+)
+def test_the_first_that_is_repeated_is_named(last: str, name: str) -> None:
+    text = f"[request id: me] input '{name}' already exists in request"
+    assert refusal(f'{{"id":"me","TEXT":"a","N":1,{last}}}') == (Code.INVALID_ARG, text)
+
+
 def test_a_name_may_stand_elsewhere_too() -> None:
     request = read('{"TEXT":"TEXT","y":"TEXT"}')
     assert request.inputs[0].inline == b"\4\0\0\0TEXT"
