@@ -6,6 +6,7 @@ no transport: whether events or one document are sent is for who sends them.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -145,6 +146,7 @@ def _repeated(body: bytes) -> list[str]:
     def hook(found: list[tuple[str, object]]) -> None:
         pairs[:] = found  # the outermost object comes last
 
-    json.loads(body, object_pairs_hook=hook)
+    with contextlib.suppress(ValueError):  # what only RapidJSON reads has passed already
+        json.loads(body, object_pairs_hook=hook)
     names = [name for name, _ in pairs]
     return [name for index, name in enumerate(names) if name in names[:index]]
