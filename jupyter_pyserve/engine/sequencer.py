@@ -159,7 +159,7 @@ class Sequencer:
 
     def _run(self, now_ns: int) -> None:
         for instance in list(self._joined):
-            if instance in self._joined and instance not in self._executing and instance.state is StubState.READY:
+            if instance in self._joined and instance not in self._executing and _is_free(instance):
                 turns = self._scheduler.next_batch(instance, now_ns)
                 if turns is not None:
                     self._executing.add(instance)
@@ -258,3 +258,7 @@ class _Nowhere:
 
 
 _NOWHERE = _Nowhere()
+
+
+def _is_free(instance: Instance) -> bool:
+    return instance.state is StubState.READY and instance.room > 0

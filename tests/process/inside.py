@@ -109,12 +109,12 @@ class Inside:
     def instance(self) -> Instance:
         return self.servable.instances[0]
 
-    def ask(self, value: float = 0.0, *, greedy: bool = True) -> Conversation:
+    def ask(self, value: float = 0.0, *, greedy: bool = True, **parameters: Any) -> Conversation:
         """Send a request with one number, IN."""
         servable, sink = self.servable, Conversation(greedy=greedy)
         shape = [1, 1] if servable.config.max_batch_size else [1]
         tensor = {"name": "IN", "shape": shape, "datatype": "FP32", "data": [value]}
-        body = json.dumps({"id": str(value), "inputs": [tensor]}).encode()
+        body = json.dumps({"id": str(value), "inputs": [tensor], "parameters": parameters}).encode()
         request = parse_infer(body, body_nbytes=len(body), header_nbytes=None, model_name=MODEL, max_json_bytes=1 << 20)
         plan = make_request_plan(request, servable.signature)
         sink.job = job = intake.gathered(plan, servable, memoryview(b""), sink)

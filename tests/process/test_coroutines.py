@@ -125,6 +125,32 @@ async def execute(self, requests):
     play(tmp_path, scenario, body, MAX_CONCURRENCY="1")
 
 
+def test_the_limit_holds_for_sequences(tmp_path: Path) -> None:
+    body = """
+def initialize(self, args):
+    self.running = 0
+
+async def execute(self, requests):
+    self.running += 1
+    requests[0].get_response_sender().send(out(self.running))
+    await asyncio.sleep(0.002)
+    self.running -= 1
+    requests[0].get_response_sender().send(flags=FINAL)
+"""
+
+    async def scenario(inside: Inside) -> None:
+        asked = [inside.ask(number, sequence_id=number % 3 + 1, sequence_start=number < 3) for number in range(9)]
+        assert [await item.values() for item in asked] == [[1]] * 9
+
+    play(
+        tmp_path,
+        scenario,
+        body,
+        extra="sequence_batching { oldest { max_candidate_sequences: 4 } }",
+        MAX_CONCURRENCY="1",
+    )
+
+
 def test_a_sender_in_a_thread_counts_too(tmp_path: Path) -> None:
     body = """
 def initialize(self, args):

@@ -36,6 +36,7 @@ class Instance:
         self.in_flight: list[list[Job]] = []
         self.seen: list[list[str]] = []
         self.coroutine = False
+        self.room = 1
 
     def execute(self, batches: list[list[Job]], now_ns: int) -> None:
         assert not self.in_flight
