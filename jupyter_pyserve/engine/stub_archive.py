@@ -12,12 +12,12 @@ _SURFACE = "triton_python_backend_utils"
 
 
 def write_stub_archive(path: str) -> None:
-    """Write it; its `__main__` is `pyserve_stub.entry`."""
+    """Write it, over what a try that failed may have left; its `__main__` is `pyserve_stub.entry`."""
     package = Path(pyserve_stub.__path__[0])
     surface = importlib.util.find_spec(_SURFACE)
     assert surface is not None
     assert surface.origin is not None
-    with zipfile.ZipFile(path, "x") as archive:  # not compressed: it is read at every start
+    with zipfile.ZipFile(path, "w") as archive:  # not compressed: it is read at every start
         archive.write(package / "entry.py", "__main__.py")
         archive.write(surface.origin, f"{_SURFACE}.py")
         for source in sorted(package.rglob("*.py")):
