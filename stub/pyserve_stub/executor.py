@@ -22,6 +22,7 @@ from .slots import NO_OUTPUTS, Control, zeros
 from .tensors import Tensor
 from .vocabulary import RELEASE_ALL, RELEASE_RESCHEDULE, LogLevel
 from .wire import frames
+from .wire.datatypes import BYTES
 from .wire.frames import PlainRequest, PlainResponse
 from .wire.layout import LayoutCache
 
@@ -114,6 +115,8 @@ class Executor:
         self.is_waited_for = self.event_loop.is_waited_for
         self.outbox = Outbox(session, decoupled=decoupled, keep_unfinished=keep_unfinished)
         self.model: Any = None
+        #: Arrays of strings, which take time to die: they do when their batch is answered.
+        self._strings: list[Any] = []
         self.requests = 0
         self.failures = 0
 
@@ -140,6 +143,8 @@ class Executor:
             if session.inputs_released(key):
                 responses[index] = (key, code, flags | frames.INPUTS_RELEASED, layout, text, descriptors)
         self.outbox.post(frames.encode_responses(responses, input_ns, infer_ns))
+        if self._strings:
+            self._strings.clear()
 
     def _start(self, batch: Batch) -> Answers | None:
         """Everything that may refer to the inputs lives in this call, so that it is gone when this returns."""
@@ -191,6 +196,7 @@ class Executor:
         except BaseException as error:  # noqa: BLE001 - whatever a tensor's class of the model's own raises
             return self._failed(batch, error)
         outbox.over(known)
+        self._strings += [item._array for request in requests for item in request._inputs if item._code == BYTES]
         batch.requests = []
         return responses, batch.ready_ns - batch.started_ns, done_ns - batch.ready_ns
 
