@@ -90,6 +90,8 @@ class Outbox:
     def close(self, frame: PlainRequest, wanted: frozenset[str], returned: InferenceResponse | None) -> PlainResponse:
         """The answer to a request when `execute` is over: given back, or sent already, or to follow."""
         key = frame[0]
+        if returned is not None and not self._open:  # as a rule
+            return self._placer.respond(frame, wanted, returned)
         with self._lock:
             item = self._open.get(key)
             if returned is not None or (item is not None and item.closed):
@@ -131,7 +133,13 @@ class Outbox:
 
     def post(self, data: bytes) -> None:
         """Send a frame, after everything that was sent before."""
-        self._due.append(data)
+        if self._due or not self._sending.acquire(blocking=False):
+            self._due.append(data)
+        else:
+            try:
+                self._session.send(data)
+            finally:
+                self._sending.release()
         self._flush()
 
     def _forget(self, key: int) -> bool:
