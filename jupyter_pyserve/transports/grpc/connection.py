@@ -95,6 +95,8 @@ class Connection(asyncio.Protocol):
         self._app.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            return
         self._keepalive.heard()
         if self._rest:
             data = self._rest + data
