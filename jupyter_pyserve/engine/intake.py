@@ -60,6 +60,12 @@ def _check_strings(plan: RequestPlan, servable: LoadedVersion, item: InputRef, d
 def gathered(plan: RequestPlan, servable: LoadedVersion, body: memoryview, sink: Sink) -> Job:
     """A job whose inputs are copied together from wherever they came, but for those in a client's own regions."""
     inputs = plan.request.inputs
+    if len(inputs) == 1 and _in_body(inputs[0]) and all(item.region is None for item in plan.request.outputs):
+        nbytes, start = inputs[0].nbytes, inputs[0].offset
+        job, segment, offset = servable.new_job(nbytes, sink)
+        servable.arena.view(segment, offset, nbytes)[:] = body[start : start + nbytes]
+        job.descriptors = ((segment, offset, nbytes, 0),)
+        return job
     own = _Own(plan, servable)
     sizes = [0 if item.region is not None else -(-item.nbytes // ALIGNMENT) * ALIGNMENT for item in inputs]
     job, segment, offset = servable.new_job(sum(sizes), sink)
@@ -80,6 +86,10 @@ def gathered(plan: RequestPlan, servable: LoadedVersion, body: memoryview, sink:
     job.descriptors = descriptors
     own.hold(job)
     return job
+
+
+def _in_body(item: InputRef) -> bool:
+    return item.inline is None and item.region is None and not item.lead
 
 
 def settle(response: Response) -> list[memoryview]:

@@ -228,6 +228,19 @@ class Call:
         if status is not None:
             self._close()
 
+    def answer(self, pieces: Sequence[Piece], nbytes: int, release: Callable[[], None]) -> None:
+        """Send the one message, of `nbytes`, of a call that succeeds."""
+        wire = self._wire
+        room = min(wire.window, self.window, wire.max_frame_nbytes)
+        if self._headed or self._compressor is not None or self.over or wire.paused or nbytes + 5 > room:
+            self.send(pieces, release, status=0)
+            return
+        self._headed = True
+        wire.window -= nbytes + 5
+        wire.write(heads.around(self.stream, nbytes, pieces), last=True)
+        release()
+        self._close()
+
     def finish(self, status: int = 0, text: str = "") -> None:
         """Send the status, behind the messages that still wait for room."""
         if self.over or self._trailers is not None:

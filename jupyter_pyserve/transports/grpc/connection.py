@@ -235,6 +235,8 @@ class Connection(asyncio.Protocol):
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a head is interrupted")
             if kind == frames.DATA:
                 self._on_data(flags, stream & frames.STREAM_MASK, data, start, at)
+            elif kind == frames.HEADERS and flags == frames.END_HEADERS:
+                self._on_head(flags, stream & frames.STREAM_MASK, data[start:at])
             else:
                 use = _READERS.get(kind)
                 if use is not None:

@@ -6,13 +6,21 @@ Clients repeat their heads, and after the first one each is a few bytes that ref
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import hpack
 
-from jupyter_pyserve.transports.grpc.frames import ConnectionFault, ErrorCode
+from jupyter_pyserve.transports.grpc.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    ConnectionFault,
+    ErrorCode,
+)
 
 #: More than any client sends; gRPC's own servers stop at 16 KiB.
 MAX_LIST_NBYTES: Final = 32 * 1024
@@ -103,6 +111,20 @@ _STATUS_200: Final = b"\x88"
 
 HEAD: Final = _STATUS_200 + _literal(b"content-type", b"application/grpc")
 OK: Final = _literal(b"grpc-status", b"0")
+
+
+_START: Final = struct.Struct(f">BHBBL{len(HEAD)}sBHBBLBL")
+_END: Final = struct.Struct(f">BHBBL{len(OK)}s")
+
+
+def around(stream: int, nbytes: int, pieces: Sequence[bytes | memoryview]) -> bytes:
+    """All frames of a call that is answered by one message of `nbytes` in `pieces`, which fits into a frame."""
+    size = nbytes + 5
+    start = _START.pack(
+        *(0, len(HEAD), HEADERS, END_HEADERS, stream, HEAD),
+        *(size >> 16, size & 0xFFFF, DATA, 0, stream, 0, nbytes),
+    )
+    return b"".join((start, *pieces, _END.pack(0, len(OK), HEADERS, END_HEADERS | END_STREAM, stream, OK)))
 
 
 def head(encoding: str) -> bytes:

@@ -106,9 +106,9 @@ class Infer:
             call.finish(GRPC_STATUS[response.code], response.text)
             return
         try:
-            pieces, _ = answer(self._ask, response)
+            pieces, nbytes = answer(self._ask, response)
         except PyServeError as error:
             response.release()
             call.finish(GRPC_STATUS[error.code], error.message)
             return
-        call.send(pieces, response.release, status=0)
+        call.answer(pieces, nbytes, response.release)

@@ -77,15 +77,18 @@ class Ask:
 class Requests:
     """Reads the inference requests of a server."""
 
-    __slots__ = ("_names", "_service")
+    __slots__ = ("_beginnings", "_names", "_service", "_start")
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._names: dict[bytes, tuple[str, str]] = {}
+        # What the bytes before the only tensor come to, where there is no id between them.
+        self._beginnings: dict[tuple[bytes, int], Split] = {}
+        self._start = 0
 
     def read(self, message: bytes | memoryview, check: Callable[[LoadedVersion], None]) -> Ask:
         """What a message asks for; `check` is made as soon as it is known of which model."""
-        taken = split(message)
+        taken = self._beginnings.get((bytes(message[: self._start]), len(message))) or self._split(message)
         if taken is None or (names := self._names.get(taken.head)) is None:
             return self._read_anew(message, taken, check)
         servable = self._service.lookup(*names)
@@ -94,6 +97,15 @@ class Requests:
             return self._read_anew(message, taken, check)
         check(servable)
         return _ask(servable, plan, message, taken)
+
+    def _split(self, message: bytes | memoryview) -> Split | None:
+        taken = split(message)
+        if taken is not None and not taken.id and len(taken.sizes) == 1 and taken.start <= _MAX_KEY_NBYTES:
+            if len(self._beginnings) >= _MAX_NAMES:
+                self._beginnings.clear()
+            self._start = taken.start
+            self._beginnings[bytes(message[: taken.start]), len(message)] = taken
+        return taken
 
     def _read_anew(
         self, message: bytes | memoryview, taken: Split | None, check: Callable[[LoadedVersion], None]
