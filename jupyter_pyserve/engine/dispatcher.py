@@ -67,6 +67,9 @@ class Dispatcher:
         self._scheduler.offer(job, job.enqueue_ns)
         self.pump(now_ns)
 
+    def set_apart(self, job: Job) -> None:
+        """Before a job goes to an instance without having been queued: there is nothing to say about it."""
+
     def cancel(self, job: Job) -> bool:
         """Drop a queued job; False when it is not queued."""
         for batch in self._returned:

@@ -78,6 +78,8 @@ class Launcher:
     start_timeout_s: int = DEFAULT_START_TIMEOUT_S
     #: Where its interpreter comes from; None is the engine's own.
     environment: ModelEnvironment | None = None
+    #: What an instance does before it counts as ready, if the configuration says so.
+    warm_up: Callable[[Instance], Awaitable[None]] | None = None
     #: Of a Python-based backend: its `config.runtime` is imported from there.
     backend_dir: str = ""
 
@@ -112,6 +114,8 @@ class Launcher:
     async def initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
         """Construct and initialise the model."""
         await self._guarded(instance, self._initialize(instance, arena), "initializing")
+        if self.config.warmups and self.warm_up is not None:
+            await self._guarded(instance, self.warm_up(instance), "warming up")
 
     async def bring_up(self, instance: Instance, arena: Sequence[Segment]) -> None:
         """Everything, for an instance of a model whose configuration is complete."""

@@ -336,7 +336,6 @@ def _missing(config: ModelConfig) -> str:
     """What a configuration asks for that this server does not have: serving without it would give wrong answers."""
     if config.sequence_batching is not None and config.sequence_batching.has_state:
         return f"implicit state, which model '{config.name}' asks for, is not supported by this server"
-    for name, asked in (("model_warmup", config.warmups), ("response_cache", config.response_cache)):
-        if asked:
-            _log.warning("model '%s': %s is not supported by this server and is left out", config.name, name)
+    if config.response_cache:
+        _log.warning("model '%s': response_cache is not supported by this server and is left out", config.name)
     return ""

@@ -25,7 +25,7 @@ from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import StubState
 from jupyter_pyserve.model.scheduling import SequenceBatching
 from jupyter_pyserve.model.sequence_controls import Controls
-from jupyter_pyserve.model.sequence_turns import CorrelationId, Turn
+from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Turn
 from jupyter_pyserve.model.sequences import SEQUENCE_CANCELLED, Refusal, SequenceScheduler
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.v2.messages import request_prefix
@@ -89,6 +89,13 @@ class Sequencer:
             )
         self._scheduler.offer(job, now_ns)
         self._run(now_ns)
+
+    def set_apart(self, job: Job) -> None:
+        """Before a job goes to an instance without having been queued: it is a sequence of its own."""
+        correlation_id: CorrelationId = 1
+        if self._facts.controls.mismatch(correlation_id, ""):
+            correlation_id = "1"
+        job.facts = self._facts.of(job, correlation_id, START | END)
 
     def cancel(self, job: Job) -> bool:
         """Drop a queued job, and what follows it in its sequence; False when it is not queued."""

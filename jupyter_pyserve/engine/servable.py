@@ -22,6 +22,7 @@ from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, Ser
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
+from jupyter_pyserve.engine.warmup import WarmUp
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.backend_settings import PythonBackendSettings, python_backend_settings
 from jupyter_pyserve.model.config import (
@@ -57,6 +58,7 @@ class Servable(LoadedVersion):
             model_dir=model_dir,
             model_file=self.model_file,
         )
+        self._launcher.warm_up = WarmUp(self, model_dir, lambda job: self._dispatcher.set_apart(job)).run
         self._dispatcher = self._new_dispatcher()
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up

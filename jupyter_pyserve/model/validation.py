@@ -115,9 +115,6 @@ def _warmup_problems(config: ModelConfig, warmup: Warmup) -> Iterator[str]:
         return
     for tensor in warmup.inputs:
         if any(dim < 0 for dim in tensor.dims):
-            yield (
-                f"{_UNKNOWN_REQUEST}warmup setting expects all variable-size dimensions are specified "
-                f"for input '{tensor.name}'"
-            )
+            yield (f"warmup setting expects all variable-size dimensions are specified for input '{tensor.name}'")
         if not tensor.source:
             yield f"{_UNKNOWN_REQUEST}warmup setting expects input '{tensor.name}' to have input_data_type set"

@@ -10,6 +10,11 @@ from tests.golden.case import Case, Json, get, infer, post, tensor
 _TENSORS = {
     name.lower(): [{"name": f"{name}0", "data_type": "TYPE_FP32", "dims": [-1]}] for name in ("INPUT", "OUTPUT")
 }
+_ODD = """import triton_python_backend_utils as pb_utils
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse(error=pb_utils.TritonError("odd")) for _ in requests]
+"""
 _CODE = """import triton_python_backend_utils as pb_utils
 class TritonPythonModel:
     def execute(self, requests):
@@ -28,7 +33,26 @@ def _load(name: str, model: str, /, **parameters: Json) -> Case:
 
 
 def _code(number: int) -> str:
-    return base64.b64encode(_CODE.replace("NUMBER", str(number)).encode()).decode()
+    return _sent(_CODE.replace("NUMBER", str(number)))
+
+
+def _sent(code: str) -> str:
+    return base64.b64encode(code.encode()).decode()
+
+
+def _warm(
+    name: str, /, *, code: str = "", dims: int = 1, data_type: str = "TYPE_FP32", file: str = "", **sample: Json
+) -> Case:
+    """A load with a warm-up, of zeros or from a file; `sample` says how often it is sent."""
+    source: dict[str, Json] = {"input_data_file": file} if file else {"zero_data": True}
+    tensor = {"data_type": data_type, "dims": [dims], **source}
+    config = _config(max_batch_size=4, model_warmup=[{"name": "sample", "inputs": {"INPUT0": tensor}, **sample}])
+    files: dict[str, Json] = {"file:1/model.py": _sent(code)} if code else {}
+    return _load(f"warm_{name}", "minimal", config=config, **files)
+
+
+def _unload(name: str) -> Case:
+    return post(f"override_unload_{name}", "/v2/repository/models/minimal/unload", settled=True)
 
 
 def _index(name: str) -> Case:
@@ -90,4 +114,23 @@ CASES = (
     post("override_guest_unload", "/v2/repository/models/guest/unload"),
     _load("guest_gone", "guest"),
     _index("guest_gone"),
+    _unload("before_zeros"),
+    _warm("zeros", batch_size=3, count=2),
+    get("override_warm_stats", "/v2/models/minimal/stats"),
+    _unload("before_nothing"),
+    _warm("nothing"),
+    get("override_warm_nothing_stats", "/v2/models/minimal/stats"),
+    _unload("before_other_type"),
+    _warm("other_type", batch_size=1, data_type="TYPE_INT32"),
+    _warm("variable", batch_size=1, dims=-1),
+    _load(
+        "warm_no_source",
+        "minimal",
+        config=_config(
+            model_warmup=[{"name": "w", "batch_size": 1, "inputs": {"INPUT0": {"data_type": "TYPE_FP32", "dims": [1]}}}]
+        ),
+    ),
+    _warm("no_file", batch_size=1, file="absent"),
+    _warm("error", batch_size=2, code=_ODD),
+    _infer("warm_refused"),
 )

@@ -103,8 +103,7 @@ def test_instances(group: str, gpus: int, problems: list[str]) -> None:
             1,
             "dims: -1",
             [
-                "[request id: <id_unknown>] warmup setting expects all variable-size dimensions are specified "
-                "for input 'I'",
+                "warmup setting expects all variable-size dimensions are specified for input 'I'",
                 "[request id: <id_unknown>] warmup setting expects input 'I' to have input_data_type set",
             ],
         ),
