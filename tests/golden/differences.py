@@ -70,7 +70,6 @@ _MISSING = (
     "classification",
     "sequence",
     "model_repository(unload_dependents)",
-    "system_shared_memory",
     "cuda_shared_memory",
 )
 
