@@ -18,6 +18,7 @@ from benchmarks.cases.deploy import deploy
 from benchmarks.cases.http import large, small, strings
 from benchmarks.cases.idle import idle
 from benchmarks.cases.lane import lane
+from benchmarks.cases.stream import stream
 from benchmarks.metrics import Samples
 from benchmarks.servers import Pyserve, Server, Triton
 
@@ -27,6 +28,7 @@ CASES: dict[str, Case] = {
     "strings": strings,
     "lane": lane,
     "bls": bls,
+    "stream": stream,
     "deploy": deploy,
     "idle": idle,
 }
