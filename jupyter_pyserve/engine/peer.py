@@ -282,7 +282,7 @@ class Peer(abc.ABC):
                     continue
                 lease = lease or self._next_lease()
                 ranges.append((segment, descriptor))
-                descriptors.append((*descriptor[:3], lease))
+                descriptors.append((descriptor[0], descriptor[1], descriptor[2], lease))
         except WireError as error:
             response.release()
             return (key, Code.INTERNAL + 1, self._flags(final), b"", str(error).encode(), ())

@@ -33,7 +33,6 @@ Node: TypeAlias = "Instance | Fork | Job"
 
 #: How often calls that wait are looked at again: what they wait for may have come to wait for them.
 _LOOK_AGAIN_S = 1.0
-_NOT_ITS_OWN = "a call points at memory that its model does not hold"
 
 
 class StubPeers:
@@ -172,43 +171,40 @@ class StubPeer(Peer):
     # -- where inputs lie ---------------------------------------------------------------------------------------------
 
     def _place(self, key: int, descriptors: Sequence[PlainDescriptor]) -> Place:
-        found = [self._find(item) for item in descriptors]  # all, before any is kept
         inputs = _Inputs(self._instance.release)
+        own, segments = self._instance.segments, inputs.segments
         placed: list[PlainDescriptor] = []
-        for (segment, offset, nbytes, name), (lies_in, keeper) in zip(descriptors, found):
-            if lies_in is None:
-                placed.append((0, 0, 0, 0))
-                continue
-            inputs.segments[lies_in.id] = lies_in
-            if keeper is None:
-                inputs.own.append((segment, offset, nbytes, name))
+        for descriptor in descriptors:
+            segment, offset, nbytes, name = descriptor
+            if 0 < name < frames.OF_REQUEST and segment in own:
+                lies_in = own[segment]
+                if offset + nbytes > lies_in.nbytes:
+                    raise inputs.refused()
+                inputs.own.append(descriptor)
+                segments[segment] = lies_in
+                placed.append((segment, offset, nbytes, 0))
+            elif nbytes:
+                segments[segment] = self._borrow(descriptor, inputs)
+                placed.append((segment, offset, nbytes, frames.SHARED))
             else:
-                keeper.ref()
-                inputs.keepers.append(keeper)
-            placed.append((segment, offset, nbytes, frames.SHARED if keeper is not None else 0))
-        return Place(inputs, 0, tuple(inputs.segments.values()), placed)
+                placed.append((0, 0, 0, 0))
+        return Place(inputs, 0, tuple(segments.values()), placed)
 
-    def _find(self, descriptor: PlainDescriptor) -> tuple[Segment | None, Keeper | None]:
-        """The segment of one input and, unless that is the stub's own, who keeps its memory."""
-        segment, offset, nbytes, name = descriptor
-        if not nbytes:
-            return None, None
-        kind, number = name & frames.OF_MASK, name & ~frames.OF_MASK
-        lies_in: Segment | None = None
-        if kind == frames.OF_BLOCK:
-            lies_in = self._instance.segments.get(segment)
-            if lies_in is not None and number and offset + nbytes <= lies_in.nbytes:
-                return lies_in, None
-        elif kind == frames.OF_REQUEST:
+    def _borrow(self, descriptor: PlainDescriptor, inputs: _Inputs) -> Segment:
+        """The segment of an input that lies in a request or an answer; either is kept from now on."""
+        kind, number = descriptor[3] & frames.OF_MASK, descriptor[3] & ~frames.OF_MASK
+        if kind == frames.OF_REQUEST:
             job = self._instance.holding(number)
-            if job is not None and job.contains(segment, offset, nbytes):
-                return job.memory.segment(segment), job
+            if job is not None and job.contains(*descriptor[:3]):
+                inputs.keep(job)
+                return job.memory.segment(descriptor[0])
         elif kind == frames.OF_ANSWER:
             lent = self._leases.get(number)
             lies_in = lent.segment(descriptor) if lent is not None else None
-            if lies_in is not None:
-                return lies_in, lent
-        raise WireError(_NOT_ITS_OWN)
+            if lent is not None and lies_in is not None:
+                inputs.keep(lent)
+                return lies_in
+        raise inputs.refused()
 
 
 def needs(node: Node) -> Iterator[Sequence[Node]]:
@@ -247,6 +243,16 @@ class _Inputs:
         self.own: list[PlainDescriptor] = []
         self.keepers: list[Keeper] = []
         self.segments: dict[int, Segment] = {}
+
+    def keep(self, keeper: Keeper) -> None:
+        keeper.ref()
+        self.keepers.append(keeper)
+
+    def refused(self) -> WireError:
+        """Its process will be ended, so what is its own need not be freed."""
+        for keeper in self.keepers:
+            keeper.unref()
+        return WireError("a call points at memory that its model does not hold")
 
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         return self.segments[segment].view[offset : offset + nbytes] if nbytes else memoryview(b"")

@@ -13,7 +13,7 @@ import functools
 import itertools
 import json
 import threading
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Sequence, Tuple
 
 import numpy as np
 
@@ -32,6 +32,9 @@ _NO_GPU = "BackendMemory::Create, all allocation types failed:\n\tGPU: this serv
 #: What a request without parameters has.
 _NONE = ("{}", "")
 _GONE = "An error occurred while performing BLS request."
+
+#: Name, datatype and shape of a tensor.
+Meta = Tuple[str, int, Tuple[int, ...]]
 
 _CODES = {int(code): code for code in ErrorCode}
 
@@ -90,7 +93,7 @@ class Calls:
         self._open: dict[int, Call] = {}
         self._returns = Returns(self._give_back)
         self._layouts = LayoutCache()
-        self._encoded: dict[tuple[TensorMeta, ...], bytes] = {}
+        self._encoded: dict[tuple[Meta, ...], bytes] = {}
         self._metas: dict[tuple[Any, ...], bytes] = {}
         self._main = threading.get_ident()
         #: Whether `execute` waits for the coroutine that runs now.
@@ -142,7 +145,7 @@ class Calls:
 
     def _start(self, request: InferenceRequest, decoupled: bool, future: asyncio.Future[Any] | None) -> Call:
         call = Call(self._next_key(), request._model_name, decoupled, future)
-        metas: list[TensorMeta] = []
+        metas: list[Meta] = []
         descriptors: list[PlainDescriptor] = []
         refusal = _refusal(request)
         if refusal:
@@ -151,7 +154,7 @@ class Calls:
         try:
             for tensor in request._inputs:
                 code, shape, payload = tensor._wire()
-                metas.append(TensorMeta(tensor._name, code, shape))
+                metas.append((tensor._name, code, shape))
                 descriptors.append(self._place(payload, call))
             meta = self._meta(request, decoupled)
             layout = self._layout(tuple(metas))
@@ -196,35 +199,25 @@ class Calls:
 
     def _meta(self, request: InferenceRequest, decoupled: bool) -> bytes:
         """The rare facts of a request; remembered where only few are likely to come."""
-        name, version, outputs = request._model_name, request._model_version, tuple(request._requested)
-        parameters = request._parameters
-        rare = {
-            "id": request._request_id,
-            "correlation_id": request._correlation_id,
-            "flags": request._flags,
-            "timeout_us": request._timeout_us,
-            "parameters": json.loads(parameters) if parameters not in _NONE else None,
-        }
-        plain = not any(rare.values())
-        key = (name, version, outputs, decoupled)
+        key = (request._model_name, request._model_version, tuple(request._requested), decoupled)
+        plain = request._parameters in _NONE and not (
+            request._request_id or request._correlation_id or request._flags or request._timeout_us
+        )
         meta = self._metas.get(key) if plain else None
         if meta is None:
-            facts = {"version": str(version) if version != -1 else "", "decoupled": decoupled, **rare}
-            meta = frames.encode_meta(
-                model=name, outputs=outputs, **{name: fact for name, fact in facts.items() if fact}
-            )
+            meta = _facts(request, decoupled)
             if plain:
                 if len(self._metas) >= _MAX_CACHED:
                     self._metas.clear()
                 self._metas[key] = meta
         return meta
 
-    def _layout(self, metas: tuple[TensorMeta, ...]) -> bytes:
+    def _layout(self, metas: tuple[Meta, ...]) -> bytes:
         layout = self._encoded.get(metas)
         if layout is None:
             if len(self._encoded) >= _MAX_CACHED:
                 self._encoded.clear()
-            layout = self._encoded[metas] = encode_layout(metas)
+            layout = self._encoded[metas] = encode_layout([TensorMeta(*meta) for meta in metas])
         return layout
 
     def _give_back(self, leases: Sequence[int]) -> None:
@@ -309,16 +302,33 @@ class Calls:
             self.cancel(call.key)
 
 
+def _facts(request: InferenceRequest, decoupled: bool) -> bytes:
+    version, parameters = request._model_version, request._parameters
+    facts = {
+        "model": request._model_name,
+        "version": str(version) if version != -1 else "",
+        "outputs": request._requested,
+        "decoupled": decoupled,
+        "id": request._request_id,
+        "correlation_id": request._correlation_id,
+        "flags": request._flags,
+        "timeout_us": request._timeout_us,
+        "parameters": json.loads(parameters) if parameters not in _NONE else None,
+    }
+    return frames.encode_meta(**{name: fact for name, fact in facts.items() if fact or name == "model"})
+
+
 def _refusal(request: InferenceRequest) -> str:
     """What is wrong with a request before anybody has seen it."""
     preferred = request._preferred_memory
     if preferred is not NO_PREFERENCE and preferred._memory_type is MemoryType.TRITONSERVER_MEMORY_GPU:
         return _NO_GPU
     problem = ""
-    names = [tensor._name for tensor in request._inputs]
-    if len(names) > 1 and len(set(names)) < len(names):
-        twice = next(name for index, name in enumerate(names) if name in names[:index])
-        problem = f"[request id: {request._request_id or '<id_unknown>'}] input '{twice}' already exists in request"
+    if len(request._inputs) > 1:
+        names = [tensor._name for tensor in request._inputs]
+        twice = next((name for index, name in enumerate(names) if name in names[:index]), "")
+        if twice:
+            problem = f"[request id: {request._request_id or '<id_unknown>'}] input '{twice}' already exists in request"
     if request._parameters not in _NONE:
         values = json.loads(request._parameters).values()
         if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in values):
