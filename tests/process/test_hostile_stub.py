@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pyserve_stub.wire import frames
-from pyserve_stub.wire.frames import Descriptor, ResponseFrame
+from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
 
 from jupyter_pyserve.errors import PyServeError
 from tests.process.client import Answer, Array, command, outputs, said
@@ -18,6 +18,12 @@ from tests.process.waiting import wait_until
 
 CANARY = 123456.0
 _KEY = 1  # of a request that is long over
+
+
+def _call(*descriptors: Descriptor, meta: bytes = b'{"model":1}', layout: bytes = b"") -> bytes:
+    """A request to another model."""
+    return frames.encode_execute([RequestFrame(1, meta, layout, descriptors)], (), frames.INFER)
+
 
 GARBAGE = {
     "zeros": bytes(64),
@@ -47,6 +53,16 @@ GARBAGE = {
     "grow by words": frames.encode_cold(frames.CALL, {"id": 1, "op": "grow", "nbytes": "much"}),
     "a reply to nothing": frames.encode_cold(frames.REPLY, {"id": [1], "ok": True}),
     "a spilled frame without a file": bytes((frames.SPILLED,)),
+    "a call of memory that it does not have": _call(Descriptor(1 << 30, 0, 4, 1)),
+    "a call of a request that it does not have": _call(Descriptor(1, 0, 4, frames.OF_REQUEST | _KEY)),
+    "a call of an answer that it does not have": _call(Descriptor(1, 0, 4, frames.OF_ANSWER | 1)),
+    "a call of nothing known": _call(Descriptor(1, 0, 4, frames.OF_MASK | 1)),
+    "a call whose facts are no object": _call(meta=b"[]"),
+    "a call whose facts are deep": _call(meta=b'{"a":' + b"[" * 30_000),
+    "a call of no model": _call(meta=b"{}"),
+    "a call with more tensors than descriptors": _call(meta=b'{"model":"nobody"}', layout=b"\x01\x00"),
+    "a call cut short": _call()[:-1],
+    "a return cut short": frames.encode_keys(frames.RETURN, (1,))[:-1],
 }
 
 

@@ -148,3 +148,14 @@ def test_closing_drops_all() -> None:
     made.allocate(1)
     made.close()
     assert (added[0].fd, made.segments) == (-1, {})
+
+
+def test_a_segment_that_is_pinned_stays() -> None:
+    segment = Segment(4096, "test")
+    segment.pin()
+    segment.pin()
+    segment.close()
+    segment.unpin()
+    assert (segment.closed, bytes(segment.view[:2])) == (False, b"\0\0")
+    segment.unpin()
+    assert segment.closed is True

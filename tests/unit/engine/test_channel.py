@@ -143,3 +143,16 @@ def test_closing_from_a_frame_stops_at_once(after: bytes) -> None:
         await until(lambda: ends.channel.closed)
 
     assert play(scenario).frames == [b"close"]
+
+
+def test_a_frame_that_is_expected_and_comes_is_waited_for_awake_the_next_time() -> None:
+    async def scenario(ends: Ends) -> None:
+        for number in range(3):
+            ends.channel.expect()
+            send_packet(ends.peer, b"%d" % number)
+            await until(lambda: len(ends.frames) == number + 1)  # noqa: B023
+        assert ends.channel._spinner.worthwhile
+        ends.channel.expect()  # in vain
+        await until(lambda: not ends.channel._spinner.worthwhile)
+
+    play(scenario)

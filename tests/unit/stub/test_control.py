@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pyserve_stub.control import ModelControl, Refused
+from pyserve_stub.wire import frames
+
+from tests.unit.stub.peer import Peer, started
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    made = Peer()
+    yield made
+    made.close()
+
+
+def asked(peer: Peer, reply: dict[str, Any]) -> dict[str, Any]:
+    """The next call, which is answered like this."""
+    call = frames.decode_cold(peer.next())
+    peer.tell(frames.REPLY, {"id": call.pop("id"), **reply})
+    return call
+
+
+def test_files_go_through_shared_memory(peer: Peer) -> None:
+    arena = peer.give(1 << 16, arena="responses")
+    control = ModelControl(peer.session)
+    files = {"file:1/model.py": b"pass", "file:1/empty": b""}
+    thread, results = started(lambda: control.load("m", "{}", files))
+    call = asked(peer, {"ok": True})
+    thread.join()
+    assert results == [None]
+    places = call.pop("files")
+    assert call == {"op": "load_model", "name": "m", "config": "{}"}
+    assert peer.bytes_at(places["file:1/model.py"]) == b"pass"
+    assert places["file:1/model.py"][0] == arena
+    assert places["file:1/empty"] == [0, 0, 0, 0]
+
+
+def test_questions(peer: Peer) -> None:
+    control = ModelControl(peer.session)
+    thread, _ = started(lambda: control.unload("m", True))
+    assert asked(peer, {"ok": True}) == {"op": "unload_model", "name": "m", "unload_dependents": True}
+    thread.join()
+    for ready in (True, False):
+        thread, results = started(lambda: control.is_ready("m", "3"))
+        assert asked(peer, {"ok": True, "ready": ready}) == {"op": "is_model_ready", "name": "m", "version": "3"}
+        thread.join()
+        assert results == [ready]
+
+
+def test_what_the_server_refuses(peer: Peer) -> None:
+    thread, results = started(lambda: ModelControl(peer.session).load("m", "", None))
+    asked(peer, {"ok": False, "error": "no such model"})
+    thread.join()
+    assert isinstance(results[0], Refused)
+    assert str(results[0]) == "no such model"
+
+
+def test_files_that_there_is_no_room_for(peer: Peer) -> None:
+    thread, results = started(lambda: ModelControl(peer.session).load("m", "{}", {"file:a": b"x"}))
+    assert asked(peer, {"ok": False, "error": "full"}) == {"op": "grow", "nbytes": 1}
+    thread.join()
+    assert isinstance(results[0], Refused)
+
+
+def test_the_server_is_gone(peer: Peer) -> None:
+    peer.sock.close()
+    with pytest.raises(Refused, match="gone"):
+        ModelControl(peer.session).unload("m", False)
