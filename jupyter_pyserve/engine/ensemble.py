@@ -6,10 +6,11 @@ The order of steps is `model.ensembles`'. Knows members only by what any front e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from jupyter_pyserve.engine.ensemble_run import Execution
 from jupyter_pyserve.engine.job import Job
+from jupyter_pyserve.engine.labels import read_labels
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
@@ -26,10 +27,13 @@ Lookup = Callable[[str, str], LoadedVersion]
 class EnsembleVersion(LoadedVersion):
     """A version of an ensemble."""
 
-    def __init__(self, context: ServableContext, config: ModelConfig, version: int, lookup: Lookup) -> None:
+    def __init__(
+        self, context: ServableContext, config: ModelConfig, version: int, model_dir: str, lookup: Lookup
+    ) -> None:
         super().__init__(context.settings, config, version, context.regions)
         assert config.ensemble_scheduling is not None
         self.graph = EnsembleGraph.compile(config.ensemble_scheduling)
+        self._model_dir = model_dir
         self._lookup = lookup
         self._runs: dict[int, Execution] = {}
 
@@ -67,8 +71,17 @@ class EnsembleVersion(LoadedVersion):
             raise LoadFailure(problems[0], kind="Invalid argument")
         decoupled = any(member.signature.decoupled for member in members.values())
         self.config = self.config.with_decoupled(decoupled)
-        self.signature = Signature.from_config(self.config)
+        self.signature = Signature.from_config(self.config).with_labels(self._labels(members))
         self.plans.clear()
+
+    def _labels(self, members: Mapping[int, LoadedVersion]) -> dict[str, tuple[str, ...]]:
+        """Those that its own configuration names, and for other outputs those of the members that make them."""
+        found = {
+            tensor: members[step.index].signature.outputs[name].labels
+            for step in self.graph.steps
+            for name, tensor in step.outputs.items()
+        }
+        return {**found, **read_labels(self.config, self._model_dir)}
 
     def _loaded_member(self, step: Step) -> LoadedVersion:
         try:

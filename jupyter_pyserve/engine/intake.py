@@ -6,15 +6,18 @@ Does not know how requests travel: a body is memory, and a key is whatever a fro
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
 from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.loaded import LoadedVersion, MemoryFull
 from jupyter_pyserve.engine.regions import Region, Target
-from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.v2.infer import InferRequest, InputRef, check_bytes, element_count
+from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.v2.classification import Classification
+from jupyter_pyserve.v2.infer import InputRef, check_bytes, element_count
 from jupyter_pyserve.v2.plan import RequestPlan
 
 T = TypeVar("T")
@@ -24,12 +27,6 @@ _MAX_PLANS = 1024
 
 #: How long a request waits for room in its model's memory.
 _MEMORY_TIMEOUT_S = 10.0
-
-
-def check_supported(request: InferRequest) -> None:
-    """Refuse what this server does not have."""
-    if any(item.classification for item in request.outputs):
-        raise PyServeError(Code.UNSUPPORTED, "the classification extension is not supported by this server")
 
 
 def remember(servable: LoadedVersion, key: Any, plan: RequestPlan) -> None:
@@ -92,8 +89,16 @@ def _in_body(item: InputRef) -> bool:
     return item.inline is None and item.region is None and not item.lead
 
 
-def settle(response: Response) -> list[memoryview]:
-    """The tensors of an answer; empty for those that were put into a region of the client's, which is done here.
+class Settled(NamedTuple):
+    """An answer's tensors as the client gets them."""
+
+    layout: bytes
+    tensors: Sequence[TensorMeta]
+    views: list[memoryview]
+
+
+def settle(response: Response, classification: Classification | None) -> Settled:
+    """An answer's tensors; empty those that were put into a region of the client's, which is done here.
 
     Raises `PyServeError` when one does not fit, and `WireError` like `Response.views`.
     """
@@ -103,7 +108,10 @@ def settle(response: Response) -> list[memoryview]:
         if target is not None:
             target.take(views[index])
             views[index] = memoryview(b"")
-    return views
+    if classification is None:
+        return Settled(response.layout, response.tensors, views)
+    tensors, views = classification.apply(response.tensors, views)
+    return Settled(encode_layout(tensors), tensors, views)
 
 
 class _Own:

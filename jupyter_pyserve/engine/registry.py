@@ -274,7 +274,8 @@ class Registry(Directory):
     async def _start_ensemble(self, source: ModelSource, progress: Progress) -> dict[int, LoadedVersion]:
         await self._load_members(source.config)
         versions: dict[int, LoadedVersion] = {
-            version: EnsembleVersion(self._context, source.config, version, self.lookup) for version in source.versions
+            version: EnsembleVersion(self._context, source.config, version, source.model_dir, self.lookup)
+            for version in source.versions
         }
         try:
             for version in versions.values():

@@ -18,8 +18,10 @@ from jupyter_pyserve.engine.backends import find_runtime
 from jupyter_pyserve.engine.dispatcher import Dispatcher
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
+from jupyter_pyserve.engine.labels import read_labels
 from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
+from jupyter_pyserve.engine.output_shapes import output_shapes
 from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
 from jupyter_pyserve.engine.warmup import WarmUp
@@ -59,6 +61,7 @@ class Servable(LoadedVersion):
             model_file=self.model_file,
         )
         self._launcher.warm_up = WarmUp(self, model_dir, lambda job: self._dispatcher.set_apart(job)).run
+        self._shapes = output_shapes(self.signature)
         self._dispatcher = self._new_dispatcher()
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
@@ -152,15 +155,13 @@ class Servable(LoadedVersion):
         return os.path.join(model_dir, str(self.version)), model_dir
 
     def _judge(self) -> None:
-        """What is wrong with the complete configuration."""
+        """What is wrong with the complete configuration, or with the labels that it names."""
         model_dir = self._launcher.model_dir
         problems = [*validate_stage_a(self.config), *validate_stage_b(self.config, searched=self._searched)]
         if problems:
             raise LoadFailure(join_problems(problems), kind="Invalid argument")
-        for output in self.config.outputs:
-            path = os.path.join(model_dir, output.label_filename)
-            if output.label_filename and not os.path.isfile(path):
-                raise LoadFailure(f"failed to open text file for read {path}: No such file or directory")
+        self.signature = self.signature.with_labels(read_labels(self.config, model_dir))
+        self._shapes = output_shapes(self.signature)
 
     def _adopt(self, returned: str) -> bool:
         """Take over what `auto_complete_config` may change; whether that could be done."""
@@ -224,7 +225,7 @@ class Servable(LoadedVersion):
         for job, response in zip(batch, responses):
             if response is not None:
                 self._responded(job)
-                deliver(job, response)
+                deliver(job, response if self._shapes is None else self._shapes.apply(response))
         if not rescheduled:
             self._count(batch, times, now_ns)
 
@@ -232,7 +233,7 @@ class Servable(LoadedVersion):
         """Deliver a response that came by itself; its request was or will be counted with its batch."""
         if response.tensors:
             self._responded(job)
-        deliver(job, response)
+        deliver(job, response if self._shapes is None else self._shapes.apply(response))
 
     def _reschedule(self, instance: Instance, jobs: Sequence[Job], now_ns: int) -> None:
         for job, code, text, _ in self._dispatcher.reschedule(instance, jobs, now_ns):

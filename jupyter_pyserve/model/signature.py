@@ -5,7 +5,8 @@ Owns the translation of configuration data types into protocol ones. Must not kn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class TensorSpec:
     reshape: tuple[int, ...] | None = None
     # Requests whose shapes differ here may still share a batch.
     ragged: bool = False
+    # Names of an output's classes, by index.
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,11 @@ class Signature:
             required=frozenset(name for name, spec in inputs.items() if not spec.optional),
             batch_keys=tuple(name for name, spec in inputs.items() if -1 in spec.dims and not spec.ragged),
         )
+
+    def with_labels(self, labels: Mapping[str, tuple[str, ...]]) -> Signature:
+        """The same, with the labels of outputs by their names."""
+        outputs = {name: replace(spec, labels=labels.get(name, ())) for name, spec in self.outputs.items()}
+        return replace(self, outputs=outputs)
 
 
 def protocol_datatype(data_type: str) -> str:

@@ -31,21 +31,7 @@ EXTENSIONS: Final = (
 )
 """Triton's list in Triton's order; clients look names up in it."""
 
-SUPPORTED: Final = tuple(
-    name
-    for name in EXTENSIONS
-    if name
-    in (
-        "model_repository",
-        "schedule_policy",
-        "model_configuration",
-        "system_shared_memory",
-        "binary_tensor_data",
-        "parameters",
-        "statistics",
-        "logging",
-    )
-)
+SUPPORTED: Final = tuple(name for name in EXTENSIONS if name not in ("cuda_shared_memory", "trace"))
 """Of these the ones that this server has."""
 
 

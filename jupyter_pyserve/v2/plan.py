@@ -13,9 +13,11 @@ from pyserve_stub.wire.datatypes import BYTES, CODES
 from pyserve_stub.wire.frames import encode_meta
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
+from jupyter_pyserve.model.reshaping import reshaped
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.v2 import jsonout
-from jupyter_pyserve.v2.messages import InferRequest
+from jupyter_pyserve.v2.classification import Classification
+from jupyter_pyserve.v2.messages import InferRequest, InputRef
 from jupyter_pyserve.v2.validate import batch_size, validate
 
 
@@ -30,12 +32,14 @@ class RequestPlan:
     #: Requests with equal keys may share a batch.
     shape_key: Hashable
     strings: tuple[int, ...]
+    #: What is wanted in place of outputs' values.
+    classification: Classification | None
 
 
 def make_request_plan(request: InferRequest, signature: Signature) -> RequestPlan:
     """Validate a request against a model version; raises `PyServeError` with Triton's text."""
     validate(request, signature)
-    metas = [TensorMeta(item.name, CODES[item.datatype], item.shape) for item in request.inputs]
+    metas = [TensorMeta(item.name, CODES[item.datatype], _seen_shape(item, signature)) for item in request.inputs]
     return RequestPlan(
         request=request,
         meta=encode_facts(request, signature),
@@ -45,7 +49,17 @@ def make_request_plan(request: InferRequest, signature: Signature) -> RequestPla
         strings=tuple(
             index for index, item in enumerate(request.inputs) if CODES[item.datatype] == BYTES and item.inline is None
         ),
+        classification=Classification.wanted(request, signature),
     )
+
+
+def _seen_shape(item: InputRef, signature: Signature) -> tuple[int, ...]:
+    """The shape that the model sees."""
+    spec = signature.inputs[item.name]
+    if spec.reshape is None:
+        return item.shape
+    shape = reshaped(item.shape, spec.dims, spec.reshape, batched=signature.max_batch_size > 0)
+    return item.shape if shape is None else shape
 
 
 def encode_facts(request: InferRequest, signature: Signature) -> bytes:

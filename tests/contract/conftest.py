@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from tests.golden.repository import lay_out
+from tests.golden.repository import MODELS_APART, lay_out
 from tests.jupyter.server_process import TOKEN, running_server, wait_until
 from tests.support.engine import running_engine
 from tests.support.lane import LaneTransport
@@ -25,7 +25,7 @@ OWN_MODELS = Path(__file__).parent / "models"
 
 LOADED = (
     "args", "auto_complete", "batched", "behave", "configured", "counted", "every_type", "grid", "identity", "later",
-    "matrix", "meeting", "optional", "pair", "texts", "versions",
+    "matrix", "meeting", "optional", "pair", "reshaping", "texts", "versions",
 )  # fmt: skip
 OPTIONS = tuple(f"--load-model={name}" for name in LOADED)
 
@@ -94,6 +94,7 @@ def behind_jupyter() -> Iterator[Server]:
 def _repository(folder: Path) -> Path:
     repository = lay_out(folder / "repository")
     shutil.copytree(OWN_MODELS, repository, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(MODELS_APART / "reshaping", repository / "reshaping", ignore=shutil.ignore_patterns("__pycache__"))
     return repository
 
 

@@ -10,7 +10,10 @@ from tests.support.transport import Refused, Transport
 
 #: What clients may rely on, and no more.
 EXTENSIONS = [
+    "classification",
+    "sequence",
     "model_repository",
+    "model_repository(unload_dependents)",
     "schedule_policy",
     "model_configuration",
     "system_shared_memory",

@@ -9,6 +9,9 @@ from tests.golden.broken import BROKEN_CODE, BROKEN_CONFIGS, UNVERSIONED
 
 MODELS = Path(__file__).parent / "models"
 
+#: Models that only scenarios which name them have.
+MODELS_APART = Path(__file__).parent / "models_apart"
+
 HEALTHY = tuple(sorted(path.name for path in MODELS.iterdir() if path.is_dir()))
 
 _PLAIN_CONFIG = """backend: "python"
@@ -21,7 +24,8 @@ def lay_out(root: Path, models: tuple[str, ...] = ()) -> Path:
     """Makes the directory, with all models or with those named; gives it back resolved, as error texts will show it."""
     root.mkdir()
     for name in models or HEALTHY:
-        shutil.copytree(MODELS / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        home = MODELS if name in HEALTHY else MODELS_APART
+        shutil.copytree(home / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     if not models:
         _add_broken(root)
     return root.resolve()

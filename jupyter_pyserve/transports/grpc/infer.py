@@ -22,7 +22,8 @@ def answer(ask: Ask, response: Response, own: bytes = b"") -> tuple[list[Piece],
     """A response as a message and its size; `own` are parameters of the front end's. Raises `PyServeError`."""
     try:
         fields = own + parameter_fields(response.parameters) if response.parameters else own
-        pieces = ask.plan.answers.pieces(ask.id, response.layout, response.tensors, intake.settle(response), fields)
+        layout, tensors, views = intake.settle(response, ask.plan.classification)
+        pieces = ask.plan.answers.pieces(ask.id, layout, tensors, views, fields)
     except (WireError, ValueError, TypeError) as error:
         raise PyServeError(Code.INTERNAL, f"the model's response cannot be read: {error}") from error
     nbytes = sum([len(piece) for piece in pieces])

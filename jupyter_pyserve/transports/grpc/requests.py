@@ -48,6 +48,7 @@ class Plan(RequestPlan):
             batch_size=self.batch_size,
             shape_key=self.shape_key,
             strings=self.strings,
+            classification=self.classification,
         )
 
 
@@ -115,7 +116,6 @@ class Requests:
         servable = self._service.lookup(given.model, version)
         check(servable)
         request, empty_final = read_infer(given)
-        intake.check_supported(request)
         made = make_request_plan(request, servable.signature)
         if taken is None:
             taken = Split(b"", given.id.encode(), (), 0)
@@ -129,6 +129,7 @@ class Requests:
             batch_size=made.batch_size,
             shape_key=made.shape_key,
             strings=made.strings,
+            classification=made.classification,
             model_name=servable.name,
             version=given.version,
             named=(start, end),

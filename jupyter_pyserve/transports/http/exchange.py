@@ -162,9 +162,9 @@ class Exchange:
     def _send(self, job: Job, response: Response) -> None:
         plan = job.plan
         try:
-            views = intake.settle(response)
-            head = plan.head(response.layout, response.tensors, views, response.parameters)
-            bodies = plan.binary_views(response.tensors, views)
+            layout, tensors, views = intake.settle(response, plan.classification)
+            head = plan.head(layout, tensors, views, response.parameters)
+            bodies = plan.binary_views(tensors, views)
         except PyServeError as error:
             response.release()
             self.reply(failure(error, TEXT))

@@ -112,7 +112,6 @@ def submit_json(servable: LoadedVersion, body: bytes, max_json_nbytes: int, sink
 
 
 def _plan(request: InferRequest, servable: LoadedVersion, key: Any) -> Plan:
-    intake.check_supported(request)
     plan = make_plan(request, servable)
     if key is not None and plan.cacheable and len(key[0]) <= _MAX_KEY_NBYTES:
         intake.remember(servable, key, plan)

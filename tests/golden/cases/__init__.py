@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.golden.case import Case, Scenario
 from tests.golden.cases import (
+    classification,
     data_in_json,
     datatypes,
     fixed_models,
@@ -18,6 +19,7 @@ from tests.golden.cases import (
     overrides,
     parameters,
     repository,
+    reshaping,
     settings,
     statistics,
     transport,
@@ -55,6 +57,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         options=("--model-control-mode=explicit", "--load-model=minimal"),
         models=("minimal",),
         cases=overrides.CASES,
+    ),
+    Scenario(
+        name="extensions",
+        models=("classes", "flat_classes", "chained_classes", "reshaping"),
+        cases=(*classification.CASES, *reshaping.CASES),
     ),
     Scenario(name="settings", models=("minimal",), cases=settings.CASES),
 )

@@ -216,3 +216,22 @@ def test_answers_are_compressed_when_the_server_was_told_to() -> None:
             assert body.payload[0] == (used is not None)
 
     play(scenario)
+
+
+def test_classes_in_place_of_values() -> None:
+    async def scenario() -> None:
+        servable = FakeServable()
+        client = Asker(servable)
+        made = messages.ModelInferRequest(model_name="m", raw_input_contents=[TWO])
+        made.inputs.add(name="IN", datatype="FP32", shape=[2])
+        made.outputs.add(name="OUT").parameters["classification"].int64_param = 1
+        for text in ("", "mine"):
+            made.id = text
+            stream = client.ask(bytes(made.SerializeToString()), extra=PATH)
+            respond(servable, servable.jobs.pop())
+            answer, _ = await client.single(stream)
+            assert [(item.name, item.datatype, list(item.shape)) for item in answer.outputs] == [("OUT", "BYTES", [1])]
+            assert list(answer.raw_output_contents) == [b"\x0a\0\0\0002.000000:1"]
+        assert left(servable) == (0, 0)
+
+    play(scenario)
