@@ -25,9 +25,9 @@ from jupyter_pyserve.transports.grpc.frames import (
 #: More than any client sends; gRPC's own servers stop at 16 KiB.
 MAX_LIST_NBYTES: Final = 32 * 1024
 _MAX_KNOWN: Final = 1024
+_LARGEST: Final = 4096
 #: Texts of errors travel in a head, which clients refuse when it is large.
 _MAX_TEXT_NBYTES: Final = 6000
-_REFERENCES: Final = re.compile(rb"[\x80-\xfe]+")
 _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNIT_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _UNSAFE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
@@ -59,6 +59,9 @@ class HeadDecoder:
         known = self._known.get(block)
         if known is not None:
             return known
+        table = self._decoder.header_table
+        # Who adds an entry puts it first; holding the first one keeps its identity from being another's.
+        first, count, size = self._first(), len(table.dynamic_entries), table.maxsize
         try:
             fields = self._decoder.decode(block, raw=True)
         except hpack.OversizedHeaderListError as error:
@@ -66,11 +69,16 @@ class HeadDecoder:
         except (hpack.HPACKError, ValueError, IndexError) as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "a head cannot be decompressed") from error
         found = _read({bytes(name): bytes(value) for name, value in fields})
-        if len(self._known) >= _MAX_KNOWN or not _REFERENCES.fullmatch(block):
-            self._known.clear()  # it may have changed what the others refer to
-        else:
+        changed = self._first() is not first or (len(table.dynamic_entries), table.maxsize) != (count, size)
+        if changed or len(self._known) >= _MAX_KNOWN:
+            self._known.clear()  # a change of what they refer to, as a rule
+        elif len(block) <= _LARGEST:
             self._known[block] = found
         return found
+
+    def _first(self) -> object:
+        entries = self._decoder.header_table.dynamic_entries
+        return entries[0] if entries else None
 
 
 def _read(fields: Mapping[bytes, bytes]) -> CallHead:

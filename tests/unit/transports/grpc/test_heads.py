@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import hpack
 import pytest
 
@@ -51,3 +53,25 @@ def test_answers_are_read_by_any_decoder() -> None:
     for text in ("a", "x" * 126, "x" * 127, "x" * 5000):
         assert read(heads.trailers(5, text)) == {"grpc-status": "5", "grpc-message": text}
     assert read(heads.not_a_call(415))[":status"] == "415"
+
+
+def test_heads_that_change_nothing_are_remembered() -> None:
+    decoder, encoder = HeadDecoder(), hpack.Encoder()
+    block = encoder.encode(HEADERS)
+    first = decoder.decode(block)
+    plain = encoder.encode(HEADERS) + b"\x00\x01x\x01y"  # with a literal that nobody refers to
+    known = decoder.decode(plain)
+    assert decoder.decode(plain) is known
+    assert known.metadata == {**first.metadata, b"x": b"y"}
+
+
+@pytest.mark.parametrize("change", [b"\x40\x01a\x01b", b"\x3f\x01"], ids=["an entry more", "another size of the table"])
+def test_heads_are_forgotten_when_what_they_refer_to_changes(change: bytes) -> None:
+    decoder, encoder = HeadDecoder(), hpack.Encoder()
+    decoder.decode(encoder.encode(HEADERS))
+    block = encoder.encode(HEADERS)
+    known = decoder.decode(block)
+    assert decoder.decode(block) is known
+    decoder.decode(change + b"\x00\x01x\x01y")
+    with contextlib.suppress(ConnectionFault):
+        assert decoder.decode(block) is not known
