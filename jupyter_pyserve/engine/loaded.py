@@ -144,7 +144,7 @@ class LoadedVersion(abc.ABC):
         """What to say when there is no room for `nbytes`."""
         limit = self._settings.arena_limit_nbytes
         return MemoryFull(
-            f"model '{self.name}' has no shared memory left for a request of {nbytes} bytes: "
+            f"Failed to increase the shared memory pool size for a request of {nbytes} bytes to model '{self.name}': "
             f"{self.arena.used} of at most {limit} bytes are in use",
             for_good=nbytes > limit,
         )
