@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,13 @@ class Sequences:
     def outstanding(self) -> int:
         outstanding: int = self.engine.model(self.name)["versions"][0]["outstanding"]
         return outstanding
+
+    def has_answered(self, count: int) -> bool:
+        answered: int = self.statistics()["inference_count"]
+        return answered >= count
+
+    def has_all_instances(self) -> bool:
+        return all(item["state"] in ("READY", "BUSY") for item in self.engine.instances(self.name))
 
     def statistics(self) -> dict[str, Any]:
         [found] = self.engine.http.get(f"/v2/models/{self.name}/stats").json()["model_stats"]
@@ -267,6 +275,37 @@ def test_a_restart_ends_sequences_and_says_so(engine: Engine) -> None:
     status, text = refused(model.send(1))
     assert (status, "was lost" in text) == (503, True)
     assert told(model.send(1, START | END))["pid"] != pid
+
+
+def one_after_the_other(model: Sequences, name: int) -> list[tuple[int, str]]:
+    """Twelve sequences, begun again whenever they are lost; everything that was refused, and no total that is wrong."""
+    refusals = []
+    done = 0
+    while done < 12:
+        total = 0
+        for step, flags in ((1, START), (2, 0), (3, END)):
+            answer = model.send(name, flags, add=step)
+            if answer.status != 200:
+                refusals.append(refused(answer))
+                break
+            total += step
+            assert told(answer)["total"] == total
+        else:
+            done += 1
+    return refusals
+
+
+@pytest.mark.parametrize("scheduling", ["direct {}", "oldest { max_candidate_sequences: 2 }"])
+def test_no_sequence_is_wrong_however_often_processes_are_killed(engine: Engine, scheduling: str) -> None:
+    model = Sequences(engine, scheduling, instances=2)
+    clients = [engine.later(one_after_the_other, model, name) for name in range(1, 7)]
+    for kill in range(3):
+        wait_until(partial(model.has_answered, 20 * (kill + 1)), "they are on their way")
+        machine.kill(engine.pids(model.name)[kill % 2])
+        wait_until(model.has_all_instances, "it is back")
+    refusals = [refusal for client in clients for refusal in client.result()]
+    assert {status for status, _ in refusals} <= {500, 503}
+    assert all("is not healthy" in text or "was lost when the process" in text for _, text in refusals)
 
 
 # -- requests that come again -----------------------------------------------------------------------------------------
