@@ -33,7 +33,6 @@ def doubtful(engine: Engine) -> Path:
 def test_the_model_has_a_say(engine: Engine, doubtful: Path) -> None:
     name = doubtful.name
     assert engine.ready(name)
-    assert engine.ready()
     for opinion, reason in (
         ("no", f"Model '{name}_0_0' is not ready (user-defined check failed)."),
         ("text", "is_ready() must return a boolean value"),
@@ -43,15 +42,22 @@ def test_the_model_has_a_say(engine: Engine, doubtful: Path) -> None:
         answer = engine.http.get(f"/v2/models/{name}/ready")
         assert (answer.status, answer.error) == (400, "Model version not ready")
         assert engine.http.get(f"/v2/models/{name}/versions/1/ready").status == 400
-        assert not engine.ready()
         assert any(reason in record["text"] for record in engine.logs(name)), opinion
     assert outputs(engine.infer(name, X))["Y"][0] == 1
     say(doubtful, "yes")
     assert engine.ready(name)
-    assert engine.ready()
     assert engine.http.get(f"/v2/models/{name}/versions/7/ready").status == 404
     engine.unload(name)
     assert engine.http.get(f"/v2/models/{name}/ready").status == 400
+
+
+def test_the_server_is_as_ready_as_its_models(fresh_engine: Engine) -> None:
+    path = add_model(fresh_engine.repository, "doubtful")
+    say(path, "yes")
+    fresh_engine.load("doubtful")
+    assert fresh_engine.ready()
+    say(path, "no")
+    assert not fresh_engine.ready()
 
 
 def test_a_reason_is_logged_once(engine: Engine, doubtful: Path) -> None:

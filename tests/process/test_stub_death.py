@@ -148,12 +148,11 @@ def test_one_given_up_version_is_loaded_again_beside_another(engine: Engine) -> 
     wait_until(lambda: second() == "UNAVAILABLE", "the second version is given up")
     assert engine.http.get(f"/v2/models/{model}/versions/1/ready").status == 200
     assert engine.http.get(f"/v2/models/{model}/versions/2/ready").status == 400
-    assert not engine.ready()
     wait_until(lambda: not any(f"{model}/2/" in machine.title(pid) for pid in engine.stubs()), "nothing is left of it")
     set_mode(folder, "fine")
     engine.load(model)
     assert second() == "READY"
-    assert engine.ready()
+    assert engine.ready(model)
     assert outputs(engine.infer(f"{model}/versions/2", X))["Y"].tolist() == [2, 2, 2]
 
 
