@@ -329,6 +329,9 @@ def _request(facts: dict[str, Any], tensors: Sequence[TensorMeta], sizes: Sequen
     if len(tensors) != len(sizes):
         raise WireError("a request has more or fewer tensors than descriptors")
     parameters = facts.get("parameters", {})
+    correlation_id = facts.get("correlation_id", 0)
+    if not isinstance(correlation_id, int | str):
+        raise WireError("a correlation id is neither a number nor a text")
     return InferRequest(
         id=str(facts.get("id", "")),
         inputs=tuple(
@@ -339,7 +342,7 @@ def _request(facts: dict[str, Any], tensors: Sequence[TensorMeta], sizes: Sequen
         parameters=parameters if isinstance(parameters, dict) else {},
         priority=int(facts.get("priority", 0)),
         timeout_us=int(facts.get("timeout_us", 0)),
-        correlation_id=facts.get("correlation_id", 0),
+        correlation_id=correlation_id,
         flags=int(facts.get("flags", 0)),
         binary_data_output=True,
     )

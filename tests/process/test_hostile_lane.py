@@ -158,6 +158,16 @@ def test_a_key_that_is_in_use(engine: Engine, puppet: str, raw: RawLane) -> None
     still_works(engine, puppet)
 
 
+@pytest.mark.parametrize("correlation_id", [[1], {}, 1.5, None])
+def test_a_correlation_id_of_no_kind(engine: Engine, raw: RawLane, correlation_id: Any) -> None:
+    model = loaded(engine, "sequence", extra="sequence_batching { }")
+    meta = json.dumps({"model": model, "correlation_id": correlation_id, "flags": 1}).encode()
+    layout = encode_layout([TensorMeta("COMMAND", BYTES, (1, 0))])
+    raw.send(frames.encode_execute([RequestFrame(1, meta, layout, [Descriptor(0, 0, 0, 0)])], (), frames.INFER))
+    assert raw.is_closed()
+    assert engine.model(model)["versions"][0]["outstanding"] == 0
+
+
 def test_more_or_fewer_tensors_than_descriptors(engine: Engine, puppet: str, raw: RawLane) -> None:
     own = raw.call("grow", nbytes=1000)["segments"][0]["id"]
     raw.infer(puppet, [Descriptor(own, 0, 16, 0)] * 5, layout=encode_layout([TensorMeta("COMMAND", BYTES, (1,))]))
