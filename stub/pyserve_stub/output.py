@@ -37,7 +37,8 @@ def current_request() -> str:
 
 def begin(ids: Sequence[str]) -> None:
     """What is printed from now on, here and in what is started here, is for these requests."""
-    _CURRENT.set(",".join("".join(filter(str.isprintable, item)) for item in ids)[:_MAX_ID])
+    text = ",".join(ids)
+    _CURRENT.set((text if text.isprintable() else "".join(filter(str.isprintable, text)))[:_MAX_ID])
 
 
 def over() -> None:
