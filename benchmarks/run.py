@@ -15,6 +15,7 @@ from benchmarks import machine, report, triton
 from benchmarks.cases import Bench, Case
 from benchmarks.cases.bls import bls
 from benchmarks.cases.deploy import deploy
+from benchmarks.cases.grpc import grpc
 from benchmarks.cases.http import large, small, strings
 from benchmarks.cases.idle import idle
 from benchmarks.cases.lane import lane
@@ -26,6 +27,7 @@ CASES: dict[str, Case] = {
     "small": small,
     "large": large,
     "strings": strings,
+    "grpc": grpc,
     "lane": lane,
     "bls": bls,
     "stream": stream,

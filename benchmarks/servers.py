@@ -25,6 +25,7 @@ class Running:
     name: str
     pid: int
     port: int
+    grpc_port: int
     repository: Path
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
@@ -55,10 +56,10 @@ class Triton:
 
     @contextlib.contextmanager
     def start(self, repository: Path, options: Sequence[str] = ()) -> Iterator[Running]:
-        (port,) = free_ports(1)
-        command = self.installation.command(repository=repository, http_port=port, options=options)
+        port, grpc_port = free_ports(2)
+        command = self.installation.command(repository=repository, http_port=port, grpc_port=grpc_port, options=options)
         with running(command, log=self.log, ready=lambda: is_ready(port), env=self.installation.environment) as process:
-            yield Running(name=self.name, pid=process.pid, port=port, repository=repository)
+            yield Running(name=self.name, pid=process.pid, port=port, grpc_port=grpc_port, repository=repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Pyserve:
         ports = [f"--http-port={http_port}", f"--grpc-port={grpc_port}", f"--metrics-port={metrics_port}"]
         arguments = ["-m", "jupyter_pyserve", "serve", f"--model-repository={repository}", *ports, *options]
         with running([*self.python, *arguments], log=self.log, ready=lambda: is_ready(http_port)) as process:
-            yield Running(name=self.name, pid=process.pid, port=http_port, repository=repository)
+            yield Running(name=self.name, pid=process.pid, port=http_port, grpc_port=grpc_port, repository=repository)
 
 
 def is_ready(port: int) -> bool:

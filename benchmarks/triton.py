@@ -28,14 +28,15 @@ class TritonInstallation:
     backends: Path
     environment: dict[str, str]
 
-    def command(self, *, repository: Path, http_port: int, options: Sequence[str]) -> list[str]:
+    def command(self, *, repository: Path, http_port: int, grpc_port: int, options: Sequence[str]) -> list[str]:
         return [
             str(self.binary),
             f"--model-repository={repository}",
             f"--backend-directory={self.backends}",
             "--http-address=127.0.0.1",
             f"--http-port={http_port}",
-            "--allow-grpc=false",
+            "--grpc-address=127.0.0.1",
+            f"--grpc-port={grpc_port}",
             "--allow-metrics=false",
             *options,
         ]

@@ -179,8 +179,8 @@ class Connection(asyncio.Protocol):
         self._held.append(data)
 
     def _flush(self) -> None:
-        if self._held:
-            held, self._held = self._held, []
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():
             self._transport.write(b"".join(held))
 
     def credit(self, stream: int, nbytes: int) -> None:

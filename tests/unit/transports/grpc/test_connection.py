@@ -315,6 +315,23 @@ def test_a_lost_connection_cancels_all() -> None:
     play(scenario)
 
 
+def test_what_was_not_sent_before_the_end_is_dropped() -> None:
+    async def scenario() -> None:
+        app = Recording()
+        client = Client(app)
+        client.ask(b"hello")
+        await client.frames()
+        app.calls[0].call.send([b"too late"])
+        client.transport.closed = True
+        client.connection.connection_lost(None)
+        failures: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: failures.append(context))
+        assert await client.frames() == []
+        assert failures == []
+
+    play(scenario)
+
+
 def test_shutting_down_waits_for_what_goes_on() -> None:
     async def scenario() -> None:
         app = Recording()
