@@ -6,14 +6,20 @@ Owns the grammars and what their errors say. Must not know where the text was, o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.defaults import PYTHON_BACKEND, fill_defaults
 from jupyter_pyserve.model.messages import model_config_messages
 from jupyter_pyserve.model.render import is_map, is_repeated, to_tree
 from jupyter_pyserve.model.values import ModelConfig
+
+#: Strings, which stay as they are, and what is not JSON outside of them.
+_LIBERTIES: Final = re.compile(
+    r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | [A-Za-z_]\w*(?=\s*:) | ,(?=\s*\}) """, re.VERBOSE
+)
 
 
 class MalformedConfigError(ValueError):
@@ -39,11 +45,31 @@ def parse_json_config(
 ) -> ModelConfig:
     """The configuration in JSON, as a load request carries it."""
     try:
-        tree = json.loads(text)
-        message = to_message(tree)
+        message = to_message(_read_json(text))
     except (ValueError, RecursionError) as error:
         raise PyServeError(Code.INVALID_ARG, f"Invalid config override: {error}") from error
     return _complete(message, model_name=model_name, default_backend=default_backend, gpus=gpus)
+
+
+def _read_json(text: str) -> object:
+    """JSON, or what protobuf's own parser takes for it: names without quotes, apostrophes, a comma before a brace."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        strict = _LIBERTIES.sub(_strict, text)
+        if strict == text:
+            raise
+        return json.loads(strict)
+
+
+def _strict(found: re.Match[str]) -> str:
+    piece = found[0]
+    if piece == ",":
+        return ""
+    if piece[0] == "'":
+        inner = piece[1:-1].replace("\\'", "'").replace('"', '\\"')
+        return f'"{inner}"'
+    return piece if piece[0] == '"' else f'"{piece}"'
 
 
 def to_message(tree: object) -> Any:

@@ -85,3 +85,32 @@ def test_json_that_does_not_fit_is_refused(text: str) -> None:
 def test_json_with_another_name_is_refused() -> None:
     with pytest.raises(PyServeError, match="unexpected directory name 'm' for model 'n'"):
         parse_json_config('{"name": "n"}', model_name="m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """{"backend": "python", sequence_batching: {direct: {}}}""",
+        """{'backend': 'python', "sequence_batching": {"direct": {},},}""",
+        """{ backend : 'python', sequence_batching: {'direct': {}} }""",
+    ],
+)
+def test_json_as_protobuf_reads_it(text: str) -> None:
+    config = parse_json_config(text, model_name="m")
+    assert config.backend == "python"
+    assert config.sequence_batching is not None
+    assert config.sequence_batching.direct is not None
+
+
+def test_texts_are_not_touched() -> None:
+    value = """a: 1, 'b: 2,} \\ "c" """
+    parameters = json.dumps({"p": {"string_value": value}})
+    config = parse_json_config(f'{{backend: \'it\\\'s "it"\', "parameters": {parameters}}}', model_name="m")
+    assert config.parameters["p"] == value
+    assert config.backend == """it's "it\""""
+
+
+@pytest.mark.parametrize("text", ["", "{", "{backend}", '{"backend": python}', "{} x", '{"input": [1,]}', "{'a"])
+def test_what_is_no_json_in_any_reading(text: str) -> None:
+    with pytest.raises(PyServeError, match="Invalid config override: "):
+        parse_json_config(text, model_name="m")
