@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -105,15 +106,22 @@ def describe(raw: RawAnswer) -> Answer:
         answer["version"] = raw.version
     if headers.get("content-length") == str(len(raw.body)):
         headers["content-length"] = "<right>"
+    body = _expanded(raw.body, headers.get("content-encoding"))
     json_length = headers.get("inference-header-content-length")
     if json_length is not None:
         split = int(json_length)
-        answer["json"] = raw.body[:split].decode()
-        answer["binary"] = raw.body[split:].hex()
-        headers["inference-header-content-length"] = "<right>" if _is_json(raw.body[:split]) else json_length
+        answer["json"] = body[:split].decode()
+        answer["binary"] = body[split:].hex()
+        headers["inference-header-content-length"] = "<right>" if _is_json(body[:split]) else json_length
     else:
-        answer["body"] = raw.body.decode("utf-8", "backslashreplace")
+        answer["body"] = body.decode("utf-8", "backslashreplace")
     return answer
+
+
+def _expanded(body: bytes, encoding: str | None) -> bytes:
+    """Compressed bytes may differ between versions of zlib."""
+    wbits = {"gzip": 31, "deflate": 15}
+    return zlib.decompress(body, wbits[encoding]) if encoding in wbits else body
 
 
 def _is_json(data: bytes) -> bool:

@@ -18,6 +18,7 @@ from jupyter_pyserve.transports.http.inbox import Inbox
 from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure
 from jupyter_pyserve.transports.http.writer import Writer
 from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.compression import Encoding
 from jupyter_pyserve.v2.routes import Endpoint, Route, RouteError
 
 #: A refused body that is larger is not waited for: the answer goes out first, and ends the connection.
@@ -197,6 +198,9 @@ class Connection(asyncio.BufferedProtocol):
     def _begin_inference(self, head: Head, route: Route) -> None:
         servable = self._lookup(route.model, route.version)
         inference.check(head, servable)
+        if head.content_encoding is not Encoding.IDENTITY:
+            self._gather(head)
+            return
         if head.header_problem is not None:
             raise head.header_problem
         if head.header_nbytes is None:
@@ -271,8 +275,9 @@ class Connection(asyncio.BufferedProtocol):
     def _submit(self) -> None:
         landing, self._landing = self._landing, None
         assert landing is not None
+        assert self._head is not None
         self._state = State.ANSWERING
-        self._exchange.submit(landing)
+        self._exchange.submit(self._head, landing)
 
     def _dispatch(self, head: Head, body: bytes) -> None:
         self._state = State.ANSWERING

@@ -6,8 +6,9 @@ The sink of inference requests. Knows nothing of how bytes come in; `on_answered
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from pyserve_stub.wire.layout import WireError
@@ -22,10 +23,15 @@ from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.replies import JSON, TEXT, Reply, Stream, failure
 from jupyter_pyserve.transports.http.writer import Writer
 from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.compression import Encoding, compress, decompress
 from jupyter_pyserve.v2.infer import ContentError, inference_header_length
 from jupyter_pyserve.v2.routes import Endpoint, Route
 
 _log = logging.getLogger(__name__)
+
+
+#: More is compressed and decompressed on another thread, so that nobody else waits for it.
+_AT_ONCE_NBYTES = 4096
 
 
 class Application(Protocol):
@@ -44,6 +50,7 @@ class Exchange:
     __slots__ = (
         "_app",
         "_connection_header",
+        "_encoding",
         "_generation",
         "_job",
         "_limit",
@@ -65,22 +72,24 @@ class Exchange:
         self._connection_header = connection_header
         self._on_answered = on_answered
         self._limit = app.service.settings.http_max_input_nbytes
+        #: Of the answer to an inference.
+        self._encoding = Encoding.IDENTITY
         self._job: Job | None = None
         self._generation: Generation | None = None
         self._task: asyncio.Task[None] | None = None
         self.closed = False
 
-    def submit(self, landing: inference.Landing) -> None:
+    def submit(self, head: Head, landing: inference.Landing) -> None:
         """Queue an inference whose body has landed."""
+        self._encoding = head.accepted_encoding
         try:
             inference.submit(landing, self._limit)
         except PyServeError as error:
             landing.job.finish()
             self.reply(failure(error, TEXT if isinstance(error, ContentError) else JSON))
         except Exception:  # noqa: BLE001 - the top of a transport
-            _log.exception("an inference request failed")
             landing.job.finish()
-            self.reply(Reply(500, metadata.error("internal error")))
+            self._break("an inference request failed")
         else:
             self._job = landing.job
 
@@ -103,15 +112,45 @@ class Exchange:
             self._task = asyncio.get_running_loop().create_task(self._answer_later(head, answer))
 
     def _infer(self, head: Head, route: Route, body: bytes) -> None:
+        inference.check(head, self._app.service.lookup(route.model, route.version))
+        if head.content_encoding is Encoding.IDENTITY:
+            self._infer_plain(head, route, body)
+        elif len(body) <= _AT_ONCE_NBYTES:
+            self._infer_expanded(head, route, lambda: decompress(body, self._limit))
+        else:
+            expanding = asyncio.get_running_loop().run_in_executor(None, decompress, body, self._limit)
+            expanding.add_done_callback(lambda done: self._infer_expanded(head, route, done.result))
+
+    def _infer_expanded(self, head: Head, route: Route, expanded: Callable[[], bytes]) -> None:
+        """Serve a request that was compressed."""
+        if self.closed:
+            return
+        try:
+            body = expanded()
+        except PyServeError as error:
+            self.reply(failure(error, TEXT))
+            return
+        try:
+            self._infer_plain(head, route, body)
+        except PyServeError as error:
+            self.reply(failure(error))
+        except Exception:  # noqa: BLE001 - the top of a transport
+            self._break("an inference request failed")
+
+    def _infer_plain(self, head: Head, route: Route, body: bytes) -> None:
+        try:
+            header_nbytes = inference_header_length(head.inference_header, len(body)) if body else 0
+        except PyServeError as error:
+            self.reply(failure(error, TEXT))
+            return
         servable = self._app.service.lookup(route.model, route.version)
-        inference.check(head, servable)
-        header_nbytes = inference_header_length(head.inference_header, len(body)) if body else 0
         if header_nbytes is None:
+            self._encoding = head.accepted_encoding
             self._job = inference.submit_json(servable, body, self._limit, self)
             return
         landing = inference.land(servable, len(body), header_nbytes, self)
         landing.view[:] = body
-        self.submit(landing)
+        self.submit(head, landing)
 
     def _generate(self, head: Head, route: Route, body: bytes) -> None:
         self._generation = generation = Generation(
@@ -176,8 +215,42 @@ class Exchange:
         connection = self._connection_header()
         if connection:
             head = head.replace(b"\r\n", b"\r\n" + connection, 1)
-        if self._writer.send(head, bodies, response.release):
+        if self._encoding is not Encoding.IDENTITY:
+            self._send_compressed(head, bodies, response.release)
+        elif self._writer.send(head, bodies, response.release):
             self._on_answered()
+
+    def _send_compressed(self, head: bytes, bodies: Sequence[memoryview], release: Callable[[], None]) -> None:
+        lines, _, body = head.partition(b"\r\n\r\n")
+        parts: list[bytes | memoryview] = [body, *bodies]
+        work = functools.partial(compress, parts, self._encoding)
+        if sum([len(part) for part in parts]) <= _AT_ONCE_NBYTES:
+            self._compressed(lines, release, work)
+        else:
+            compressing = asyncio.get_running_loop().run_in_executor(None, work)
+            compressing.add_done_callback(lambda done: self._compressed(lines, release, done.result))
+
+    def _compressed(self, lines: bytes, release: Callable[[], None], compressed: Callable[[], bytes]) -> None:
+        """Send what is compressed, without the length that it had."""
+        try:
+            body = compressed()
+        except Exception:  # noqa: BLE001 - the top of a transport
+            self._break("an answer could not be compressed")
+            return
+        finally:
+            release()
+        if self.closed:
+            return
+        kept = lines[: lines.rindex(b"\r\n")]
+        head = b"%b\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n"
+        if self._writer.send(head % (kept, self._encoding.value, len(body)), [memoryview(body)], _nothing):
+            self._on_answered()
+
+    def _break(self, what: str) -> None:
+        """Something went wrong that nobody has thought of."""
+        _log.exception(what)
+        if not self.closed:
+            self.reply(Reply(500, metadata.error("internal error")))
 
     def reply(self, reply: Reply) -> None:
         """Answer with something small."""
@@ -196,3 +269,7 @@ class Exchange:
         if self._task is not None:
             self._task.cancel()
         self._writer.abandon()
+
+
+def _nothing() -> None:
+    """There is nothing to release."""

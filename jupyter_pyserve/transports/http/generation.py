@@ -21,6 +21,7 @@ from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.replies import JSON
 from jupyter_pyserve.transports.http.writer import Writer
 from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.compression import Encoding
 from jupyter_pyserve.v2.generate import NOT_ONE_RESPONSE, parse_generate, render_generate
 from jupyter_pyserve.v2.messages import OutputValue
 from jupyter_pyserve.v2.plan import make_request_plan
@@ -69,7 +70,7 @@ class Generation:
 
     def submit(self, head: Head, body: bytes, limit: int) -> None:
         """Queue the request; raises `PyServeError` when it is refused."""
-        if head.content_encoding != b"identity":
+        if head.content_encoding is not Encoding.IDENTITY:
             raise PyServeError(Code.INVALID_ARG, "Unsupported content-encoding, only 'identity' is supported.")
         servable = self._servable
         request = parse_generate(body, servable.signature, max_json_bytes=limit)

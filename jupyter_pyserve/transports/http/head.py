@@ -15,6 +15,7 @@ import httptools
 
 from jupyter_pyserve.engine.listening import holds_token
 from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.v2.compression import Encoding, request_encoding, response_encoding
 from jupyter_pyserve.v2.infer import inference_header_length
 from jupyter_pyserve.v2.routes import Route, RouteError, match
 
@@ -60,7 +61,10 @@ class Head:
     #: Length of the JSON part of the body, as `inference_header_length` has it, or what is wrong with it.
     header_nbytes: int | None
     header_problem: PyServeError | None
-    content_encoding: bytes
+    #: Of the body; None is one that nobody here reads.
+    content_encoding: Encoding | None
+    #: What the answer to an inference is best encoded in.
+    accepted_encoding: Encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +195,8 @@ class HeadParser:
             inference_header=headers.get(b"inference-header-content-length"),
             header_nbytes=header_nbytes,
             header_problem=problem,
-            content_encoding=headers.get(b"content-encoding", b"identity").lower(),
+            content_encoding=request_encoding(headers.get(b"content-encoding")),
+            accepted_encoding=response_encoding(headers.get(b"accept-encoding")),
         )
 
 

@@ -16,6 +16,7 @@ from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.plans import Plan, make_plan
+from jupyter_pyserve.v2.compression import UnknownEncodingError
 from jupyter_pyserve.v2.infer import InferRequest, parse_infer, raw_infer
 
 #: Plans of larger headers are not remembered: they are unlikely to come again, and would fill the memory.
@@ -38,8 +39,8 @@ def check(head: Head, servable: LoadedVersion) -> None:
     """What is refused before the body is looked at."""
     if servable.signature.decoupled:
         raise PyServeError(Code.UNSUPPORTED, "HTTP end point doesn't support models with decoupled transaction policy")
-    if head.content_encoding != b"identity":
-        raise PyServeError(Code.UNSUPPORTED, "Unsupported compression type")
+    if head.content_encoding is None:
+        raise UnknownEncodingError
 
 
 def land(servable: LoadedVersion, nbytes: int, header_nbytes: int, sink: Sink) -> Landing:

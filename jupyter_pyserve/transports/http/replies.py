@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.transports.http.head import JSON, TEXT, Access
 from jupyter_pyserve.v2 import metadata
+from jupyter_pyserve.v2.compression import UnknownEncodingError
 from jupyter_pyserve.v2.status import http_status, status_line
 
 __all__ = ["JSON", "TEXT", "Reply", "Stream", "denied", "failure"]
@@ -20,12 +21,15 @@ class Reply:
     status: int
     body: bytes = b""
     content_type: bytes = JSON
+    #: Lines of further headers.
+    headers: bytes = b""
 
     def encode(self, connection: bytes) -> bytes:
         """Status line, headers (with the line `connection`, if any) and body."""
-        return b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b" % (
+        return b"HTTP/1.1 %b\r\nContent-Type: %b\r\n%bContent-Length: %d\r\n%b\r\n%b" % (
             status_line(self.status),
             self.content_type,
+            self.headers,
             len(self.body),
             connection,
             self.body,
@@ -42,7 +46,8 @@ class Stream:
 
 def failure(error: PyServeError, content_type: bytes = JSON) -> Reply:
     """What a domain error is over HTTP."""
-    return Reply(http_status(error.code), metadata.error(error.message), content_type)
+    headers = b"Accept-Encoding: gzip, deflate\r\n" if isinstance(error, UnknownEncodingError) else b""
+    return Reply(http_status(error.code), metadata.error(error.message), content_type, headers)
 
 
 def denied(access: Access) -> Reply:

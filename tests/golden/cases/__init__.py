@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.golden.case import Case, Scenario
 from tests.golden.cases import (
     classification,
+    compressed,
     data_in_json,
     datatypes,
     fixed_models,
@@ -60,8 +61,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="extensions",
-        models=("classes", "flat_classes", "chained_classes", "reshaping"),
-        cases=(*classification.CASES, *reshaping.CASES),
+        models=("classes", "flat_classes", "chained_classes", "identity", "reshaping"),
+        cases=(*classification.CASES, *compressed.CASES, *reshaping.CASES),
     ),
     Scenario(name="settings", models=("minimal",), cases=settings.CASES),
 )

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_pyserve.transports.http.head import JSON, TEXT, Access, Gate, Head, HeadError, HeadParser
+from jupyter_pyserve.v2.compression import Encoding
 from jupyter_pyserve.v2.routes import Endpoint, Route, RouteError
 
 TRUSTED = Gate(trusted=True)
@@ -20,7 +21,8 @@ def test_what_a_head_says() -> None:
         "Host: x",
         "Content-Length: 12",
         "Inference-Header-Content-Length: 7",
-        "Content-Encoding: GZip",
+        "Content-Encoding: gzip",
+        "Accept-Encoding: deflate",
         first="POST /v2/models/m/versions/3/infer?a=b HTTP/1.1",
     )
     assert told.method == b"POST"
@@ -28,12 +30,12 @@ def test_what_a_head_says() -> None:
     assert told.route == Route(endpoint=Endpoint.INFER, model="m", version="3")
     assert (told.content_length, told.chunked, told.expects_continue) == (12, False, False)
     assert told.inference_header == b"7"
-    assert told.content_encoding == b"gzip"
+    assert (told.content_encoding, told.accepted_encoding) == (Encoding.GZIP, Encoding.DEFLATE)
 
 
 def test_what_a_short_head_leaves_out() -> None:
     told = head()
-    assert (told.content_length, told.inference_header, told.content_encoding) == (0, None, b"identity")
+    assert (told.content_length, told.inference_header, told.content_encoding) == (0, None, Encoding.IDENTITY)
 
 
 def test_names_of_headers_in_any_case() -> None:

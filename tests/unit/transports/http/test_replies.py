@@ -5,6 +5,7 @@ import pytest
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Access
 from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure
+from jupyter_pyserve.v2.compression import UnknownEncodingError
 
 
 def test_bytes_of_an_answer() -> None:
@@ -25,3 +26,9 @@ def test_errors() -> None:
 @pytest.mark.parametrize(("access", "status"), [(Access.NO_TOKEN, 401), (Access.FOREIGN_ORIGIN, 403)])
 def test_refusals(access: Access, status: int) -> None:
     assert denied(access).status == status
+
+
+def test_an_unknown_encoding_is_answered_with_those_that_are_known() -> None:
+    answer = failure(UnknownEncodingError(), TEXT).encode(b"")
+    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert b"\r\nAccept-Encoding: gzip, deflate\r\n" in answer
