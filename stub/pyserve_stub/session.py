@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence
 
 from .memory import Segments
 from .packets import receive_packet, send_packet
-from .spin import Spinner
+from .spin import SPARE_PROCESSORS, STUB_BUDGET_NS, Spinner
 from .turns import Turns
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
@@ -71,7 +71,7 @@ class Session:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._spinner = Spinner(sock)
+        self._spinner = Spinner(sock, STUB_BUDGET_NS)
         self._inbox: collections.deque[tuple[bytes, list[int]]] = collections.deque()
         self._call_ids = 0
         self._calls: dict[int, _Call] = {}
@@ -192,7 +192,7 @@ class Session:
         if self._turns.take(done):
             try:
                 while not done():
-                    self._keep(self._await())
+                    self._keep(self._await() if SPARE_PROCESSORS else self._read(0))
             finally:
                 self._turns.give_up()
 

@@ -15,13 +15,20 @@ import time
 #: Longer than a round trip of a fast model and its client, far shorter than anything a person or a scheduler notices.
 BUDGET_NS = 150_000
 
+#: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others.
+STUB_BUDGET_NS = 300_000
+
+#: Whether there are processors for a third process that waits awake, beside the engine and a model that is called.
+SPARE_PROCESSORS = len(os.sched_getaffinity(0)) > 3
+
 
 class Spinner:
     """Waits for one socket to become readable."""
 
-    __slots__ = ("_poll", "_worthwhile")
+    __slots__ = ("_budget_ns", "_poll", "_worthwhile")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, budget_ns: int = BUDGET_NS) -> None:
+        self._budget_ns = budget_ns
         poller = select.poll()
         poller.register(sock, select.POLLIN)
         self._poll = poller.poll
@@ -29,7 +36,7 @@ class Spinner:
 
     def spin(self) -> bool:
         """Whether it became readable within the budget."""
-        end_ns = time.monotonic_ns() + BUDGET_NS
+        end_ns = time.monotonic_ns() + self._budget_ns
         poll = self._poll
         while not poll(0):
             if time.monotonic_ns() >= end_ns:
@@ -53,4 +60,4 @@ class Spinner:
 
     def slept(self, ns: int) -> None:
         """How long the caller slept, when it had to: a short sleep makes spinning worthwhile."""
-        self._worthwhile = ns < BUDGET_NS
+        self._worthwhile = ns < self._budget_ns
