@@ -444,3 +444,49 @@ def test_a_forked_process_that_is_killed(engine: Engine, caller: str, puppet: st
     wait_until(seen.exists, "the callee has seen that nobody waits")
     seen.unlink()
     run(engine, caller, "os.waitpid(kept.pop('child'), 0)")
+
+
+# -- ensembles --------------------------------------------------------------------------------------------------------
+
+
+def add_ensemble(engine: Engine, name: str, *members: str) -> None:
+    """An ensemble of models of this kind, one after the other: each gets the command of the request."""
+    tensors = """
+        input [ { name: "COMMAND" data_type: TYPE_STRING dims: 1 } ]
+        output [ { name: "ANSWER" data_type: TYPE_STRING dims: 1 }, { name: "RESULT" data_type: TYPE_FP32 dims: -1 } ]
+    """
+    steps, data = [], ""
+    for index, member in enumerate(members):
+        last = index + 1 == len(members)
+        answer, result = ("ANSWER", "RESULT") if last else (f"answer{index}", f"result{index}")
+        inputs = 'input_map { key: "COMMAND" value: "COMMAND" }' + data
+        outputs = f'output_map {{ key: "ANSWER" value: "{answer}" }} output_map {{ key: "RESULT" value: "{result}" }}'
+        steps.append(f'{{ model_name: "{member}" model_version: -1 {inputs} {outputs} }}')
+        data = f' input_map {{ key: "DATA" value: "{result}" }}'
+    folder = engine.repository / name / "1"
+    folder.mkdir(parents=True)
+    text = f'platform: "ensemble"\n{tensors}\nensemble_scheduling {{ step [ {", ".join(steps)} ] }}\n'
+    (folder.parent / "config.pbtxt").write_text(text)
+    engine.load(name)
+
+
+def test_an_ensemble_is_called(engine: Engine, caller: str) -> None:
+    first, second = loaded(engine, "scripted"), loaded(engine, "scripted")
+    add_ensemble(engine, "called_ensemble", first, second)
+    code = """
+        step = "result = 5; output = np.array([7], 'f4') if tensor is None else tensor.as_numpy() + 1"
+        response = request_to("called_ensemble", do=step).exec()
+        result = [said(response), array(response).tolist()]
+    """
+    assert run(engine, caller, code) == [5, [8.0]]
+
+
+@pytest.mark.parametrize("place", ["first", "second"])
+def test_a_circle_through_an_ensemble(engine: Engine, caller: str, place: str) -> None:
+    other = loaded(engine, "scripted")
+    name = f"circular_{place}"
+    add_ensemble(engine, name, *((caller, other) if place == "first" else (other, caller)))
+    code = """
+        result = said(request_to(name, do="result = 5").exec())
+    """
+    assert run(engine, caller, code, name=name).endswith(f"{_CIRCLE}{caller} -> {name} -> {caller}")
