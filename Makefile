@@ -22,10 +22,10 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test check lint format types js-check js-test pytest coverage build bench clean browser
+.PHONY: help run test check lint format types js-check js-test pytest coverage build bench differential clean browser
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.lab $(BUNDLE) ## Open JupyterLab on the quickstart notebook (ARGS="--no-browser --port 8890")
 	jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --LabApp.default_url=/lab/tree/notebooks/quickstart.ipynb $(ARGS)
@@ -71,6 +71,9 @@ build: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
 
 bench: $(VENV)/.dev ## Run the benchmarks (ARGS="--help" lists them)
 	python -m benchmarks $(ARGS)
+
+differential: $(VENV)/.dev ## Ask a real Triton and this server the same (ARGS="--help")
+	python -m tests.differential $(ARGS)
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) build dist $(LAB) jupyter_pyserve/_version.py labextension/{lib,node_modules,.yarn,coverage}

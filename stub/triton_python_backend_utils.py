@@ -4,13 +4,11 @@ Importing it also makes the module `c_python_backend_utils`, where Triton keeps 
 at import already, so that a model module can be imported, and its `execute` called, from a plain test.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 import sys
 import types
-from pathlib import Path
+from pathlib import Path as _Path
 
 import numpy as np
 from pyserve_stub import elements as _elements
@@ -100,6 +98,8 @@ def serialize_byte_tensor(input_tensor):
 
 def deserialize_bytes_tensor(encoded_tensor):
     """The elements in wire form as a 1-D object array of bytes; raises struct.error when they don't fit."""
+    if isinstance(encoded_tensor, str):
+        raise TypeError("a bytes-like object is required, not 'str'")
     return _elements.decode_elements(encoded_tensor)
 
 
@@ -122,12 +122,18 @@ def _first_named(tensors, name):
 
 def get_input_config_by_name(model_config, name):
     """The entry of that input in a parsed configuration, or None."""
-    return next((entry for entry in model_config.get("input", ()) if entry["name"] == name), None)
+    return _entry_named(model_config, "input", name)
 
 
 def get_output_config_by_name(model_config, name):
     """The entry of that output in a parsed configuration, or None."""
-    return next((entry for entry in model_config.get("output", ()) if entry["name"] == name), None)
+    return _entry_named(model_config, "output", name)
+
+
+def _entry_named(model_config, side, name):
+    if side not in model_config:
+        return None
+    return next((entry for entry in model_config[side] if entry["name"] == name), None)
 
 
 def using_decoupled_model_transaction_policy(model_config):
@@ -157,7 +163,7 @@ def numpy_to_triton_type(data_type):
 
 def get_model_dir():
     """The directory of the model's version; without a server, that of the calling module."""
-    return str(Path(sys._getframe(1).f_globals.get("__file__", "model.py")).resolve().parent)
+    return str(_Path(sys._getframe(1).f_globals.get("__file__", "model.py")).resolve().parent)
 
 
 def _make_native_module():

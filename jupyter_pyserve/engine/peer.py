@@ -22,6 +22,7 @@ from pyserve_stub.wire.layout import LayoutCache, TensorMeta, WireError
 from jupyter_pyserve.engine.job import Job, Memory, Response
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, check_bytes, element_count
+from jupyter_pyserve.v2.messages import request_prefix
 from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
 
 if TYPE_CHECKING:
@@ -328,21 +329,35 @@ def _encode(text: str) -> bytes:
 def _request(facts: dict[str, Any], tensors: Sequence[TensorMeta], sizes: Sequence[int]) -> InferRequest:
     if len(tensors) != len(sizes):
         raise WireError("a request has more or fewer tensors than descriptors")
+    request_id = str(facts.get("id", ""))
+    _refuse_twins(request_id, [item.name for item in tensors])
     parameters = facts.get("parameters", {})
     correlation_id = facts.get("correlation_id", 0)
     if not isinstance(correlation_id, int | str):
         raise WireError("a correlation id is neither a number nor a text")
+    if not isinstance(parameters, dict):
+        parameters = {}
+    if any(isinstance(value, int) and not -(2**63) <= value < 2**63 for value in parameters.values()):
+        raise PyServeError(Code.INVALID_ARG, "Unsupported value type on parameters")
     return InferRequest(
-        id=str(facts.get("id", "")),
+        id=request_id,
         inputs=tuple(
             InputRef(name=item.name, datatype=NAMES[item.code], shape=item.shape, offset=0, nbytes=nbytes)
             for item, nbytes in zip(tensors, sizes)
         ),
         outputs=tuple(OutputRef(name=str(name), binary=True) for name in facts.get("outputs", ())),
-        parameters=parameters if isinstance(parameters, dict) else {},
+        parameters=parameters,
         priority=int(facts.get("priority", 0)),
         timeout_us=int(facts.get("timeout_us", 0)),
         correlation_id=correlation_id,
         flags=int(facts.get("flags", 0)),
         binary_data_output=True,
     )
+
+
+def _refuse_twins(request_id: str, names: list[str]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise PyServeError(
+                Code.INVALID_ARG, f"{request_prefix(request_id)}input '{name}' already exists in request"
+            )

@@ -43,6 +43,8 @@ from jupyter_pyserve.model.statistics import FailureReason
 
 _log = logging.getLogger(__name__)
 
+_CPU_ONLY = "FORCE_CPU_ONLY_INPUT_TENSORS"
+
 
 class Servable(LoadedVersion):
     """A version of a model that runs in processes of its own."""
@@ -112,6 +114,7 @@ class Servable(LoadedVersion):
     async def _start(self, progress: Progress) -> None:
         launcher = self._launcher
         launcher.start_timeout_s = self._backend_settings().start_timeout_s
+        _require_known_placement(self.config)
         launcher.backend_dir, runtime = find_runtime(self.config, self._searched, self._settings.backend_directory)
         if runtime:
             self.config = launcher.config = self.config.with_runtime(runtime)
@@ -350,3 +353,11 @@ class Servable(LoadedVersion):
         for instance in self.instances:
             if instance.alive and instance.pid:
                 instance.attach((segment,))
+
+
+def _require_known_placement(config: ModelConfig) -> None:
+    """Inputs are in host memory either way; what the parameter says is judged as on Triton."""
+    value = config.parameters.get(_CPU_ONLY, "no")
+    if value not in ("yes", "no"):
+        # The quotation mark is Triton's.
+        raise LoadFailure(f"Incorrect value for {_CPU_ONLY}: {value}'", kind="Unsupported")

@@ -49,6 +49,6 @@ def _merge(tree: dict[str, Any], returned: dict[str, Any]) -> dict[str, Any]:
         other = next(s for s in offered if s != configured)
         raise MalformedConfigError(f"scheduling_choice is '{configured}' and cannot become '{other}'")
     policy = returned.get("model_transaction_policy")
-    if isinstance(policy, dict) and "decoupled" in policy:
-        tree["model_transaction_policy"] = {"decoupled": policy["decoupled"]}
+    if isinstance(policy, dict):
+        tree["model_transaction_policy"] = {"decoupled": policy.get("decoupled", False)}
     return tree

@@ -82,10 +82,9 @@ def render(families: Iterable[Family]) -> str:
     for family in sorted(families, key=lambda item: _ORDER[item.kind]):
         if family.samples:
             name = family.name
-            lines += (
-                f"# HELP {name} {family.help.translate(_ONE_LINE)}",
-                f"# TYPE {name} {family.kind.value}",
-            )
+            if family.help:
+                lines.append(f"# HELP {name} {family.help.translate(_ONE_LINE)}")
+            lines.append(f"# TYPE {name} {family.kind.value}")
             lines += [f"{name}{key} {number(value)}" for key, value in family.samples.items()]
     lines.append("")
     return "\n".join(lines)

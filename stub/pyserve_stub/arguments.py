@@ -96,11 +96,15 @@ def something(value: Any) -> Any:
 
 
 def text(value: Any) -> str:
-    """A str, or bytes taken as UTF-8."""
+    """A str that has a form in UTF-8, or bytes that are one."""
     if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise MismatchError from None
+        return str(value)
+    if isinstance(value, (bytes, bytearray)):
+        return value.decode()
     raise MismatchError
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 import numpy as np
 
 from pyserve_stub import cuda
-from pyserve_stub.vocabulary import TritonModelException
+from pyserve_stub.vocabulary import CAST_FAILED, TritonModelException
 from pyserve_stub.wire.datatypes import CODES, ITEMSIZE
 
 if TYPE_CHECKING:
@@ -165,7 +165,10 @@ def borrow(producer: Any) -> Borrowed:
         return _adopt(producer)
     if not (hasattr(producer, "__dlpack__") and hasattr(producer, "__dlpack_device__")):
         raise TritonModelException(_UNSUPPORTED)
-    device_type, device_id = producer.__dlpack_device__()
+    device = producer.__dlpack_device__()
+    if not isinstance(device, (tuple, list)) or len(device) != 2:
+        raise RuntimeError(CAST_FAILED)
+    device_type, device_id = device
     if device_type in (CPU, PINNED):
         return _adopt(producer.__dlpack__(stream=None))
     if device_type != CUDA:
@@ -179,6 +182,8 @@ def borrow(producer: Any) -> Borrowed:
 
 
 def _adopt(capsule: Any) -> Borrowed:
+    if type(capsule).__name__ != "PyCapsule":
+        raise TypeError(f"Object of type '{type(capsule).__name__}' is not an instance of 'capsule'")
     if not _is_valid(capsule, _NAME):
         raise TritonModelException("DLPack capsule was consumed already, or is not a 'dltensor' capsule.")
     managed = _Managed.from_address(_pointer(capsule, _NAME))

@@ -12,7 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Sequence, TypeVar
 
-from pyserve_stub.metrics import MetricError, MetricKeeper, MetricRegistry
+from pyserve_stub.metrics import DELETED, MetricError, MetricKeeper, MetricRegistry
 from pyserve_stub.vocabulary import TritonModelException
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ class Host:
         try:
             return action(*values)
         except MetricError as error:
-            raise self.refusal(str(error)) from None
+            # That a family died is known without asking anybody.
+            text = str(error)
+            raise (TritonModelException(text) if text == DELETED else self.refusal(text)) from None
 
     def _refuse(self, what: str) -> NoReturn:
         raise TritonModelException(f"{what} {self.without}")

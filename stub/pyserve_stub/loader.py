@@ -90,7 +90,7 @@ class Loader:
             raise LoadError(
                 f"auto_complete_config function in model '{self.model_name}' must return a valid pb.ModelConfig object."
             )
-        return returned.to_json()
+        return returned._to_json()
 
     def initialize(self, args: dict[str, str]) -> None:
         """Construct the model and call `initialize(args)` if it has one."""
@@ -113,4 +113,9 @@ class Loader:
 
 def set_model_dir(path: str) -> None:
     """Make `pb_utils.get_model_dir()` answer `path`."""
-    pb_utils.get_model_dir = lambda: path
+
+    def get_model_dir() -> str:
+        return path
+
+    get_model_dir.__module__ = pb_utils.__name__
+    pb_utils.get_model_dir = get_model_dir

@@ -27,7 +27,7 @@ from .packets import send_packet
 from .process import exit_when_peer_closes, restore_signals
 from .session import EngineGone, Session
 from .status import STATUS_NBYTES, write_status
-from .vocabulary import TritonModelException
+from .vocabulary import LogLevel, TritonModelException
 from .wire import frames
 from .wire.layout import WireError
 
@@ -82,6 +82,10 @@ class EngineHost(Host):
     def _require_serving(self) -> None:
         if not self.serving:
             raise TritonModelException("BLS is only supported during the 'execute' function.")
+
+    def free_memory(self) -> int:
+        """What is left of the response arena before it grows."""
+        return self.session.arena_capacity - self.session.arena_used
 
     def load_model(self, name: str, config: str, files: dict[str, bytes] | None) -> None:
         """Load another model."""
@@ -236,7 +240,8 @@ class Stub:
             try:
                 self._loader.finalize()
             except Exception as error:  # noqa: BLE001 - logged and ignored, as on Triton
-                print(f"finalize failed: {describe(error).text}", file=sys.stderr)  # noqa: T201
+                with contextlib.suppress(EngineGone, OSError):
+                    self._host.log(int(LogLevel.INFO), self._loader.model_file, 0, describe(error).text)
 
     def _answer_checks(self, fds: Sequence[int]) -> None:
         if self._loader is not None and self._executor is not None:

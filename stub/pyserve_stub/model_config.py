@@ -40,7 +40,7 @@ class ModelConfig:
         """The configuration itself: edits are kept."""
         return self._model_config
 
-    def to_json(self) -> str:
+    def _to_json(self) -> str:
         """The configuration as compact JSON text."""
         return json.dumps(self._model_config, separators=(",", ":"))
 
@@ -78,10 +78,10 @@ class ModelConfig:
             raise ValueError(
                 f"model transaction property {_CONTEXT} '{self._name}' contains property other than 'decoupled'."
             )
+        policy = self._model_config.setdefault("model_transaction_policy", {})
         if "decoupled" not in transaction_policy_dict:
             return
         wanted = transaction_policy_dict["decoupled"]
-        policy = self._model_config.setdefault("model_transaction_policy", {})
         if policy.get("decoupled", wanted) != wanted:
             raise ValueError(
                 f"trying to change decoupled property in auto-complete-config for model '{self._name}', which is"
@@ -101,7 +101,7 @@ class ModelConfig:
                 self._check_agreement(side, existing, tensor)
                 existing.update(tensor)
                 return
-        tensors.append(dict(tensor))
+        tensors.append(tensor)
 
     def _check_properties(self, side: _Side, tensor: Mapping[str, Any]) -> None:
         where = f"{_CONTEXT} '{self._name}'"

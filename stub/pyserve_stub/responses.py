@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import AbstractSet, Any
+from typing import Any
 
 from pyserve_stub import arguments
 from pyserve_stub.tensors import Tensor
@@ -125,7 +125,3 @@ class InferenceResponse(NativeObject):
     def parameters(self) -> str:
         """The parameters as JSON text."""
         return self._parameters
-
-    def _prune(self, requested: AbstractSet[str]) -> None:
-        """Removes the outputs that nobody asked for, from this object itself, as delivery does."""
-        self._outputs = [tensor for tensor in self._outputs if tensor._name in requested]

@@ -154,3 +154,7 @@ class SharedMemory(Unconstructible):
 
 def async_event_future_done_callback(py_future: Any) -> None:
     """There for its name: what became of a coroutine is reported by the executor."""
+
+
+for _function in (load_model, unload_model, is_model_ready, async_event_future_done_callback):
+    _function.__module__ = NATIVE_MODULE

@@ -30,7 +30,24 @@ class TritonModelException(Exception):
     __module__ = NATIVE_MODULE
 
 
-class NativeEnum(enum.Enum):
+def _named_natively(cls: type) -> None:
+    """Gives a class the full name that C code has: errors of the interpreter show it, `__name__` does not."""
+    set_name = type.__dict__["__name__"].__set__
+    set_name(cls, f"{NATIVE_MODULE}.{cls.__qualname__.rpartition('.')[2]}")
+
+
+class NativeEnumType(enum.EnumMeta):
+    """Shows enums as native classes."""
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        return cls.__qualname__.rpartition(".")[2]
+
+    def __repr__(cls) -> str:
+        return f"<class '{cls.__module__}.{cls.__qualname__}'>"
+
+
+class NativeEnum(enum.Enum, metaclass=NativeEnumType):
     """Compares with, hashes as and indexes like its number, but is no int and is not replaced by one."""
 
     def __eq__(self, other: object) -> bool:
@@ -85,7 +102,7 @@ class MetricKind(NativeEnum):
 def _rename(native: type, qualname: str) -> None:
     native.__module__ = NATIVE_MODULE
     native.__qualname__ = qualname
-    native.__name__ = qualname.rpartition(".")[2]
+    _named_natively(native)
 
 
 _rename(ErrorCode, "TritonError.__ErrorCode")
@@ -95,12 +112,25 @@ _rename(MetricKind, "MetricKind")
 
 
 class NativeType(type):
-    """Keeps enum members that a class shows as attributes from being replaced."""
+    """Keeps enum members that a class shows as attributes from being replaced; names classes as C code would."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        if cls.__module__ == NATIVE_MODULE:
+            _named_natively(cls)
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        return cls.__qualname__.rpartition(".")[2]
 
     def __setattr__(cls, name: str, value: Any) -> None:
         if isinstance(cls.__dict__.get(name), NativeEnum):
-            raise AttributeError(f"property of '{cls.__name__}' object has no setter")
+            raise AttributeError(f"property of '{NativeType.__qualname__}' object has no setter")
         super().__setattr__(name, value)
+
+
+NativeType.__module__ = "pybind11_builtins"
+NativeType.__qualname__ = "pybind11_type"
 
 
 class NativeObject(metaclass=NativeType):

@@ -14,7 +14,8 @@ from typing import Any
 from jupyter_pyserve.model.lifecycle import REQUEST, SEQUENCE, STUB, VERSION
 from jupyter_pyserve.transports.jupyter.states import TRANSITIONS
 from tests.architecture.sources import ROOT
-from tests.golden.differences import DIFFERENCES
+from tests.golden.backend.differences import DIFFERENCES as MODEL_DIFFERENCES
+from tests.golden.differences import DIFFERENCES, Difference
 
 BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -31,10 +32,10 @@ def life_cycle(table: Mapping[tuple[Any, Any], enum.Enum]) -> str:
     return markdown(rows)
 
 
-def differences() -> str:
+def differences(known: Mapping[str, Difference]) -> str:
     """The recorded cases that are answered otherwise on purpose, by reason."""
     cases: dict[str, list[str]] = {}
-    for name, difference in DIFFERENCES.items():
+    for name, difference in known.items():
         cases.setdefault(difference.why, []).append(name)
     rows = [["why", "cases"], *([why, ", ".join(f"`{name}`" for name in names)] for why, names in cases.items())]
     return markdown(rows)
@@ -52,7 +53,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "request": lambda: life_cycle(REQUEST),
     "sequence": lambda: life_cycle(SEQUENCE),
     "engine": lambda: life_cycle(TRANSITIONS),
-    "differences": differences,
+    "differences": lambda: differences(DIFFERENCES),
+    "model-differences": lambda: differences(MODEL_DIFFERENCES),
 }
 
 

@@ -1,21 +1,33 @@
-"""What a case is, and short ways to write one. A case is bytes with a name: it knows no server and no expectation."""
+"""What a case is, and short ways to write one. A case is a request and a name: no server, no expectation."""
 
 from __future__ import annotations
 
+import enum
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Json = object
 Headers = Mapping[str, str]
 
 
+class Kept(enum.Enum):
+    """How much of an HTTP answer is recorded."""
+
+    ALL = enum.auto()
+    #: Status and body.
+    BODY = enum.auto()
+    #: What the model said in its outputs; of a failure, status and body.
+    OUTPUTS = enum.auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`answers` is how many are read; `then` is sent on the same connection after them, for one more answer.
+    """One HTTP exchange; `answers` is how many are read; `then` is sent on the same connection after them.
 
-    `settled` waits, before the request, until no model is loading or unloading.
+    `settled` waits, before the request, until no model is loading or unloading. `steady` asks again until the answer
+    stays: statistics may follow what they count.
     """
 
     name: str
@@ -23,16 +35,66 @@ class Case:
     answers: int = 1
     then: bytes = b""
     settled: bool = False
+    steady: bool = False
+    kept: Kept = Kept.ALL
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rpc:
+    """Inference over gRPC: requests, as protobuf's JSON form has them, on one stream or each on its own.
+
+    A stream is closed from our side after the last request, so that the server ends it with the last response.
+    """
+
+    name: str
+    requests: tuple[Mapping[str, Json], ...]
+    stream: bool = True
+    metadata: tuple[tuple[str, str], ...] = ()
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrape:
+    """The lines of the metrics page that contain one of the words."""
+
+    name: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """The lines of the server's log that contain the word, from the level on."""
+
+    name: str
+    word: str
+
+
+#: The `together` of scenarios that a Triton may not survive.
+ALONE = "alone"
+
+AnyCase = Case | Rpc | Scrape | Logged
+
+#: A model's files by their path in its directory.
+Files = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Cases asked in order of one server, started with these options on all models, or on `models` alone."""
+    """Cases asked in order of one server, started with these options.
+
+    `models` are directories under `tests/golden/models`, all of them unless some or `texts` are given; `texts` are
+    models made of texts. Scenarios with the same `together` may be asked of one server, if nothing of it hangs.
+    """
 
     name: str
     options: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    cases: tuple[Case, ...]
+    texts: Mapping[str, Files] = field(default_factory=dict)
+    cases: tuple[AnyCase, ...]
+    together: str = ""
+    #: What it is about, for the count.
+    section: str = ""
 
 
 def http(method: str, path: str, body: bytes = b"", headers: Headers | None = None, *, version: str = "1.1") -> bytes:
@@ -50,6 +112,11 @@ def raw(name: str, request: bytes, *, answers: int = 1, then: bytes = b"") -> Ca
 
 def get(name: str, path: str, *, settled: bool = False) -> Case:
     return Case(name=name, request=http("GET", path), settled=settled)
+
+
+def statistics(name: str, model: str) -> Case:
+    request = http("GET", f"/v2/models/{model}/stats")
+    return Case(name=name, request=request, steady=True, kept=Kept.BODY)
 
 
 def post(name: str, path: str, body: Json = b"", *, headers: Headers | None = None, settled: bool = False) -> Case:

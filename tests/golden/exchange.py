@@ -11,10 +11,11 @@ from io import BufferedReader
 from typing import Any, cast
 
 Answer = dict[str, Any]
-"""What is kept: `status`, `reason`, `headers`, and `body` (or `json` and `binary`); or `closed`, or `timeout`."""
+"""What is kept: `status`, `reason`, `headers`, and `body` (or `json` and `binary`); or `closed`, `timeout`, `gone`."""
 
 CLOSED: Answer = {"closed": True}
 TIMEOUT: Answer = {"timeout": True}
+GONE: Answer = {"gone": "the server"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,11 @@ def exchange(
 
     `then` is sent after them on the same connection, for one answer more.
     """
-    with socket.create_connection(address, timeout=timeout_s) as connection:
+    try:
+        connection = socket.create_connection(address, timeout=timeout_s)
+    except ConnectionRefusedError:
+        return [GONE]
+    with connection:
         connection.sendall(request)
         with connection.makefile("rb") as stream:
             read = _read_answers(stream, answers)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
-from tests.golden.case import Case, Scenario, http
-from tests.golden.exchange import Answer, exchange
-from tests.golden.normalise import normalised
-from tests.golden.server import running
+from tests.golden import rpc
+from tests.golden.case import AnyCase, Case, Kept, Logged, Rpc, Scenario, Scrape, http
+from tests.golden.exchange import CLOSED, GONE, Answer, exchange
+from tests.golden.normalise import normalised, shown
+from tests.golden.server import DidNotStart, Ports, free_ports, running
 
 Answers = dict[str, list[Answer]]
 
@@ -18,23 +22,100 @@ SETTLE_TIMEOUT_S = 60.0
 _INDEX = http("POST", "/v2/repository/index")
 
 
-def play(scenario: Scenario, template: str, *, repository: Path, log: Path) -> Answers:
-    """Starts the server for the scenario and asks it everything."""
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """A running server, and where its log goes."""
+
+    ports: Ports
+    log: Path
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.ports.http)
+
+
+def play(scenario: Scenario, template: str, *, repository: Path, log: Path, restarts: int = 0) -> Answers:
+    """Starts the server for the scenario and asks it everything.
+
+    A server that ends meanwhile is started again so many times, and asked the same again.
+    """
     hidden = {str(repository): "<repository>"}
-    with running(template, repository=repository, options=scenario.options, log=log) as address:
-        return {case.name: normalised(_ask(address, case), hidden) for case in scenario.cases}
+    answers: Answers = {}
+    waiting = list(scenario.cases)
+    while waiting:
+        server = _Server(Ports(*free_ports(3)), log)
+        try:
+            with running(template, repository=repository, options=scenario.options, log=log, ports=server.ports):
+                while waiting:
+                    found = normalised(_ask(server, waiting[0]), hidden)
+                    if restarts and _is_lost(found):
+                        restarts -= 1
+                        break
+                    answers[waiting.pop(0).name] = found
+        except DidNotStart:
+            return answers | {case.name: [GONE] for case in waiting}
+    return answers
 
 
-def _ask(address: tuple[str, int], case: Case) -> list[Answer]:
+def _is_lost(answers: list[Answer]) -> bool:
+    text = str(answers)
+    return GONE in answers or CLOSED in answers or ("is not healthy" in text and "load failed" not in text)
+
+
+def _ask(server: _Server, case: AnyCase) -> list[Answer]:
+    match case:
+        case Case():
+            return _ask_http(server, case)
+        case Rpc():
+            return rpc.call(server.ports.grpc, case)
+        case Scrape():
+            return _scrape(server, case)
+        case Logged():
+            lines = server.log.read_text(errors="replace").splitlines()
+            return [{"line": line[:1] + line[line.index("]") :]} for line in lines if case.word in line and "]" in line]
+
+
+def _scrape(server: _Server, case: Scrape) -> list[Answer]:
+    try:
+        page = urlopen(f"http://127.0.0.1:{server.ports.metrics}/metrics", timeout=20).read().decode()
+    except OSError:
+        return [GONE]
+    lines = [line for line in page.splitlines() if any(word in line for word in case.words)]
+    return [{"lines": sorted(lines)}]  # the order of families and series means nothing
+
+
+def _ask_http(server: _Server, case: Case) -> list[Answer]:
     if case.settled:
-        _wait_until_settled(address)
-    return exchange(address, case.request, answers=case.answers, then=case.then)
+        _wait_until_settled(server.address)
+    answers = _exchanged(server, case)
+    deadline = time.monotonic() + SETTLE_TIMEOUT_S
+    while case.steady and time.monotonic() < deadline:
+        time.sleep(0.1)
+        before, answers = answers, _exchanged(server, case)
+        if answers == before:
+            break
+    if case.kept is Kept.ALL:
+        return answers
+    return [_reduced(answer, case.kept) for answer in answers]
+
+
+def _exchanged(server: _Server, case: Case) -> list[Answer]:
+    return exchange(server.address, case.request, answers=case.answers, then=case.then, timeout_s=case.timeout_s)
+
+
+def _reduced(answer: Answer, kept: Kept) -> Answer:
+    if "status" not in answer:
+        return answer
+    if kept is Kept.OUTPUTS and answer["status"] == 200 and "body" in answer:
+        outputs: list[dict[str, Any]] = json.loads(answer["body"])["outputs"]
+        return {each["name"]: shown(each["datatype"], each["shape"], each["data"]) for each in outputs}
+    return {key: answer[key] for key in ("status", "body", "json", "binary") if key in answer}
 
 
 def _wait_until_settled(address: tuple[str, int]) -> None:
     deadline = time.monotonic() + SETTLE_TIMEOUT_S
     while time.monotonic() < deadline:
-        rows = json.loads(exchange(address, _INDEX)[0]["body"])
+        rows = json.loads(exchange(address, _INDEX)[0].get("body", "[]"))
         if not any(row.get("state") in ("LOADING", "UNLOADING") for row in rows):
             return
         time.sleep(0.05)

@@ -7,48 +7,97 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from tests.golden.cases import SCENARIOS
-from tests.golden.differences import DIFFERENCES
+from tests.golden.backend import SCENARIOS as BACKEND
+from tests.golden.backend.differences import DIFFERENCES as BACKEND_DIFFERENCES
+from tests.golden.backend.differences import WAITING
+from tests.golden.case import ALONE, Scenario
+from tests.golden.cases import SCENARIOS as HTTP
+from tests.golden.differences import DIFFERENCES, Difference
 from tests.golden.play import Answers, play
 from tests.golden.repository import lay_out
-
-GOLDEN = Path(__file__).parent / "http_triton_2_51.json"
 
 Recording = dict[str, Answers]
 
 
-def recorded() -> Recording:
-    """What the real Triton answered, by scenario and case."""
-    return cast(Recording, json.loads(GOLDEN.read_text()))
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Scenarios, the file with what Triton answered, and where we mean to answer otherwise."""
 
+    scenarios: tuple[Scenario, ...]
+    file: Path
+    differences: Mapping[str, Difference]
+    #: Cases for which something is missing here, with its name.
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
-def expected() -> Recording:
-    """What we are to answer: the same, but for the differences that are meant."""
-    return {
-        scenario: {
-            name: DIFFERENCES[name].expected(answers) if name in DIFFERENCES else answers
-            for name, answers in cases.items()
+    def recorded(self) -> Recording:
+        """What the real Triton answered, by scenario and case."""
+        return cast(Recording, json.loads(self.file.read_text()))
+
+    def expected(self) -> Recording:
+        """What we are to answer: the same, but for the differences that are meant."""
+        return {
+            scenario: {
+                name: self.differences[name].expected(answers) if name in self.differences else answers
+                for name, answers in cases.items()
+            }
+            for scenario, cases in self.recorded().items()
         }
-        for scenario, cases in recorded().items()
+
+    def write(self, observed: Recording) -> None:
+        """Replaces the recordings of the scenarios that were played."""
+        known = {scenario.name for scenario in self.scenarios}
+        kept = self.recorded() if self.file.exists() else {}
+        merged = {name: answers for name, answers in {**kept, **observed}.items() if name in known}
+        self.file.write_text(json.dumps(merged, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+_HERE = Path(__file__).parent
+
+SUITES: Mapping[str, Suite] = {
+    "http": Suite(HTTP, _HERE / "http_triton_2_51.json", DIFFERENCES),
+    "backend": Suite(BACKEND, _HERE / "backend_triton_2_51.json", BACKEND_DIFFERENCES, WAITING),
+}
+
+
+def observe_together(scenarios: Iterable[Scenario], template: str, *, keep_log: Path | None = None) -> Recording:
+    """As `observe`, with few servers: one for all scenarios that may be asked of one."""
+    groups: dict[str, list[Scenario]] = {}
+    for scenario in scenarios:
+        groups.setdefault(scenario.together or scenario.name, []).append(scenario)
+    observed: Recording = {}
+    for members in groups.values():
+        texts = {name: files for scenario in members for name, files in scenario.texts.items()}
+        cases = tuple(case for scenario in members for case in scenario.cases)
+        answers = observe_one(replace(members[0], texts=texts, cases=cases), template, keep_log=keep_log)
+        for scenario in members:
+            observed[scenario.name] = {case.name: answers[case.name] for case in scenario.cases}
+    return observed
+
+
+def observe(
+    scenarios: Iterable[Scenario], template: str, *, keep_log: Path | None = None, restarts: int = 0
+) -> Recording:
+    """Plays scenarios against the server that the template starts, and starts again where it ends unexpectedly."""
+    return {
+        each.name: observe_one(each, template, keep_log=keep_log, restarts=0 if each.together == ALONE else restarts)
+        for each in scenarios
     }
 
 
-def observe(template: str, *, keep_log: Path | None = None, only: str = "") -> Recording:
-    """Plays every scenario, or `only` the one of that name, against the server that the template starts."""
-    observed: Recording = {}
-    for scenario in SCENARIOS:
-        if only not in ("", scenario.name):
-            continue
-        with tempfile.TemporaryDirectory(prefix="golden-") as scratch:
-            repository = lay_out(Path(scratch) / "repository", scenario.models)
-            log = Path(scratch) / "server.log"
-            observed[scenario.name] = play(scenario, template, repository=repository, log=log)
-            if keep_log is not None:
+def observe_one(scenario: Scenario, template: str, *, keep_log: Path | None = None, restarts: int = 0) -> Answers:
+    with tempfile.TemporaryDirectory(prefix="golden-") as scratch:
+        repository = lay_out(Path(scratch) / "repository", scenario.models, scenario.texts)
+        log = Path(scratch) / "server.log"
+        try:
+            return play(scenario, template, repository=repository, log=log, restarts=restarts)
+        finally:
+            if keep_log is not None and log.exists():
                 shutil.copy(log, keep_log)
-    return observed
 
 
 def mismatches(wanted: Recording, observed: Recording) -> list[str]:
@@ -69,16 +118,23 @@ def _shown(answers: object) -> str:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("template", help="command with the fields {repository} {http} {grpc} {metrics}")
-    parser.add_argument("--write", action="store_true", help=f"write {GOLDEN.name} instead of comparing with it")
+    parser.add_argument("--write", action="store_true", help="write the answers instead of comparing with them")
     parser.add_argument("--log", type=Path, help="keep the server's log here")
     parser.add_argument("--triton", action="store_true", help="compare as with a Triton: no difference is meant")
-    parser.add_argument("--only", default="", metavar="SCENARIO", help="play this one and leave the others as they are")
+    parser.add_argument("--restarts", type=int, default=0, help="start a server that ended so many times again")
+    parser.add_argument("--suite", choices=SUITES, action="append", help="all of them unless some are named")
+    parser.add_argument("--scenario", action="append", help="all of them unless some are named")
     options = parser.parse_args(arguments)
-    observed = observe(options.template, keep_log=options.log, only=options.only)
+    found: list[str] = []
+    for suite in map(SUITES.__getitem__, options.suite or SUITES):
+        chosen = [each for each in suite.scenarios if not options.scenario or each.name in options.scenario]
+        observed = observe(chosen, options.template, keep_log=options.log, restarts=options.restarts)
+        if options.write:
+            suite.write(observed)
+        else:
+            found += mismatches(suite.recorded() if options.triton else suite.expected(), observed)
     if options.write:
-        GOLDEN.write_text(json.dumps({**recorded(), **observed}, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
         return 0
-    found = mismatches(recorded() if options.triton else expected(), observed)
     sys.stdout.write("\n".join([*found, f"{len(found)} differ\n"]))
     return 1 if found else 0
 

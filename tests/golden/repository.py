@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.golden.broken import BROKEN_CODE, BROKEN_CONFIGS, UNVERSIONED
+from tests.golden.case import Files
 
 MODELS = Path(__file__).parent / "models"
 
@@ -20,14 +22,19 @@ output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
 """
 
 
-def lay_out(root: Path, models: tuple[str, ...] = ()) -> Path:
-    """Makes the directory, with all models or with those named; gives it back resolved, as error texts will show it."""
+def lay_out(root: Path, models: tuple[str, ...] = (), texts: Mapping[str, Files] | None = None) -> Path:
+    """Makes the directory, with all models or with those given; gives it back resolved, as error texts will show it."""
     root.mkdir()
-    for name in models or HEALTHY:
+    everything = not (models or texts)
+    for name in HEALTHY if everything else models:
         home = MODELS if name in HEALTHY else MODELS_APART
         shutil.copytree(home / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    if not models:
+    if everything:
         _add_broken(root)
+    for name, files in (texts or {}).items():
+        for path, text in files.items():
+            (root / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / name / path).write_text(text)
     return root.resolve()
 
 

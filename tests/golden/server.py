@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.golden.exchange import exchange
@@ -18,14 +19,35 @@ STOP_TIMEOUT_S = 45.0
 _READY = b"GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
+class DidNotStart(RuntimeError):
+    """The server ended, or did not get ready; the message has the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where a server listens, on loopback."""
+
+    http: int
+    grpc: int
+    metrics: int
+
+
 @contextlib.contextmanager
 def running(
-    template: str, *, repository: Path, options: Sequence[str], log: Path, inherited: Sequence[int] = ()
+    template: str,
+    *,
+    repository: Path,
+    options: Sequence[str],
+    log: Path,
+    inherited: Sequence[int] = (),
+    ports: Ports | None = None,
 ) -> Iterator[tuple[str, int]]:
     """`template` has the fields {repository}, {http}, {grpc}, {metrics}; options follow. Yields the HTTP address."""
-    http, grpc, metrics = free_ports(3)
+    ports = ports or Ports(*free_ports(3))
+    http = ports.http
     command = [
-        word.format(repository=repository, http=http, grpc=grpc, metrics=metrics) for word in shlex.split(template)
+        word.format(repository=repository, http=http, grpc=ports.grpc, metrics=ports.metrics)
+        for word in shlex.split(template)
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -54,7 +76,7 @@ def _wait_until_ready(address: tuple[str, int], process: subprocess.Popen[bytes]
             if exchange(address, _READY)[0].get("status") == 200:
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"the server did not start:\n{log.read_text(errors='replace')[-4000:]}")
+    raise DidNotStart(f"the server did not start:\n{log.read_text(errors='replace')[-4000:]}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -103,7 +103,7 @@ PlainResponse = Tuple[int, int, int, bytes, bytes, Sequence[PlainDescriptor]]
 
 def encode_meta(**fields: Any) -> bytes:
     """The rare facts of a request as JSON; equal facts give equal bytes, so the peer can cache them."""
-    return json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
+    return json.dumps(dict(sorted(fields.items())), separators=(",", ":")).encode()
 
 
 def encode_cold(kind: int, message: dict[str, Any]) -> bytes:

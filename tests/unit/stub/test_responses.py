@@ -92,12 +92,6 @@ def test_other_parameters_are_refused(parameters: Any, text: str) -> None:
     assert str(caught.value) == text
 
 
-def test_pruning_changes_the_object_itself() -> None:
-    response = InferenceResponse([X, Y])
-    response._prune({"y", "z"})
-    assert response.output_tensors() == [Y]
-
-
 def test_an_answer_that_arrived_is_taken_as_it_is() -> None:
     response = InferenceResponse._arrived([X], None)
     assert response.output_tensors() == [X]

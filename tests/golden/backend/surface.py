@@ -1,0 +1,156 @@
+"""The module itself, its constants, enums and pure-Python helpers (sections 1.1 to 1.4)."""
+
+from __future__ import annotations
+
+from tests.golden.backend.scripted import probe, script
+from tests.golden.case import AnyCase
+
+_NAMES = (
+    "InferenceRequest", "InferenceResponse", "Logger", "MetricFamily", "ModelConfig", "PreferredMemory", "Tensor",
+    "TritonError", "TritonModelException", "deserialize_bytes_tensor", "get_model_dir", "is_model_ready", "load_model",
+    "unload_model",
+)  # fmt: skip
+_NATIVE = (
+    "InferenceResponseSender", "InferenceTrace", "MemoryType", "Metric", "MetricKind", "ResponseIterator",
+    "SharedMemory", "InferenceRequest", "Tensor", "Logger",
+)  # fmt: skip
+_HELPER_ARRAYS = {
+    "objects": "np.array(['a', b'bc', 1, None, 1.5, True], object)",
+    "fixed": "np.array([b'a', b'bcd', b''])",
+    "fixed_trailing_nul": "np.array([b'a\\0'])",
+    "matrix": "np.array([[b'a', b'b'], [b'c', b'd']], object)",
+    "fortran": "np.asfortranarray(np.array([[b'a', b'b'], [b'c', b'd']], object))",
+    "empty": "np.zeros((0,), object)",
+    "empty_matrix": "np.zeros((2, 0), 'S3')",
+    "zero_dim": "np.array(b'alone', object)",
+    "unicode": "np.array(['text'])",
+    "numbers": "np.array([1, 2])",
+    "empty_numbers": "np.zeros((0,), np.float32)",
+    "accents": "np.array(['é✓'], object)",
+    "not_an_array": "[b'a']",
+    "none": "None",
+}
+_TYPES = (
+    "np.float32", "np.dtype('f4')", "np.dtype('>f4')", "np.float16", "np.float64", "np.bool_", "bool", "np.int8",
+    "np.uint8", "np.uint64", "int", "float", "object", "np.object_", "bytes", "np.bytes_", "np.dtype('S5')", "str",
+    "np.str_", "'float32'", "np.complex64", "np.longdouble", "np.datetime64", "None", "13",
+)  # fmt: skip
+_STRINGS = (
+    "TYPE_BOOL", "TYPE_UINT8", "TYPE_UINT16", "TYPE_UINT32", "TYPE_UINT64", "TYPE_INT8", "TYPE_INT16", "TYPE_INT32",
+    "TYPE_INT64", "TYPE_FP16", "TYPE_FP32", "TYPE_FP64", "TYPE_STRING", "TYPE_BF16", "TYPE_INVALID", "FP32", "",
+)  # fmt: skip
+_ENUMS = {
+    "error": "pb_utils.TritonError.INTERNAL",
+    "level": "pb_utils.Logger.WARNING",
+    "memory": "pb_utils.TRITONSERVER_MEMORY_CPU",
+    "kind": "pb_utils.MetricFamily.GAUGE",
+}
+_CONFIG = "{'input': [{'name': 'A', 'dims': [1]}, {'name': 'B'}], 'output': [{'name': 'C'}]}"
+
+CASES: tuple[AnyCase, ...] = (
+    probe("module_names", "sorted(name for name in dir(pb_utils) if name[0] != '_' and name not in ('sys', 'types'))"),
+    probe("module_native_has", f"[hasattr(native, name) for name in {_NATIVE}]"),
+    probe("module_same_classes", "[getattr(pb_utils, n) is getattr(native, n) for n in dir(native) if hasattr(pb_utils, n) and n[0] != '_']"),
+    probe("module_metric_absent", "pb_utils.Metric"),
+    probe("module_unknown_attribute", "pb_utils.TritonInferenceException"),
+    probe("module_of_classes", f"[getattr(pb_utils, name).__module__ for name in {_NAMES}]"),
+    probe("module_qualnames", f"[getattr(pb_utils, name).__qualname__ for name in {_NAMES} if isinstance(getattr(pb_utils, name), type)]"),
+    probe("module_native_repr", f"[getattr(native, name) for name in {_NATIVE}]"),
+    probe("module_imports", "[pb_utils.np is np, pb_utils.json is json, pb_utils.struct.__name__]"),
+    probe("module_free_memory", "native.shared_memory.free_memory() > 0"),
+    probe("module_shared_memory_type", "type(native.shared_memory)"),
+    probe("module_argv", "sys.argv"),
+    probe("module_name_of_self", "type(self).__module__"),
+    probe("module_main", "'__main__' in sys.modules"),
+    probe("module_model_dir", "pb_utils.get_model_dir()"),
+    probe("module_path_order", "[os.path.basename(p) for p in sys.path if '/script' in p]"),
+    probe("module_exception", "pb_utils.TritonModelException.__mro__"),
+    probe("module_exception_text", "[str(pb_utils.TritonModelException('a')), pb_utils.TritonModelException('a', 2).args]"),
+    probe("module_no_dict_request", "setattr(request, 'colour', 1)"),
+    probe("module_no_dict_response", "setattr(pb_utils.InferenceResponse([]), 'colour', 1)"),
+    probe("module_no_dict_tensor", "setattr(pb_utils.Tensor('a', np.zeros(1)), 'colour', 1)"),
+    probe("module_no_dict_error", "setattr(pb_utils.TritonError('a'), 'colour', 1)"),
+    probe("module_pickle_tensor", "pickle.dumps(pb_utils.Tensor('a', np.zeros(1)))"),
+    probe("module_pickle_response", "pickle.dumps(pb_utils.InferenceResponse([]))"),
+    probe("module_pickle_error", "pickle.dumps(pb_utils.TritonError('a'))"),
+    probe("module_pickle_request", "pickle.dumps(request)"),
+    probe("module_copy_tensor", "import copy\ncopy.copy(pb_utils.Tensor('a', np.zeros(1)))"),
+    probe("module_deepcopy_response", "import copy\ncopy.deepcopy(pb_utils.InferenceResponse([]))"),
+    probe("module_equality", "a = pb_utils.TritonError('a')\n[a == a, a == pb_utils.TritonError('a'), a != a, hash(a) == hash(a)]"),
+    probe("module_weakref", "a = pb_utils.TritonError('a')\nweakref.ref(a)() is a"),
+    probe("module_weakref_all", "[weakref.ref(x)() is x for x in (request, pb_utils.InferenceResponse([]), pb_utils.Tensor('a', np.zeros(1)))]"),
+    probe("module_subclass_tensor", "class Mine(pb_utils.Tensor): pass\nmine = Mine('a', np.zeros(1))\nmine.colour = 1\n[mine.name(), mine.colour, pb_utils.InferenceResponse([mine]).output_tensors()[0] is mine]"),
+    probe("module_subclass_error", "class Mine(pb_utils.TritonError): pass\nmine = Mine('a')\n[mine.message(), pb_utils.InferenceResponse([], mine).error() is mine]"),
+    probe("module_subclass_without_init", "class Mine(pb_utils.Tensor):\n    def __init__(self): pass\nMine()"),
+    probe("module_repr_tensor", "repr(pb_utils.Tensor('a', np.zeros(1)))"),
+    probe("module_repr_others", "[repr(request), repr(pb_utils.InferenceResponse([])), repr(pb_utils.TritonError('a'))]"),
+    probe("module_unconstructible", "[outcome(c) for c in (pb_utils.Logger, native.InferenceResponseSender, native.ResponseIterator, native.Metric, native.SharedMemory)]"),
+    probe("module_trace_constructor", "native.InferenceTrace()"),
+    # 1.3
+    probe("constants_flags", "[pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_START, pb_utils.TRITONSERVER_REQUEST_FLAG_SEQUENCE_END]"),
+    probe("constants_final", "pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL"),
+    probe("constants_release", "[pb_utils.TRITONSERVER_REQUEST_RELEASE_ALL, pb_utils.TRITONSERVER_REQUEST_RELEASE_RESCHEDULE]"),
+    probe("constants_memory", "[pb_utils.TRITONSERVER_MEMORY_CPU, pb_utils.TRITONSERVER_MEMORY_GPU]"),
+    probe("constants_memory_numbers", "[int(pb_utils.TRITONSERVER_MEMORY_CPU), int(pb_utils.TRITONSERVER_MEMORY_GPU)]"),
+    probe("constants_error_codes", "[int(getattr(pb_utils.TritonError, n)) for n in 'UNKNOWN INTERNAL NOT_FOUND INVALID_ARG UNAVAILABLE UNSUPPORTED ALREADY_EXISTS CANCELLED'.split()]"),
+    probe("constants_log_levels", "[int(getattr(pb_utils.Logger, n)) for n in 'INFO WARNING ERROR VERBOSE'.split()]"),
+    probe("constants_metric_kinds", "[int(getattr(pb_utils.MetricFamily, n)) for n in 'COUNTER GAUGE HISTOGRAM'.split()]"),
+    probe("constants_native_enums", "[native.COUNTER, native.GAUGE, native.HISTOGRAM, native.MemoryType.TRITONSERVER_MEMORY_CPU, native.MetricKind.COUNTER]"),
+    probe("constants_enum_types", "[type(x) for x in (pb_utils.TritonError.INTERNAL, pb_utils.Logger.INFO, pb_utils.TRITONSERVER_MEMORY_CPU, pb_utils.MetricFamily.GAUGE)]"),
+    *(
+        probe(f"enum_{name}_{what}", source.replace("E", text))
+        for name, text in _ENUMS.items()
+        for what, source in {
+            "shown": "[repr(E), str(E), E.name, E.value]",
+            "equal": "[E == E, E == int(E), E == float(int(E)), E == 'x', E == None, E != int(E), hash(E) == hash(int(E))]",
+            "ordered": "E < 3",
+            "number": "[int(E), E.__index__(), [10, 11, 12, 13][E]]",
+            "arithmetic": "E + 1",
+            "isinstance": "isinstance(E, int)",
+            "from_number": "type(E)(1)",
+            "from_bad_number": "type(E)(99)",
+            "members": "type(E).__members__",
+            "iterated": "list(type(E))",
+            "bool": "bool(E)",
+            "set_name": "setattr(E, 'name', 'x')",
+            "pickled": "pickle.loads(pickle.dumps(E)) == E",
+        }.items()
+    ),
+    probe("enum_crossed", "[pb_utils.TritonError.INTERNAL == pb_utils.Logger.WARNING, pb_utils.TritonError.INTERNAL == pb_utils.TRITONSERVER_MEMORY_CPU]"),
+    probe("enum_class_attribute", "setattr(pb_utils.TritonError, 'INTERNAL', 5)"),
+    probe("enum_instance_attribute", "pb_utils.TritonError('a').NOT_FOUND"),
+    probe("enum_instance_attribute_set", "setattr(pb_utils.TritonError('a'), 'NOT_FOUND', 1)"),
+    # 1.4
+    *(probe(f"serialize_{name}", f"pb_utils.serialize_byte_tensor({text})") for name, text in _HELPER_ARRAYS.items()),
+    probe("deserialize", "pb_utils.deserialize_bytes_tensor(b'\\1\\0\\0\\0a\\0\\0\\0\\0\\2\\0\\0\\0bc')"),
+    probe("deserialize_empty", "pb_utils.deserialize_bytes_tensor(b'')"),
+    probe("deserialize_short_length", "pb_utils.deserialize_bytes_tensor(b'\\1\\0')"),
+    probe("deserialize_short_text", "pb_utils.deserialize_bytes_tensor(b'\\5\\0\\0\\0ab')"),
+    probe("deserialize_text", "pb_utils.deserialize_bytes_tensor('abcd')"),
+    probe("deserialize_writable", "pb_utils.deserialize_bytes_tensor(b'\\1\\0\\0\\0a').flags.writeable"),
+    probe("deserialize_memoryview", "pb_utils.deserialize_bytes_tensor(memoryview(b'\\1\\0\\0\\0a'))"),
+    probe("get_input_tensor", "pb_utils.get_input_tensor_by_name(request, 'PROBE').name()"),
+    probe("get_input_tensor_same", "pb_utils.get_input_tensor_by_name(request, 'PROBE') is pb_utils.get_input_tensor_by_name(request, 'PROBE')"),
+    probe("get_input_tensor_absent", "pb_utils.get_input_tensor_by_name(request, 'X')"),
+    probe("get_input_tensor_bytes_name", "pb_utils.get_input_tensor_by_name(request, b'PROBE')"),
+    probe("get_output_tensor", "r = pb_utils.InferenceResponse([pb_utils.Tensor('a', np.zeros(1)), pb_utils.Tensor('a', np.ones(1))])\npb_utils.get_output_tensor_by_name(r, 'a')"),
+    probe("get_output_tensor_absent", "pb_utils.get_output_tensor_by_name(pb_utils.InferenceResponse([]), 'a')"),
+    probe("get_output_tensor_of_request", "pb_utils.get_output_tensor_by_name(request, 'a')"),
+    probe("get_input_config", f"pb_utils.get_input_config_by_name({_CONFIG}, 'A')"),
+    probe("get_input_config_absent", f"pb_utils.get_input_config_by_name({_CONFIG}, 'C')"),
+    probe("get_input_config_none_there", "pb_utils.get_input_config_by_name({}, 'C')"),
+    probe("get_input_config_nameless", "pb_utils.get_input_config_by_name({'input': [{}]}, 'C')"),
+    probe("get_input_config_of_text", "pb_utils.get_input_config_by_name('{}', 'C')"),
+    probe("get_output_config", f"pb_utils.get_output_config_by_name({_CONFIG}, 'C')"),
+    probe("get_output_config_absent", f"pb_utils.get_output_config_by_name({_CONFIG}, 'A')"),
+    probe("decoupled_policy_absent", "pb_utils.using_decoupled_model_transaction_policy({})"),
+    probe("decoupled_policy_true", "pb_utils.using_decoupled_model_transaction_policy({'model_transaction_policy': {'decoupled': True}})"),
+    probe("decoupled_policy_empty", "pb_utils.using_decoupled_model_transaction_policy({'model_transaction_policy': {}})"),
+    probe("decoupled_policy_of_args", "pb_utils.using_decoupled_model_transaction_policy(json.loads(self.args['model_config']))"),
+    *(probe(f"string_to_numpy_{text.lower() or 'empty'}", f"pb_utils.triton_string_to_numpy({text!r})") for text in _STRINGS),
+    probe("string_to_numpy_table", "pb_utils.TRITON_STRING_TO_NUMPY"),
+    probe("triton_to_numpy", "[t and np.dtype(t).str for t in map(pb_utils.triton_to_numpy_type, range(-1, 16))]"),
+    probe("triton_to_numpy_others", "[t and np.dtype(t).str for t in map(pb_utils.triton_to_numpy_type, ('1', None, True, 10.0))]"),
+    *(probe(f"numpy_to_triton_{index}", f"[{text!r}, pb_utils.numpy_to_triton_type({text})]") for index, text in enumerate(_TYPES)),
+    script("model_dir_in_script", "return [tell(pb_utils.get_model_dir())]"),
+)  # fmt: skip
