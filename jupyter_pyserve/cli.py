@@ -28,7 +28,7 @@ from jupyter_pyserve.settings import (
 _WITHOUT_EFFECT = (
     "repository-poll-secs", "model-load-retry-count", "model-namespacing", "http-thread-count",
     "http-header-forward-pattern", "http-restricted-api", "grpc-header-forward-pattern",
-    "grpc-restricted-protocol", "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
+    "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
     "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "trace-config",
     "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
     "cache-config", "response-cache-byte-size", "cache-directory", "repoagent-directory",

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from jupyter_pyserve.option_types import parse_bool
 from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, ListenSettings, TlsSettings
 
 _LEVELS = ("none", "low", "medium", "high")
+
+#: Groups of methods that can be kept from those who do not know what to ask with.
+RESTRICTABLE = (
+    "health",
+    "metadata",
+    "inference",
+    "shared-memory",
+    "model-config",
+    "model-repository",
+    "statistics",
+    "trace",
+    "logging",
+)
 
 
 def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
@@ -20,6 +34,14 @@ def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
     add("--grpc-port", type=int, default=port)
     add("--reuse-grpc-port", type=parse_bool, default=False, metavar="BOOL")
     add("--grpc-infer-response-compression-level", type=_level, default="none", metavar="LEVEL", help="|".join(_LEVELS))
+    add(
+        "--grpc-restricted-protocol",
+        type=_restriction,
+        action="append",
+        default=[],
+        metavar="GROUPS:KEY=VALUE",
+        help="methods that ask for the metadata triton-grpc-protocol-KEY; may be repeated",
+    )
     add("--grpc-use-ssl", type=parse_bool, default=False, metavar="BOOL")
     add("--grpc-use-ssl-mutual", type=parse_bool, default=False, metavar="BOOL")
     add("--grpc-server-cert", default="", metavar="FILE")
@@ -47,6 +69,7 @@ def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
     )
     return GrpcSettings(
         compression=options.grpc_infer_response_compression_level,
+        restricted=_restricted(options.grpc_restricted_protocol),
         keepalive=KeepaliveSettings(
             time_s=options.grpc_keepalive_time,
             timeout_s=options.grpc_keepalive_timeout,
@@ -58,6 +81,28 @@ def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
         ),
         tls=tls if options.grpc_use_ssl or mutual else None,
     )
+
+
+def _restriction(text: str) -> tuple[tuple[str, ...], str, str]:
+    groups, colon, setting = text.partition(":")
+    key, equals, value = setting.partition("=")
+    if not (colon and equals and groups):
+        form = "--grpc-restricted-protocol option format is '<config name>:<setting>=<value>'"
+        raise argparse.ArgumentTypeError(f"{form}. Got {text}")
+    names = tuple(groups.split(","))
+    for name in names:
+        if name not in RESTRICTABLE:
+            raise argparse.ArgumentTypeError(f"unknown restricted protocol '{name}' ")
+    return names, key, value
+
+
+def _restricted(given: Sequence[tuple[tuple[str, ...], str, str]]) -> tuple[tuple[str, str, str], ...]:
+    found = [(name, key, value) for names, key, value in given for name in names]
+    for index, (name, _, _) in enumerate(found):
+        if any(name == other for other, _, _ in found[:index]):
+            text = f"restricted protocol '{name}' can not be specified in multiple config groups"
+            raise SystemExit(text)
+    return tuple(found)
 
 
 def _seconds(text: str) -> float:

@@ -113,6 +113,8 @@ class GrpcSettings:
     """How gRPC is spoken. `compression` is "none", "low", "medium" or "high", for the answers to inferences."""
 
     compression: str = "none"
+    #: (group of methods, key, value) for each group that is only for those who know what belongs to the key.
+    restricted: tuple[tuple[str, str, str], ...] = ()
     keepalive: KeepaliveSettings = KeepaliveSettings()
     tls: TlsSettings | None = None
 

@@ -181,6 +181,27 @@ def _cuda_shm_unregister(service: Service, request: Any, messages: Any) -> Any:
     return messages.CudaSharedMemoryUnregisterResponse()
 
 
+_GROUPS: Final = {
+    "health": ("ServerLive", "ServerReady", "ModelReady"),
+    "metadata": ("ServerMetadata", "ModelMetadata"),
+    "inference": ("ModelInfer", "ModelStreamInfer"),
+    "shared-memory": tuple(
+        f"{kind}SharedMemory{verb}" for kind in ("System", "Cuda") for verb in ("Status", "Register", "Unregister")
+    ),
+    "model-config": ("ModelConfig",),
+    "model-repository": ("RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload"),
+    "statistics": ("ModelStatistics",),
+    "trace": ("TraceSetting",),
+    "logging": ("LogSettings",),
+}
+
+
+def group_paths(group: str) -> tuple[str, ...]:
+    """The methods of a group that can be restricted."""
+    health = (_HEALTH + "Check",) if group == "health" else ()
+    return (*(SERVICE + name for name in _GROUPS[group]), *health)
+
+
 #: Method -> the name of its request's message (none where nothing of it matters), and its function.
 METHODS: Final[Mapping[str, tuple[str, Function]]] = {
     _HEALTH + "Check": ("", _health),

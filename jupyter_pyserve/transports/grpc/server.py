@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import socket
 import ssl
 
@@ -31,6 +32,11 @@ class GrpcServer:
         self._settings = settings
         self._token = token
         self._requests = Requests(service)
+        self._restricted = {
+            path: (f"triton-grpc-protocol-{key}", value.encode())
+            for group, key, value in settings.restricted
+            for path in methods.group_paths(group)
+        }
         self._server: asyncio.Server | None = None
         self._open: set[Connection] = set()
         self._gone: asyncio.Future[None] | None = None
@@ -76,12 +82,19 @@ class GrpcServer:
             call.fail(Status.UNAUTHENTICATED, text)
         elif not compression.is_known(call.head.encoding):
             call.refuse_encoding()
+        elif call.head.path in self._restricted and not self._knows(call):
+            key = self._restricted[call.head.path][0]
+            call.fail(Status.UNAVAILABLE, f"This protocol is restricted, expecting header '{key}'")
         else:
             handler = self._handler(call)
             if handler is None:
                 call.fail(Status.UNIMPLEMENTED, "")
             else:
                 call.serve(handler)
+
+    def _knows(self, call: Call) -> bool:
+        key, value = self._restricted[call.head.path]
+        return hmac.compare_digest(call.head.metadata.get(key.lower().encode(), b""), value)
 
     def _handler(self, call: Call) -> Handler | None:
         path = call.head.path

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tests.unit.transports.grpc.asking import INFER, Asker, asking
+from jupyter_pyserve.grpc_options import RESTRICTABLE
+from jupyter_pyserve.settings import GrpcSettings
+from jupyter_pyserve.transports.grpc.methods import METHODS, group_paths
+from tests.unit.transports.grpc.asking import INFER, STREAM, Asker, asking
 from tests.unit.transports.grpc.fakes import play
 from tests.unit.transports.http.fakes import FakeServable
 
@@ -54,3 +59,30 @@ def test_an_unknown_compression_is_refused() -> None:
         assert trailers["grpc-accept-encoding"] == "identity,deflate,gzip"
 
     play(scenario)
+
+
+@pytest.mark.parametrize("path", ["/grpc.health.v1.Health/Check", INFER])
+@pytest.mark.parametrize(
+    ("metadata", "granted"),
+    [((), False), ((("triton-grpc-protocol-k", "x"),), False), ((("triton-grpc-protocol-k", "v"),), True)],
+)
+def test_methods_for_those_who_know_how(path: str, metadata: tuple[tuple[str, str], ...], granted: bool) -> None:
+    async def scenario() -> None:
+        restricted = (("health", "K", "v"), ("inference", "K", "v"))
+        client = Asker(FakeServable(), settings=GrpcSettings(restricted=restricted))
+        stream = client.ask(b"\xff", extra=((":path", path), *metadata))
+        while client.connection.busy:  # noqa: ASYNC110 - the health service asks models, in a task
+            await asyncio.sleep(0)
+        _, trailers = await client.answer(stream)
+        text = "This protocol is restricted, expecting header 'triton-grpc-protocol-K'"
+        assert ((trailers["grpc-status"], trailers["grpc-message"]) == ("14", text)) is not granted
+        other = client.ask(b"", extra=((":path", "/inference.GRPCInferenceService/ServerMetadata"),))
+        assert "restricted" not in (await client.answer(other))[1].get("grpc-message", "")
+
+    play(scenario)
+
+
+def test_every_group_has_methods() -> None:
+    assert all(group_paths(group) for group in RESTRICTABLE)
+    ours = {path for group in RESTRICTABLE for path in group_paths(group)}
+    assert ours == {*METHODS, INFER, STREAM}
