@@ -19,7 +19,7 @@ from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
 
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.arena import Segment
-from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.job import Job, Response, Tally
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.ensembles import Flow, Run
@@ -68,8 +68,11 @@ class Execution:
         request: InferRequest = job.plan.request
         self._request = request
         outputs = [item.name for item in request.outputs] or list(owner.signature.outputs)
-        members = {step.index: owner.member(step.index) for step in owner.graph.steps}
-        streaming = frozenset(index for index, member in members.items() if member.signature.decoupled)
+        #: By their steps. They stay for as long as this goes on, also when others have taken their place meanwhile.
+        self._members = [owner.member(step.index) for step in owner.graph.steps]
+        for member in self._members:
+            member.outstanding += 1
+        streaming = frozenset(index for index, member in enumerate(self._members) if member.signature.decoupled)
         uses = Counter([*outputs, *(tensor for step in owner.graph.steps for tensor in step.inputs.values())])
         #: Tensors that several read: by name, or all of them when iterations see the same ones.
         self._shared = None if streaming else frozenset(name for name, count in uses.items() if count > 1)
@@ -77,7 +80,7 @@ class Execution:
         self._jobs: dict[int, tuple[Job, Run[Value]]] = {}
         self._held: dict[int, list[Value]] = {}
         self._views: dict[int, Segment] = {}
-        self._times = [0, 0]
+        self._tally = Tally()
         self._over = False
 
     def _given(self, job: Job) -> dict[str, Value]:
@@ -111,7 +114,8 @@ class Execution:
     def _go_on(self, progress: FlowProgress[Value]) -> None:
         try:
             for run in progress.runs:
-                self._run(run)
+                if not self._over:
+                    self._run(run)
         except PyServeError as error:
             self.fail(error.code, f"in ensemble '{self._owner.name}', {error.message}")
             return
@@ -132,12 +136,13 @@ class Execution:
     # -- to the members -----------------------------------------------------------------------------------------------
 
     def _run(self, run: Run[Value]) -> None:
-        member = self._owner.member(run.step.index)
+        member = self._members[run.step.index]
         inputs = [(name, value, self._shape_for(member, value)) for name, value in run.inputs.items()]
         plan = self._plan(member, run, inputs)
         block_id = _new_lease()
         job = member.foreign_job(self, block_id, self)
         job.plan = plan
+        job.tally = self._tally
         job.descriptors = [(*value.place, frames.SHARED if value.shared else 0) for _, value, _ in inputs]
         job.foreign = [value.segment for _, value, _ in inputs if value.segment is not None]
         self._views.update({segment.id: segment for segment in job.foreign})
@@ -220,8 +225,6 @@ class Execution:
         run = found[1]
         if response.final:
             del self._jobs[job.key]
-            self._times[0] += job.dispatched_ns - job.enqueue_ns
-            self._times[1] += time.monotonic_ns() - job.dispatched_ns
         if response.code is not None:
             code, text = response.code, response.text
             response.release()
@@ -239,7 +242,7 @@ class Execution:
         if response.bare:
             response.release()
             return {}
-        member = self._owner.member(run.step.index)
+        member = self._members[run.step.index]
         inputs = self._held.get(job.block_id, ())
         lent = [(response.segment(item), item) for item in response.descriptors]
         holders = [_holder(inputs, item) if segment is None else None for segment, item in lent]
@@ -289,12 +292,15 @@ class Execution:
     def _close(self, response: Response) -> None:
         """The last answer."""
         job, statistics = self._job, self._owner.statistics
-        queue_ns, infer_ns = self._times
+        durations = self._tally.input_ns, self._tally.infer_ns, self._tally.output_ns
+        if job.tally is not None:
+            job.tally.add(*durations)
         self.end()
         size, now_ns = job.batch_size, time.monotonic_ns()
         deliver(job, response)
-        statistics.record_success(size, now_ns - job.enqueue_ns, queue_ns, 0, infer_ns, 0, int(time.time() * 1000))
-        statistics.record_execution(size, 0, infer_ns, 0)
+        queue_ns = job.dispatched_ns - job.enqueue_ns
+        statistics.record_success(size, now_ns - job.enqueue_ns, queue_ns, *durations, int(time.time() * 1000))
+        statistics.record_execution(size, *durations)
 
     def fail(self, code: Code, text: str) -> None:
         """The whole request fails."""
@@ -312,6 +318,8 @@ class Execution:
             job.owner.cancel(job)
         self._jobs.clear()
         self._flow.close()
+        for member in self._members:
+            member.job_ended()
 
 
 class _Lender:

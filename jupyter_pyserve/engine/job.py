@@ -86,6 +86,7 @@ class Job:
         "refs",
         "responded",
         "sink",
+        "tally",
         "targets",
     )
 
@@ -109,6 +110,8 @@ class Job:
         self.targets: Mapping[str, Target] = {}
         #: What the stub is sent instead of the plan's `meta`, if a scheduler has more to say.
         self.facts: bytes | None = None
+        #: Where its durations are added up besides, if it is part of another request.
+        self.tally: Tally | None = None
         self.enqueue_ns = 0
         self.dispatched_ns = 0
         #: Whose stub was given it.
@@ -184,6 +187,21 @@ class Job:
         return any(
             segment == own[0] and own[1] <= offset and offset + nbytes <= own[1] + own[2] for own in self.descriptors
         )
+
+
+class Tally:
+    """How long the parts of a request took, each duration taken together."""
+
+    __slots__ = ("infer_ns", "input_ns", "output_ns")
+
+    def __init__(self) -> None:
+        self.input_ns = self.infer_ns = self.output_ns = 0
+
+    def add(self, input_ns: int, infer_ns: int, output_ns: int) -> None:
+        """One part is over."""
+        self.input_ns += input_ns
+        self.infer_ns += infer_ns
+        self.output_ns += output_ns
 
 
 class Lender(Protocol):

@@ -226,6 +226,8 @@ class Servable(LoadedVersion):
         if self._dispatcher.waiting:
             self._dispatcher.pump(now_ns)
         for job, response in zip(batch, responses):
+            if job.tally is not None:
+                job.tally.add(times.input_ns, times.infer_ns, _output_ns(job, times, now_ns))
             if response is not None:
                 self._responded(job)
                 deliver(job, response if self._shapes is None else self._shapes.apply(response))
@@ -300,7 +302,7 @@ class Servable(LoadedVersion):
             return
         statistics = self.statistics
         input_ns, infer_ns, failed = times
-        output_ns = max(0, now_ns - batch[0].dispatched_ns - input_ns - infer_ns)
+        output_ns = _output_ns(batch[0], times, now_ns)
         wall_ms = int(time.time() * 1000)
         size = 0
         for job in batch:
@@ -361,3 +363,8 @@ def _require_known_placement(config: ModelConfig) -> None:
     if value not in ("yes", "no"):
         # The quotation mark is Triton's.
         raise LoadFailure(f"Incorrect value for {_CPU_ONLY}: {value}'", kind="Unsupported")
+
+
+def _output_ns(job: Job, times: BatchTimes, now_ns: int) -> int:
+    """What is left of the time since its execution began."""
+    return max(0, now_ns - job.dispatched_ns - times.input_ns - times.infer_ns)

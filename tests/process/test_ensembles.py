@@ -87,6 +87,19 @@ def test_tensors_flow_from_member_to_member(engine: Engine) -> None:
     )
 
 
+def test_durations_of_an_ensemble_are_those_of_its_members(engine: Engine) -> None:
+    name = chain(engine, "inner", ADD, ADD)
+    write_ensemble(engine.repository, "outer", (name, {"IN": "IN"}, {"OUT": "T"}), step("inner_0", "T", "OUT"))
+    engine.load("outer")
+    for _ in range(3):
+        engine.infer("outer", ONE)
+    own = engine.inference_stats("outer")
+    for duration in ("compute_input", "compute_infer", "compute_output"):
+        parts = [engine.inference_stats(f"inner_{index}")[duration]["ns"] for index in range(2)]
+        assert own[duration] == {"count": 3, "ns": sum(parts)}
+        assert own[duration]["ns"] > 0
+
+
 def request(**more: object) -> dict[str, object]:
     return {"inputs": [{"name": "IN", "datatype": "FP32", "shape": [2], "data": [1, 2]}], **more}
 
@@ -169,6 +182,18 @@ def test_a_member_that_does_not_fit_any_more_takes_the_ensemble_down(engine: Eng
     assert engine.deploy("misfit_1", MODEL.format(body=ADD), other)[-1]["event"] == "ready"
     assert not engine.ready(name)
     assert engine.deploy("misfit_1", MODEL.format(body=ADD), MEMBER)[-1]["event"] == "ready"
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_requests_on_their_way_keep_the_members_that_they_began_with(engine: Engine, gone: int) -> None:
+    gate = engine.gate()
+    name = chain(engine, f"kept{gone}", ADD, f"open({str(gate)!r}).close(); y = x.as_numpy()", ADD)
+    answer = engine.later(engine.infer, name, ONE)
+    gate.wait_until_entered()
+    engine.unload(f"{name}_{gone}")
+    gate.open()
+    assert outputs(answer.result())["OUT"].tolist() == [3.0, 4.0]
+    wait_until(lambda: not engine.instances(f"{name}_{gone}"), "the member is gone")
 
 
 def test_ensembles_that_are_made_of_each_other_are_refused(engine: Engine) -> None:
