@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.golden.backend.scripted import message, script
-from tests.golden.case import AnyCase, Rpc, statistics
+from tests.golden.case import AnyCase, Rpc, Scrape, statistics
 
 _GOOD = "[tell('fine')]"
 _SENDER = "sender = request.get_response_sender()\n"
@@ -154,6 +154,7 @@ CASES: tuple[AnyCase, ...] = (
     script("main_thread", "return [tell(threading.current_thread() is threading.main_thread())]"),
     script("release_flags_0", "request.set_release_flags(0)\nreturn [tell('fine')]"),
     statistics("executing_statistics", "script"),
+    Scrape(name="executing_metrics", words=tuple(f'nv_inference_{name}{{model="script"' for name in ("request_success", "request_failure", "count", "exec_count"))),
 )  # fmt: skip
 
 _COROUTINES = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.golden.backend.scripted import probe
-from tests.golden.case import AnyCase
+from tests.golden.case import AnyCase, Logged
 
 _T = "pb_utils.Tensor('a', np.array([1, 2], np.float32))"
 _R = "pb_utils.InferenceRequest(model_name='m', inputs=[], requested_output_names=[]"
@@ -227,4 +227,7 @@ RESPONSES: tuple[AnyCase, ...] = (
     *(probe(f"error_{name}", text) for name, text in _ERRORS.items()),
     *(probe(f"preferred_memory_{name}", text) for name, text in _MEMORY.items()),
 )
-LOGGER: tuple[AnyCase, ...] = tuple(probe(f"logger_{name}", text) for name, text in _LOGGER.items())
+LOGGER: tuple[AnyCase, ...] = (
+    *(probe(f"logger_{name}", text) for name, text in _LOGGER.items()),
+    Logged(name="logger_lines", word="golden: "),
+)

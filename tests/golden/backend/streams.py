@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.golden.backend.scripted import message, script, stream
-from tests.golden.case import AnyCase, Rpc, infer, statistics, tensor
+from tests.golden.case import AnyCase, Case, Kept, Rpc, encoded, http, infer, statistics, tensor
 
 _S = "sender = request.get_response_sender()\n"
 _LATER = "threading.Timer(0.05, later).start()\n"
@@ -96,6 +96,26 @@ ASYNC: tuple[AnyCase, ...] = (
     ),
     statistics("async_decoupled_statistics", "decoupled_async"),
 )  # fmt: skip
+
+
+def _generate(name: str, source: str, *, streamed: bool = False) -> Case:
+    path = f"/v2/models/decoupled/{'generate_stream' if streamed else 'generate'}"
+    return Case(name=f"generate_{name}", request=http("POST", path, encoded({"SCRIPT": source})), kept=Kept.BODY)
+
+
+_GENERATED = {
+    "one": _S + "sender.send(tell('a'), 1)",
+    "one_final_apart": _S + "sender.send(tell('a'))\nsender.send(flags=1)",
+    "two": _S + "sender.send(tell('a'))\nsender.send(tell('b'), 1)",
+    "none": _S + "sender.send(flags=1)",
+    "raises": "raise ValueError('boom')",
+    "error": _S + f"sender.send({_ERROR}, 1)",
+    "one_then_error": _S + f"sender.send(tell('a'))\nsender.send({_ERROR}, 1)",
+}
+GENERATED: tuple[AnyCase, ...] = (
+    *(_generate(name, text) for name, text in _GENERATED.items()),
+    *(_generate(f"stream_{name}", text, streamed=True) for name, text in _GENERATED.items()),
+)
 
 #: On Triton they never end.
 HANGING: dict[str, tuple[str, str]] = {
