@@ -72,6 +72,10 @@ class Segment:
         finally:
             os.close(fd)
 
+    def read(self, offset: int, nbytes: int) -> memoryview:
+        """The bytes of a range that lies inside."""
+        return self.view[offset : offset + nbytes]
+
     def discard(self, offset: int, nbytes: int) -> None:
         """Give the pages of a range that nobody uses back to the system; they read as zeros afterwards."""
         start = -(-offset // _PAGE_NBYTES) * _PAGE_NBYTES

@@ -204,7 +204,7 @@ class Execution:
 
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         """The bytes of a range of a member's inputs."""
-        return self._views[segment].view[offset : offset + nbytes] if nbytes else memoryview(b"")
+        return self._views[segment].read(offset, nbytes) if nbytes else memoryview(b"")
 
     def segment(self, segment_id: int) -> Segment:
         """A segment that members' inputs lie in."""

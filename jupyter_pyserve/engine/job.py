@@ -266,7 +266,7 @@ class Response:
             return memoryview(b"")
         lent = self.segment(descriptor)
         if lent is not None:
-            return lent.view[offset : offset + nbytes]
+            return lent.read(offset, nbytes)
         return self._job.memory.view(segment, offset, nbytes)
 
     def segment(self, descriptor: PlainDescriptor) -> Segment | None:

@@ -255,7 +255,7 @@ class _Inputs:
         return WireError("a call points at memory that its model does not hold")
 
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
-        return self.segments[segment].view[offset : offset + nbytes] if nbytes else memoryview(b"")
+        return self.segments[segment].read(offset, nbytes) if nbytes else memoryview(b"")
 
     def segment(self, segment_id: int) -> Segment:
         return self.segments[segment_id]

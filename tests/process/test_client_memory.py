@@ -12,8 +12,10 @@ import posix_ipc
 import pytest
 import tritonclient.grpc as client
 
+from tests.process.client import outputs
 from tests.process.conftest import loaded
 from tests.process.engine import TOKEN, Engine, running_engine
+from tests.process.ensembles import ADD, SAME, chain
 from tests.process.leaks import LeakCheck
 from tests.process.waiting import wait_until
 
@@ -77,6 +79,41 @@ def test_over_grpc(sharing: Engine, memory: posix_ipc.SharedMemory) -> None:
         assert answer.get_output("RESULT").shape == [2]
         assert list(server.get_system_shared_memory_status(headers=headers).regions) == ["r"]
     assert struct.unpack("<2f", os.pread(memory.fd, 8, 256)) == (2.5, 3.5)
+
+
+def test_an_output_of_a_request_that_brings_its_inputs(sharing: Engine, memory: posix_ipc.SharedMemory) -> None:
+    model = chain(sharing, "brings", ADD)
+    for _ in range(2):
+        header = {"inputs": [{**tensor(2), "parameters": {"binary_data_size": 8}}], "outputs": [placed("OUT", 256, 8)]}
+        text = json.dumps(header).encode()
+        length = {"Inference-Header-Content-Length": str(len(text))}
+        path = f"/v2/models/{model}/infer"
+        answer = sharing.http.send("POST", path, text + struct.pack("<2f", 1.5, 2.5), length)
+        assert answer.json()["outputs"] == [{"name": "OUT", "datatype": "FP32", "shape": [2]}]
+        assert struct.unpack("<2f", os.pread(memory.fd, 8, 256)) == (2.5, 3.5)
+        os.pwrite(memory.fd, bytes(8), 256)
+
+
+@pytest.mark.parametrize("body", [ADD, SAME])
+def test_memory_of_clients_in_ensembles(sharing: Engine, memory: posix_ipc.SharedMemory, body: str) -> None:
+    model = chain(sharing, "passes", SAME, body)
+    expected = (2.5, 3.5) if body == ADD else (1.5, 2.5)
+    os.pwrite(memory.fd, struct.pack("<2f", 1.5, 2.5), 64)
+    asked = {"inputs": [{**tensor(2), "parameters": place(64, 8)}]}
+    path = f"/v2/models/{model}/infer"
+    assert outputs(sharing.http.post(path, asked))["OUT"].tolist() == list(expected)
+    answer = sharing.http.post(path, {**asked, "outputs": [placed("OUT", 256, 8)]})
+    assert answer.status == 200
+    assert struct.unpack("<2f", os.pread(memory.fd, 8, 256)) == expected
+    assert struct.unpack("<2f", os.pread(memory.fd, 8, 64)) == (1.5, 2.5)
+
+
+def tensor(count: int) -> dict[str, object]:
+    return {"name": "IN", "datatype": "FP32", "shape": [count]}
+
+
+def placed(name: str, offset: int, nbytes: int) -> dict[str, object]:
+    return {"name": name, "parameters": place(offset, nbytes)}
 
 
 def test_an_output_that_does_not_fit(sharing: Engine, memory: posix_ipc.SharedMemory) -> None:

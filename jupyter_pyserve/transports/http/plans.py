@@ -30,7 +30,8 @@ class Target(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Plan(RequestPlan):
-    """A request that came over HTTP; `in_body` says that every input lies in the body as it came."""
+    """A request that came over HTTP; `in_body` says that every input lies in the body as it came, and that no output
+    goes anywhere but into the answer."""
 
     in_body: bool
     binary: dict[str, bool]
@@ -96,12 +97,14 @@ class Plan(RequestPlan):
 def make_plan(request: InferRequest, target: Target) -> Plan:
     """Validate a request against a model version; raises `PyServeError` with Triton's text."""
     made = make_request_plan(request, target.signature)
+    regional = frozenset(item.name for item in request.outputs if item.region is not None)
     return Plan(
         **{item.name: getattr(made, item.name) for item in fields(made)},
-        in_body=all(item.inline is None and item.region is None and not item.lead for item in request.inputs),
+        in_body=not regional
+        and all(item.inline is None and item.region is None and not item.lead for item in request.inputs),
         binary={item.name: item.binary for item in request.outputs},
         binary_default=request.binary_data_output,
-        regional=frozenset(item.name for item in request.outputs if item.region is not None),
+        regional=regional,
         model_name=target.name,
         version=str(target.version),
         cacheable=all(item.inline is None for item in request.inputs),
