@@ -31,11 +31,15 @@ _WRITE_HIGH_NBYTES = 1 << 20
 #: What is larger does not wait for company.
 _HELD_NBYTES = 8 * 1024
 _PREFACE_TIMEOUT_S = 60.0
+#: Of DATA frames, which are used as they come; other ones have to be here as a whole.
+_MAX_DATA_NBYTES = 1 << 20
+_MAX_OTHER_NBYTES = 1 << 16
 
 _GREETING = frames.settings(
     {
         Setting.MAX_CONCURRENT_STREAMS: _MAX_STREAMS,
         Setting.INITIAL_WINDOW_SIZE: WINDOW_NBYTES,
+        Setting.MAX_FRAME_SIZE: _MAX_DATA_NBYTES,
         Setting.MAX_HEADER_LIST_SIZE: heads.MAX_LIST_NBYTES,
     }
 ) + frames.window_update(0, _CONNECTION_WINDOW_NBYTES)
@@ -71,6 +75,9 @@ class Connection(asyncio.Protocol):
         self._rest = b""
         self._heads = HeadDecoder()
         self._block: tuple[int, int, bytearray] | None = None
+        # The DATA frame of which a part has come: what is missing, its flags and its stream.
+        self._missing = 0
+        self._begun = (0, 0)
         self._last_stream = 0
         self._credit = 0
         self._calls: dict[int, Call] = {}
@@ -109,9 +116,6 @@ class Connection(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - the top of a transport
             _log.exception("a connection is closed")
             self.break_off(ErrorCode.INTERNAL_ERROR, "")
-
-    def eof_received(self) -> bool:
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._preface.cancel()
@@ -222,17 +226,22 @@ class Connection(asyncio.Protocol):
         """Use all whole frames; where the rest begins."""
         end = len(data)
         unpack, nbytes = frames.HEAD.unpack_from, frames.HEAD_NBYTES
+        if self._missing:
+            at = self._go_on(data, at)
         while self._greeted and end - at >= nbytes:
             high, low, kind, flags, stream = unpack(data, at)
             size = high << 16 | low
-            if size > frames.DEFAULT_FRAME_NBYTES:
+            if size > (_MAX_OTHER_NBYTES if kind != frames.DATA else _MAX_DATA_NBYTES):
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a frame is too large")
-            start = at + nbytes
-            if start + size > end:
-                break
-            at = start + size
             if self._block is not None and kind != frames.CONTINUATION:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a head is interrupted")
+            start = at + nbytes
+            if start + size > end:
+                if kind == frames.DATA and not flags & frames.PADDED:
+                    self._missing, self._begun = size, (flags, stream & frames.STREAM_MASK)
+                    at = self._go_on(data, start)
+                break
+            at = start + size
             if kind == frames.DATA:
                 self._on_data(flags, stream & frames.STREAM_MASK, data, start, at)
             elif kind == frames.HEADERS and flags == frames.END_HEADERS:
@@ -242,6 +251,15 @@ class Connection(asyncio.Protocol):
                 if use is not None:
                     use(self, flags, stream & frames.STREAM_MASK, data[start:at])
         return at
+
+    def _go_on(self, data: bytes, at: int) -> int:
+        """Use what has come of a DATA frame."""
+        stop = min(len(data), at + self._missing)
+        if stop > at:
+            self._missing -= stop - at
+            flags, stream = self._begun
+            self._on_data(flags if not self._missing else 0, stream, data, at, stop)
+        return stop
 
     def _on_data(self, flags: int, stream: int, data: bytes, start: int, stop: int) -> None:
         self._credit += stop - start

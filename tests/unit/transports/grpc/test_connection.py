@@ -68,6 +68,31 @@ def test_a_message_in_many_frames() -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize("piece", [1, 9, 10, 4096, 100_000, 1 << 20])
+def test_a_large_frame_in_pieces(piece: int) -> None:
+    async def scenario() -> None:
+        app = Recording()
+        client = Client(app)
+        count = min(300_000, 400 * piece)
+        first, second = client.begin(), client.begin()
+        frame = data(first, message(bytes(count)) + message(b"more"), end=False) + data(first, message(b"last"))
+        client.feed(frame + data(second, message(b"other")), piece)
+        assert app.calls[0].messages == [bytes(count), b"more", b"last"]
+        assert app.calls[0].ended
+        assert app.calls[1].messages == [b"other"]
+
+    play(scenario)
+
+
+def test_other_frames_may_not_be_that_large() -> None:
+    async def scenario() -> None:
+        client = Client(Recording())
+        client.feed(frames.head((1 << 16) + 1, frames.SETTINGS, 0, 0))
+        assert (await client.fault())[0] is ErrorCode.FRAME_SIZE_ERROR
+
+    play(scenario)
+
+
 def test_padding_and_priority_are_left_out() -> None:
     async def scenario() -> None:
         app = Recording()
@@ -117,7 +142,7 @@ Wrong = Callable[[Client], bytes]
     [
         pytest.param(lambda client: data(0, b""), ErrorCode.PROTOCOL_ERROR, id="data of no stream"),
         pytest.param(lambda client: data(1, b""), ErrorCode.PROTOCOL_ERROR, id="data before the head"),
-        pytest.param(lambda client: data(1, bytes(16_385)), ErrorCode.FRAME_SIZE_ERROR, id="too large"),
+        pytest.param(lambda client: data(1, bytes((1 << 20) + 1)), ErrorCode.FRAME_SIZE_ERROR, id="too large"),
         pytest.param(lambda client: frames.window_update(0, 0), ErrorCode.FLOW_CONTROL_ERROR, id="no increment"),
         pytest.param(
             lambda client: frames.window_update(0, frames.MAX_WINDOW),
