@@ -1,4 +1,4 @@
-"""The life cycles of a stub, a model version, a request and a sequence: two enums and a table each.
+"""The life cycles of a stub, a model version and a sequence: two enums and a table each.
 
 Owns which step is legal. Must not know who takes the step or why; an illegal one raises and names what was legal.
 """
@@ -59,30 +59,6 @@ class VersionEvent(_Fast):
     FAIL = "fail"
     UNLOAD = "unload"
     UNLOADED = "unloaded"
-
-
-class RequestState(_Fast):
-    """Where one inference request is."""
-
-    ADMITTED = "ADMITTED"
-    QUEUED = "QUEUED"
-    DISPATCHED = "DISPATCHED"
-    STREAMING = "STREAMING"
-    DONE = "DONE"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-
-class RequestEvent(_Fast):
-    """What can happen to a request; `RESCHEDULE` puts a dispatched one back into its queue."""
-
-    QUEUE = "queue"
-    DISPATCH = "dispatch"
-    RESCHEDULE = "reschedule"
-    RESPONSE = "response"
-    FINAL = "final"
-    FAIL = "fail"
-    CANCEL = "cancel"
 
 
 class SequenceState(_Fast):
@@ -174,31 +150,6 @@ VERSION: Final[Mapping[tuple[VersionState, VersionEvent], VersionState]] = {
     # Unloading what is not loaded is not an error.
     (VersionState.UNLOADING, VersionEvent.UNLOAD): VersionState.UNLOADING,
     (VersionState.UNAVAILABLE, VersionEvent.UNLOAD): VersionState.UNAVAILABLE,
-}
-
-_WAITING = (RequestState.ADMITTED, RequestState.QUEUED)
-_RUNNING = (RequestState.DISPATCHED, RequestState.STREAMING)
-
-REQUEST: Final[Mapping[tuple[RequestState, RequestEvent], RequestState]] = {
-    (RequestState.ADMITTED, RequestEvent.QUEUE): RequestState.QUEUED,
-    (RequestState.ADMITTED, RequestEvent.DISPATCH): RequestState.DISPATCHED,
-    (RequestState.QUEUED, RequestEvent.DISPATCH): RequestState.DISPATCHED,
-    (RequestState.DISPATCHED, RequestEvent.RESCHEDULE): RequestState.QUEUED,
-    (RequestState.STREAMING, RequestEvent.RESCHEDULE): RequestState.QUEUED,
-    **{(state, RequestEvent.RESPONSE): RequestState.STREAMING for state in _RUNNING},
-    **{(state, RequestEvent.FINAL): RequestState.DONE for state in _RUNNING},
-    # A cached answer never leaves the queue's front door.
-    (RequestState.ADMITTED, RequestEvent.FINAL): RequestState.DONE,
-    **{(state, RequestEvent.FAIL): RequestState.FAILED for state in (*_WAITING, *_RUNNING)},
-    **{(state, RequestEvent.CANCEL): RequestState.CANCELLED for state in (*_WAITING, *_RUNNING)},
-    # A reply that crosses a cancellation is legal and is dropped.
-    **{
-        (RequestState.CANCELLED, event): RequestState.CANCELLED
-        for event in (RequestEvent.RESPONSE, RequestEvent.FINAL, RequestEvent.FAIL, RequestEvent.CANCEL)
-    },
-    # So is a cancellation that crosses the last reply.
-    (RequestState.DONE, RequestEvent.CANCEL): RequestState.DONE,
-    (RequestState.FAILED, RequestEvent.CANCEL): RequestState.FAILED,
 }
 
 SEQUENCE: Final[Mapping[tuple[SequenceState, SequenceEvent], SequenceState]] = {

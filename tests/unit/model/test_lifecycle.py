@@ -10,13 +10,10 @@ from typing import Any
 import pytest
 
 from jupyter_pyserve.model.lifecycle import (
-    REQUEST,
     SEQUENCE,
     STUB,
     VERSION,
     IllegalTransition,
-    RequestEvent,
-    RequestState,
     SequenceEvent,
     SequenceState,
     StubEvent,
@@ -29,12 +26,11 @@ from jupyter_pyserve.model.lifecycle import (
 MACHINES: tuple[tuple[Mapping[Any, Any], type[enum.Enum], type[enum.Enum]], ...] = (
     (STUB, StubState, StubEvent),
     (VERSION, VersionState, VersionEvent),
-    (REQUEST, RequestState, RequestEvent),
     (SEQUENCE, SequenceState, SequenceEvent),
 )
 
 
-@pytest.mark.parametrize(("table", "states", "events"), MACHINES, ids=["stub", "version", "request", "sequence"])
+@pytest.mark.parametrize(("table", "states", "events"), MACHINES, ids=["stub", "version", "sequence"])
 def test_every_pair_leads_somewhere_or_raises(
     table: Mapping[Any, Any], states: type[enum.Enum], events: type[enum.Enum]
 ) -> None:
@@ -53,10 +49,9 @@ def test_every_pair_leads_somewhere_or_raises(
     [
         (STUB, StubState.SPAWNED, StubState),
         (VERSION, VersionState.UNAVAILABLE, VersionState),
-        (REQUEST, RequestState.ADMITTED, RequestState),
         (SEQUENCE, SequenceState.BACKLOG, SequenceState),
     ],
-    ids=["stub", "version", "request", "sequence"],
+    ids=["stub", "version", "sequence"],
 )
 def test_every_state_can_be_reached(table: Mapping[Any, Any], start: enum.Enum, states: type[enum.Enum]) -> None:
     reached = {start}
@@ -101,8 +96,3 @@ def test_the_life_of_a_stub() -> None:
 
 def test_versions_show_the_texts_of_the_index() -> None:
     assert [state.value for state in VersionState] == ["UNAVAILABLE", "LOADING", "READY", "UNLOADING"]
-
-
-def test_replies_to_a_cancelled_request_are_dropped() -> None:
-    for event in (RequestEvent.RESPONSE, RequestEvent.FINAL, RequestEvent.FAIL):
-        assert advance(REQUEST, RequestState.CANCELLED, event) is RequestState.CANCELLED
