@@ -44,13 +44,15 @@ class Case:
 class Rpc:
     """Inference over gRPC: requests, as protobuf's JSON form has them, on one stream or each on its own.
 
-    A stream is closed from our side after the last request, so that the server ends it with the last response.
+    A stream is closed from our side after the last request, so that the server ends it with the last response; it is
+    cancelled after so many responses when `cancel_after` is not 0.
     """
 
     name: str
     requests: tuple[Mapping[str, Json], ...]
     stream: bool = True
     metadata: tuple[tuple[str, str], ...] = ()
+    cancel_after: int = 0
     timeout_s: float = 20.0
 
 

@@ -32,10 +32,13 @@ def call(port: int, case: Rpc) -> list[Answer]:
 
 
 def _streamed(stub: Any, requests: list[Any], case: Rpc) -> Iterator[Answer]:
+    call = stub.ModelStreamInfer(iter(requests), metadata=case.metadata, timeout=case.timeout_s)
     try:
-        for message in stub.ModelStreamInfer(iter(requests), metadata=case.metadata, timeout=case.timeout_s):
+        for number, message in enumerate(call, start=1):
             answer = _described(message.infer_response)
             yield {"error": message.error_message, **answer} if message.error_message else answer
+            if number == case.cancel_after:
+                call.cancel()
     except grpc.RpcError as error:
         yield _ended(error)
 

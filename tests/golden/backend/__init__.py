@@ -74,7 +74,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="streams",
         options=_EXPLICIT,
         texts={**_ONE, **_STREAMED},
-        cases=(*streams.DECOUPLED, *streams.ASYNC, *streams.GENERATED),
+        cases=(*streams.DECOUPLED, *streams.ASYNC, *streams.GENERATED, *streams.CANCELLED),
         section=_DECOUPLED,
     ),
     Scenario(name="calling", options=_EXPLICIT, texts=_CALLING, cases=calling.CASES, section=_BLS),

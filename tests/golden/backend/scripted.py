@@ -90,6 +90,7 @@ def stream(
     parameters: Mapping[str, Json] | None = None,
     metadata: Sequence[tuple[str, str]] = (),
     timeout_s: float = 20.0,
+    cancel_after: int = 0,
     **members: Json,
 ) -> Rpc:
     """Requests on one stream, which ask for empty final responses too."""
@@ -98,4 +99,4 @@ def stream(
         message(source, model=model, parameters=given, id=str(index), **members)
         for index, source in enumerate(sources, start=1)
     )
-    return Rpc(name=name, requests=requests, metadata=tuple(metadata), timeout_s=timeout_s)
+    return Rpc(name=name, requests=requests, metadata=tuple(metadata), timeout_s=timeout_s, cancel_after=cancel_after)

@@ -112,6 +112,29 @@ _GENERATED = {
     "error": _S + f"sender.send({_ERROR}, 1)",
     "one_then_error": _S + f"sender.send(tell('a'))\nsender.send({_ERROR}, 1)",
 }
+_UNTIL_CANCELLED = """end = time.monotonic() + 5
+while not (seen := {}.is_cancelled()) and time.monotonic() < end:
+    time.sleep(0.01)
+self.kept['seen'] = seen, {}.is_cancelled()
+"""
+_SENT = _S + "sender.send(tell('waiting'))\n" + _UNTIL_CANCELLED
+_TOLD = "tell(self.kept.pop('seen'))"
+CANCELLED: tuple[AnyCase, ...] = (
+    stream("cancel_stream", _SENT.format("sender", "request") + "sender.send(flags=1)", cancel_after=1),
+    stream("cancel_stream_seen", _S + f"sender.send({_TOLD}, 1)"),
+    stream("cancel_deadline", _SENT.format("request", "sender") + "sender.send(tell('too late'), 1)", timeout_s=1),
+    stream("cancel_deadline_seen", _S + f"sender.send({_TOLD}, 1)"),
+    Rpc(
+        name="cancel_unary_deadline",
+        requests=(
+            message(_UNTIL_CANCELLED.format("request", "request") + "return [tell('too late')]", model="script"),
+        ),
+        stream=False,
+        timeout_s=1,
+    ),
+    script("cancel_unary_deadline_seen", f"return [{_TOLD}]"),
+    stream("cancel_other_goes_on", _S + "sender.send(tell(sender.is_cancelled()), 1)"),
+)
 GENERATED: tuple[AnyCase, ...] = (
     *(_generate(name, text) for name, text in _GENERATED.items()),
     *(_generate(f"stream_{name}", text, streamed=True) for name, text in _GENERATED.items()),
