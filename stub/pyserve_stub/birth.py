@@ -52,4 +52,4 @@ def execute(order: dict[str, Any], title: Sequence[str], fds: Sequence[int]) -> 
             text = f"The interpreter {order['interpreter']} cannot be executed: {error.strerror}"
             os.write(channel, frames.encode_cold(frames.NOTE, {"op": "unfit", "text": text}))
     finally:
-        end(1)
+        os._exit(1)  # nothing was begun here, and what the parent would clean up at its end is not ours

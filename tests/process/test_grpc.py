@@ -129,8 +129,8 @@ def test_compressed_requests(client: Any, puppet: str, algorithm: str) -> None:
     assert result.as_numpy("RESULT").sum() == 100_000
 
 
-def test_the_health_service(engine: Engine) -> None:
-    with grpc.insecure_channel(engine.grpc_url) as channel:
+def test_the_health_service(fresh_engine: Engine) -> None:
+    with grpc.insecure_channel(fresh_engine.grpc_url) as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         assert check(b"\x0a\x03any", metadata=tuple(HEADERS.items()), timeout=DEADLINE_S) == b"\x08\x01"
         watch = channel.unary_stream("/grpc.health.v1.Health/Watch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,7 @@ def play(folder: Path, scenario: Scenario, body: str, *, settled: bool = True, *
             if settled:
                 await inside.settled()
 
+    gc.collect()  # what other tests left may hold descriptors
     before = sorted(os.listdir("/proc/self/fd"))
     asyncio.run(run())
     assert sorted(os.listdir("/proc/self/fd")) == before

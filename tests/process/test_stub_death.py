@@ -49,7 +49,8 @@ def test_killed_while_executing_fails_what_it_executed_and_nothing_else(engine: 
     assert engine.pids(puppet) != [pid]
 
 
-def test_readiness_tells_the_truth_until_the_replacement_is_there(engine: Engine) -> None:
+def test_readiness_tells_the_truth_until_the_replacement_is_there(fresh_engine: Engine) -> None:
+    engine = fresh_engine
     model = loaded(engine, "fickle")
     gate = engine.gate()
     set_mode(engine.repository / model, f"initialize block {gate}")
