@@ -21,10 +21,11 @@ from jupyter_pyserve.engine.listening import bind_tcp, is_loopback
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.settings import EngineSettings, ListenSettings
+from jupyter_pyserve.settings import EngineSettings, ListenSettings, Restrictions
 from jupyter_pyserve.transports.http.head import Gate, Match
 from jupyter_pyserve.transports.http.server import HttpServer
 from jupyter_pyserve.transports.lane.server import LaneServer
+from jupyter_pyserve.v2.forwarding import HeaderPattern
 from jupyter_pyserve.v2.routes import match, match_all, match_metrics
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class Engine:
         if listen.lane_fd is not None:  # who connects before waits in the backlog until the models are there
             self._lanes = LaneServer(self.service, socket.socket(fileno=listen.lane_fd))
         if tcp is not None:
-            await self._serve(tcp, Gate(token=listen.token, loopback=is_loopback(listen.http_address)))
+            gate = Gate(token=listen.token, loopback=is_loopback(listen.http_address))
+            await self._serve(tcp, gate, restrictions=listen.http_restrictions)
             _log.info("Started HTTPService at %s:%d", listen.http_address, tcp.getsockname()[1])
         if metrics is not None:
             gate = Gate(token=listen.token, loopback=is_loopback(metrics_address))
@@ -143,10 +145,18 @@ class Engine:
         self._servers.append(server)
         _log.info("Started GRPCInferenceService at %s:%d", self._listen.grpc_address, sock.getsockname()[1])
 
-    async def _serve(self, sock: socket.socket, gate: Gate, routes: Match = match) -> None:
-        server = HttpServer(self.service, gate, routes)
+    async def _serve(
+        self, sock: socket.socket, gate: Gate, routes: Match = match, *, restrictions: Restrictions | None = None
+    ) -> None:
+        server = HttpServer(self.service, gate, routes, forwarding=self._forwarding(), restrictions=restrictions)
         await server.listen(sock)
         self._servers.append(server)
+
+    def _forwarding(self) -> HeaderPattern | None:
+        """Which headers models see; not the one that holds the token."""
+        pattern = self._listen.http_forward_pattern
+        hidden = frozenset(("authorization",)) if self._listen.token else frozenset[str]()
+        return HeaderPattern(pattern, hidden) if pattern else None
 
     def _say_ready(self) -> None:
         if self._announce:

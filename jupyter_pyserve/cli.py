@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jupyter_pyserve.grpc_options import add_grpc_options, grpc_settings
-from jupyter_pyserve.option_types import parse_bool
+from jupyter_pyserve.option_types import RESTRICTION, Restrict, header_pattern, parse_bool
 from jupyter_pyserve.settings import (
     ControlMode,
     EngineSettings,
@@ -27,7 +27,6 @@ from jupyter_pyserve.settings import (
 #: Triton's options that have no effect here (yet): name -> whether it takes a value.
 _WITHOUT_EFFECT = (
     "repository-poll-secs", "model-load-retry-count", "model-namespacing", "http-thread-count",
-    "http-header-forward-pattern", "http-restricted-api", "grpc-header-forward-pattern",
     "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
     "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "trace-config",
     "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
@@ -168,6 +167,8 @@ def _add_http_options(parser: argparse.ArgumentParser, port: int | None) -> None
     add("--http-port", type=int, default=port)
     add("--reuse-http-port", type=parse_bool, default=False, metavar="BOOL")
     add("--http-max-input-size", type=int, default=engine.http_max_input_nbytes)
+    add("--http-header-forward-pattern", type=header_pattern, default="", metavar="REGEX")
+    add("--http-restricted-api", action=Restrict, default={}, metavar=RESTRICTION)
 
 
 def _add_metrics_options(parser: argparse.ArgumentParser, port: int | None) -> None:
@@ -243,6 +244,8 @@ def listen_settings(options: argparse.Namespace) -> ListenSettings:
         http_address=options.http_address,
         http_port=options.http_port if options.allow_http else None,
         reuse_http_port=options.reuse_http_port,
+        http_forward_pattern=options.http_header_forward_pattern,
+        http_restrictions=options.http_restricted_api,
         metrics_address=options.metrics_address,
         metrics_port=options.metrics_port if options.allow_metrics else None,
         grpc_address=options.grpc_address,

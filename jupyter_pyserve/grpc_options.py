@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from jupyter_pyserve.option_types import parse_bool
+from jupyter_pyserve.option_types import header_pattern, parse_bool
 from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, ListenSettings, TlsSettings
 
 _LEVELS = ("none", "low", "medium", "high")
@@ -42,6 +42,7 @@ def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
         metavar="GROUPS:KEY=VALUE",
         help="methods that ask for the metadata triton-grpc-protocol-KEY; may be repeated",
     )
+    add("--grpc-header-forward-pattern", type=header_pattern, default="", metavar="REGEX")
     add("--grpc-use-ssl", type=parse_bool, default=False, metavar="BOOL")
     add("--grpc-use-ssl-mutual", type=parse_bool, default=False, metavar="BOOL")
     add("--grpc-server-cert", default="", metavar="FILE")
@@ -70,6 +71,7 @@ def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
     return GrpcSettings(
         compression=options.grpc_infer_response_compression_level,
         restricted=_restricted(options.grpc_restricted_protocol),
+        forward_pattern=options.grpc_header_forward_pattern,
         keepalive=KeepaliveSettings(
             time_s=options.grpc_keepalive_time,
             timeout_s=options.grpc_keepalive_timeout,

@@ -6,7 +6,9 @@ Defaults are written here and nowhere else.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 class ControlMode(enum.Enum):
@@ -22,6 +24,30 @@ class LogFormat(enum.Enum):
 
     DEFAULT = "default"
     ISO8601 = "ISO8601"
+
+
+class Category(enum.Enum):
+    """A part of the protocol that can be kept for some clients, by its name on the command line."""
+
+    HEALTH = "health"
+    METADATA = "metadata"
+    INFERENCE = "inference"
+    SHARED_MEMORY = "shared-memory"
+    MODEL_CONFIG = "model-config"
+    MODEL_REPOSITORY = "model-repository"
+    STATISTICS = "statistics"
+    TRACE = "trace"
+    LOGGING = "logging"
+
+
+class Key(NamedTuple):
+    """The header that opens a part, and the value that it must have."""
+
+    header: str
+    value: str
+
+
+Restrictions = Mapping[Category, Key]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +141,8 @@ class GrpcSettings:
     compression: str = "none"
     #: (group of methods, key, value) for each group that is only for those who know what belongs to the key.
     restricted: tuple[tuple[str, str, str], ...] = ()
+    #: Which of a call's metadata become parameters of its requests; empty is none.
+    forward_pattern: str = ""
     keepalive: KeepaliveSettings = KeepaliveSettings()
     tls: TlsSettings | None = None
 
@@ -126,6 +154,9 @@ class ListenSettings:
     http_address: str = "127.0.0.1"
     http_port: int | None = 8000
     reuse_http_port: bool = False
+    #: Which headers become parameters of inferences; empty is none.
+    http_forward_pattern: str = ""
+    http_restrictions: Restrictions = field(default_factory=dict)
     #: None is the HTTP port's address.
     metrics_address: str | None = None
     metrics_port: int | None = 8002

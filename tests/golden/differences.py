@@ -18,6 +18,7 @@ ALL_PROBLEMS = "all that is wrong with a configuration is said at once"
 LISTED = "a model without a version to load stays in the index, where its owner looks for it"
 QUOTED = "clients quote names, so a quoted name is the name"
 WHOLE = "a change of which a part is refused changes nothing"
+ONCE = "a parameter has one value, the one that models read of two"
 NO_LIBRARIES = "there is no directory of backend libraries to search"
 
 _REASONS = {400: "Bad Request", 404: "Not Found"}
@@ -149,6 +150,7 @@ DIFFERENCES: dict[str, Difference] = {
     "broken_index": _index(),
     "broken_unload_index": _index(),
     "log_after_refused_half": _text(WHOLE, '"log_warning":false', '"log_warning":true'),
+    "forward_and_parameters": _text(ONCE, '\\"X-Foo\\":\\"own\\",', ""),
     "data_fp32": _text(NUMBERS, "-0.0024999999441206457", "-0.0024999999441206455"),
     "data_fp64": _text(NUMBERS, "18446744073709553000.0", "18446744073709552000.0"),
     "data_fp64_long": _text(NUMBERS, "0.30000000000000007", "0.30000000000000004"),

@@ -99,6 +99,15 @@ def _read(fields: Mapping[bytes, bytes]) -> CallHead:
     )
 
 
+def own_metadata(told: CallHead) -> list[tuple[str, str]]:
+    """What of a head is the client's own, and not the protocol's."""
+    return [
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        for name, value in sorted(told.metadata.items())
+        if not name.startswith((b":", b"grpc-")) and name not in (b"te", b"content-type")
+    ]
+
+
 def _literal(name: bytes, value: bytes) -> bytes:
     """A field that nobody remembers."""
     return b"\x00" + _string(name) + _string(value)

@@ -12,6 +12,7 @@ from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.grpc.call import MAX_MESSAGE_NBYTES, Call, Piece, Status
 from jupyter_pyserve.transports.grpc.requests import Ask, Requests
+from jupyter_pyserve.v2.forwarding import Headers
 from jupyter_pyserve.v2.protobuf_answers import parameter_fields
 from jupyter_pyserve.v2.status import GRPC_STATUS
 
@@ -41,10 +42,11 @@ def _not_decoupled(servable: LoadedVersion) -> None:
 class Infer:
     """Serves one call; the sink of its request."""
 
-    __slots__ = ("_ask", "_asked", "_call", "_job", "_requests")
+    __slots__ = ("_ask", "_asked", "_call", "_forwarded", "_job", "_requests")
 
-    def __init__(self, requests: Requests, call: Call) -> None:
+    def __init__(self, requests: Requests, call: Call, forwarded: Headers) -> None:
         self._requests = requests
+        self._forwarded = forwarded
         self._call = call
         self._asked = False
         self._ask: Ask
@@ -56,7 +58,7 @@ class Infer:
             return
         self._asked = True
         try:
-            self._ask = ask = self._requests.read(data, _not_decoupled)
+            self._ask = ask = self._requests.read(data, _not_decoupled, self._forwarded)
             job = intake.if_there_is_room(ask.servable, lambda: ask.place(self))
             if job is None:
                 intake.when_there_is_room(

@@ -16,6 +16,7 @@ from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.grpc.methods import check_version
+from jupyter_pyserve.v2.forwarding import Headers, with_headers
 from jupyter_pyserve.v2.plan import RequestPlan, encode_facts, make_request_plan
 from jupyter_pyserve.v2.protobuf import Split, decode, read_infer, split
 from jupyter_pyserve.v2.protobuf_answers import Answers, request_id_field
@@ -87,15 +88,15 @@ class Requests:
         self._beginnings: dict[tuple[bytes, int], Split] = {}
         self._start = 0
 
-    def read(self, message: bytes | memoryview, check: Callable[[LoadedVersion], None]) -> Ask:
-        """What a message asks for; `check` is made as soon as it is known of which model."""
+    def read(self, message: bytes | memoryview, check: Callable[[LoadedVersion], None], forwarded: Headers = ()) -> Ask:
+        """What a message asks for, with these headers; `check` is made as soon as it is known of which model."""
         taken = self._beginnings.get((bytes(message[: self._start]), len(message))) or self._split(message)
         if taken is None or (names := self._names.get(taken.head)) is None:
-            return self._read_anew(message, taken, check)
+            return self._read_anew(message, taken, check, forwarded)
         servable = self._service.lookup(*names)
-        plan = servable.plans.get((taken.head, taken.sizes))
+        plan = servable.plans.get((taken.head, taken.sizes, forwarded))
         if plan is None:
-            return self._read_anew(message, taken, check)
+            return self._read_anew(message, taken, check, forwarded)
         check(servable)
         return _ask(servable, plan, message, taken)
 
@@ -109,13 +110,18 @@ class Requests:
         return taken
 
     def _read_anew(
-        self, message: bytes | memoryview, taken: Split | None, check: Callable[[LoadedVersion], None]
+        self,
+        message: bytes | memoryview,
+        taken: Split | None,
+        check: Callable[[LoadedVersion], None],
+        forwarded: Headers,
     ) -> Ask:
         given = decode(message, taken)
         version = check_version(given.version)
         servable = self._service.lookup(given.model, version)
         check(servable)
         request, empty_final = read_infer(given)
+        request = with_headers(request, forwarded)
         made = make_request_plan(request, servable.signature)
         if taken is None:
             taken = Split(b"", given.id.encode(), (), 0)
@@ -137,7 +143,7 @@ class Requests:
             answers=Answers(servable.name, str(servable.version)),
         )
         if len(taken.head) <= _MAX_KEY_NBYTES and all(item.inline is None for item in request.inputs):
-            intake.remember(servable, (taken.head, taken.sizes), plan)
+            intake.remember(servable, (taken.head, taken.sizes, forwarded), plan)
             if len(self._names) >= _MAX_NAMES:
                 self._names.clear()
             self._names[taken.head] = (given.model, version)

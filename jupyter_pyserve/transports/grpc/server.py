@@ -15,10 +15,12 @@ from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, TlsSetting
 from jupyter_pyserve.transports.grpc import compression, methods
 from jupyter_pyserve.transports.grpc.call import Call, Handler, Status
 from jupyter_pyserve.transports.grpc.connection import Connection
+from jupyter_pyserve.transports.grpc.heads import own_metadata
 from jupyter_pyserve.transports.grpc.infer import Infer
 from jupyter_pyserve.transports.grpc.requests import Requests
 from jupyter_pyserve.transports.grpc.stream_infer import StreamInfer
 from jupyter_pyserve.transports.grpc.unary import Unary
+from jupyter_pyserve.v2.forwarding import HeaderPattern
 
 _INFER = methods.SERVICE + "ModelInfer"
 _INFERENCES = (_INFER, methods.SERVICE + "ModelStreamInfer")
@@ -37,6 +39,8 @@ class GrpcServer:
             for group, key, value in settings.restricted
             for path in methods.group_paths(group)
         }
+        hidden = frozenset(("authorization",)) if token else frozenset()
+        self._forwarding = HeaderPattern(settings.forward_pattern, hidden) if settings.forward_pattern else None
         self._server: asyncio.Server | None = None
         self._open: set[Connection] = set()
         self._gone: asyncio.Future[None] | None = None
@@ -101,7 +105,8 @@ class GrpcServer:
         if path in _INFERENCES:
             if self._settings.compression != "none":
                 call.compress(compression.choose(self._settings.compression, call.head.accepted))
-            return Infer(self._requests, call) if path == _INFER else StreamInfer(self._requests, call)
+            forwarded = self._forwarding.choose(own_metadata(call.head)) if self._forwarding is not None else ()
+            return (Infer if path == _INFER else StreamInfer)(self._requests, call, forwarded)
         method = methods.METHODS.get(path)
         return Unary(self._service, call, *method) if method is not None else None
 

@@ -16,6 +16,7 @@ from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.transports.grpc.call import Call, Piece
 from jupyter_pyserve.transports.grpc.infer import answer
 from jupyter_pyserve.transports.grpc.requests import Ask, Requests
+from jupyter_pyserve.v2.forwarding import Headers
 from jupyter_pyserve.v2.protobuf import split
 from jupyter_pyserve.v2.protobuf_answers import FINAL, bare_response, stream_error, stream_head, stream_response
 from jupyter_pyserve.v2.status import GRPC_STATUS
@@ -28,10 +29,11 @@ _Outgoing = tuple[list[Piece], Callable[[], None] | None]
 class StreamInfer:
     """Serves one call."""
 
-    __slots__ = ("_call", "_client_done", "_in_order", "_open", "_requests", "_waiting", "strict")
+    __slots__ = ("_call", "_client_done", "_forwarded", "_in_order", "_open", "_requests", "_waiting", "strict")
 
-    def __init__(self, requests: Requests, call: Call) -> None:
+    def __init__(self, requests: Requests, call: Call, forwarded: Headers) -> None:
         self._requests = requests
+        self._forwarded = forwarded
         self._call = call
         self._client_done = False
         self._open: dict[_Exchange, None] = {}
@@ -72,7 +74,7 @@ class StreamInfer:
         exchange = _Exchange(self)
         self._open[exchange] = None
         try:
-            exchange.ask = ask = self._requests.read(data, exchange.is_of)
+            exchange.ask = ask = self._requests.read(data, exchange.is_of, self._forwarded)
             if not exchange.decoupled:
                 self._in_order.append(exchange)
             job = intake.if_there_is_room(ask.servable, lambda: ask.place(exchange))

@@ -15,7 +15,7 @@ from jupyter_pyserve.transports.http import exchange, inference
 from jupyter_pyserve.transports.http.chunks import Dechunker
 from jupyter_pyserve.transports.http.head import Access, Head, HeadError, HeadParser
 from jupyter_pyserve.transports.http.inbox import Inbox
-from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure
+from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure, restricted
 from jupyter_pyserve.transports.http.writer import Writer
 from jupyter_pyserve.v2 import metadata
 from jupyter_pyserve.v2.compression import Encoding
@@ -182,6 +182,8 @@ class Connection(asyncio.BufferedProtocol):
         route = head.route
         if head.access is not Access.GRANTED:
             self._refuse(head, denied(head.access))
+        elif head.lacks:
+            self._refuse(head, restricted(head.lacks))
         elif head.control is None and isinstance(route, RouteError):
             self._refuse(head, Reply(route.status, metadata.error(route.message), head.error_type))
         elif head.chunked:

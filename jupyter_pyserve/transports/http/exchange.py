@@ -83,7 +83,7 @@ class Exchange:
         """Queue an inference whose body has landed."""
         self._encoding = head.accepted_encoding
         try:
-            inference.submit(landing, self._limit)
+            inference.submit(landing, self._limit, head.forwarded)
         except PyServeError as error:
             landing.job.finish()
             self.reply(failure(error, TEXT if isinstance(error, ContentError) else JSON))
@@ -146,7 +146,7 @@ class Exchange:
         servable = self._app.service.lookup(route.model, route.version)
         if header_nbytes is None:
             self._encoding = head.accepted_encoding
-            self._job = inference.submit_json(servable, body, self._limit, self)
+            self._job = inference.submit_json(servable, body, self._limit, self, head.forwarded)
             return
         landing = inference.land(servable, len(body), header_nbytes, self)
         landing.view[:] = body

@@ -8,15 +8,18 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httptools
 
 from jupyter_pyserve.engine.listening import holds_token
 from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.settings import Restrictions
 from jupyter_pyserve.v2.compression import Encoding, request_encoding, response_encoding
+from jupyter_pyserve.v2.forwarding import HeaderPattern, Headers
 from jupyter_pyserve.v2.infer import inference_header_length
+from jupyter_pyserve.v2.restrictions import category_of_path
 from jupyter_pyserve.v2.routes import Route, RouteError, match
 
 JSON = b"application/json"
@@ -65,6 +68,10 @@ class Head:
     content_encoding: Encoding | None
     #: What the answer to an inference is best encoded in.
     accepted_encoding: Encoding
+    #: Headers that become parameters of an inference.
+    forwarded: Headers
+    #: The header that the sender lacks, if only who has it may use this path.
+    lacks: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +117,7 @@ class _Collector:
         self.parser = httptools.HttpRequestParser(self)
         self.target = b""
         self.headers: dict[bytes, bytes] = {}
+        self.lines: list[tuple[bytes, bytes]] = []
         self.complete = False
         self.keep_alive = False
 
@@ -117,6 +125,7 @@ class _Collector:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self.lines.append((name, value.strip()))
         name, value = name.lower(), value.strip()
         if name == b"transfer-encoding" and name in self.headers:
             value = self.headers.pop(name) + b", " + value  # one list, and its last coding says where the body ends
@@ -138,9 +147,18 @@ Match = Callable[[bytes, bytes], "Route | RouteError"]
 class HeadParser:
     """Parses the heads of one listener."""
 
-    def __init__(self, gate: Gate, match: Match = match) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        match: Match = match,
+        *,
+        forwarding: HeaderPattern | None = None,
+        restrictions: Restrictions | None = None,
+    ) -> None:
         self._gate = gate
         self._match = match
+        self._forwarding = forwarding
+        self._restrictions = restrictions or {}
         self._known: dict[bytes, Head] = {}
 
     def parse(self, data: bytes) -> Head:
@@ -197,7 +215,20 @@ class HeadParser:
             header_problem=problem,
             content_encoding=request_encoding(headers.get(b"content-encoding")),
             accepted_encoding=response_encoding(headers.get(b"accept-encoding")),
+            forwarded=self._forwarding.choose(_texts(collector.lines)) if self._forwarding is not None else (),
+            lacks=self._lacking(path, headers) if self._restrictions else "",
         )
+
+    def _lacking(self, path: bytes, headers: dict[bytes, bytes]) -> str:
+        category = category_of_path(path)
+        key = self._restrictions.get(category) if category is not None else None
+        if key is None or headers.get(key.header.lower().encode()) == key.value.encode():
+            return ""
+        return key.header
+
+
+def _texts(lines: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("utf-8", "surrogateescape")) for name, value in lines]
 
 
 def _header_length(value: bytes | None, nbytes: int) -> tuple[int | None, PyServeError | None]:

@@ -17,6 +17,7 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.plans import Plan, make_plan
 from jupyter_pyserve.v2.compression import UnknownEncodingError
+from jupyter_pyserve.v2.forwarding import Headers, with_headers
 from jupyter_pyserve.v2.infer import InferRequest, parse_infer, raw_infer
 
 #: Plans of larger headers are not remembered: they are unlikely to come again, and would fill the memory.
@@ -68,15 +69,19 @@ def land_later(
     intake.when_there_is_room(servable, nbytes, lambda: land(servable, nbytes, header_nbytes, sink), wanted, on_end)
 
 
-def submit(landing: Landing, max_json_nbytes: int) -> None:
-    """Make the body that has landed a request and queue it; on `PyServeError` the job is still the caller's."""
+def submit(landing: Landing, max_json_nbytes: int, forwarded: Headers = ()) -> None:
+    """Make the body that has landed a request, with these headers, and queue it.
+
+    On `PyServeError` the job is still the caller's.
+    """
     job, servable, view = landing.job, landing.servable, landing.view
-    key = (bytes(view[: landing.header_nbytes]), view.nbytes)
+    header = bytes(view[: landing.header_nbytes])
+    key = (header, view.nbytes, forwarded)
     plan: Plan | None = servable.plans.get(key)
     if plan is None:
         if landing.header_nbytes:
             request = parse_infer(
-                key[0],
+                header,
                 body_nbytes=view.nbytes,
                 header_nbytes=landing.header_nbytes,
                 model_name=servable.name,
@@ -84,7 +89,7 @@ def submit(landing: Landing, max_json_nbytes: int) -> None:
             )
         else:
             request = raw_infer(servable.signature, view.nbytes, max_raw_bytes=max_json_nbytes)
-        plan = _plan(request, servable, key)
+        plan = _plan(with_headers(request, forwarded), servable, key)
     if plan.strings:
         intake.check_strings(plan, servable, view)
     if plan.in_body:
@@ -97,12 +102,12 @@ def submit(landing: Landing, max_json_nbytes: int) -> None:
     intake.enter(job, plan, servable)
 
 
-def submit_json(servable: LoadedVersion, body: bytes, max_json_nbytes: int, sink: Sink) -> Job:
-    """Queue a request that is all JSON."""
+def submit_json(servable: LoadedVersion, body: bytes, max_json_nbytes: int, sink: Sink, forwarded: Headers = ()) -> Job:
+    """Queue a request that is all JSON, with these headers."""
     request = parse_infer(
         body, body_nbytes=len(body), header_nbytes=None, model_name=servable.name, max_json_bytes=max_json_nbytes
     )
-    plan = _plan(request, servable, None)
+    plan = _plan(with_headers(request, forwarded), servable, None)
     job = intake.gathered(plan, servable, memoryview(b""), sink)
     try:
         intake.enter(job, plan, servable)

@@ -11,7 +11,7 @@ from jupyter_pyserve.v2 import metadata
 from jupyter_pyserve.v2.compression import UnknownEncodingError
 from jupyter_pyserve.v2.status import http_status, status_line
 
-__all__ = ["JSON", "TEXT", "Reply", "Stream", "denied", "failure"]
+__all__ = ["JSON", "TEXT", "Reply", "Stream", "denied", "failure", "restricted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +56,8 @@ def denied(access: Access) -> Reply:
         text = "Unauthorized: this port expects the header 'Authorization: token <token>'"
         return Reply(401, metadata.error(text), TEXT)
     return Reply(403, metadata.error("Forbidden: the request comes from a page of another site"), TEXT)
+
+
+def restricted(header: str) -> Reply:
+    """What is said to who lacks the header that opens a part of the protocol."""
+    return Reply(403, metadata.error(f"This API is restricted, expecting header '{header}'"), TEXT)

@@ -12,9 +12,11 @@ from typing import Any
 
 from jupyter_pyserve.engine.listening import BACKLOG
 from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.settings import Restrictions
 from jupyter_pyserve.transports.http import control, endpoints
 from jupyter_pyserve.transports.http.connection import Connection
 from jupyter_pyserve.transports.http.head import Gate, Head, HeadParser, Match
+from jupyter_pyserve.v2.forwarding import HeaderPattern
 from jupyter_pyserve.v2.routes import RouteError, match
 
 
@@ -47,9 +49,17 @@ class Connections:
 class HttpServer:
     """One listener and its connections."""
 
-    def __init__(self, service: Service, gate: Gate, match: Match = match) -> None:
+    def __init__(
+        self,
+        service: Service,
+        gate: Gate,
+        match: Match = match,
+        *,
+        forwarding: HeaderPattern | None = None,
+        restrictions: Restrictions | None = None,
+    ) -> None:
         self.service = service
-        self.heads = HeadParser(gate, match)
+        self.heads = HeadParser(gate, match, forwarding=forwarding, restrictions=restrictions)
         self.connections = Connections()
         self._server: asyncio.Server | None = None
 

@@ -9,6 +9,7 @@ from tests.golden.cases import (
     data_in_json,
     datatypes,
     fixed_models,
+    guarded,
     health,
     infer_binary,
     infer_json,
@@ -64,5 +65,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         models=("classes", "flat_classes", "chained_classes", "identity", "reshaping"),
         cases=(*classification.CASES, *compressed.CASES, *reshaping.CASES),
     ),
+    Scenario(name="guarded", options=guarded.OPTIONS, models=("behave",), cases=guarded.CASES),
     Scenario(name="settings", models=("minimal",), cases=settings.CASES),
 )

@@ -235,3 +235,16 @@ def test_classes_in_place_of_values() -> None:
         assert left(servable) == (0, 0)
 
     play(scenario)
+
+
+def test_forwarded_metadata_are_parameters() -> None:
+    async def scenario() -> None:
+        servable = FakeServable()
+        client = Asker(servable, settings=GrpcSettings(forward_pattern="x-|grpc|path|authorization"), token="t")
+        for value in ("a", "b", "a"):
+            extra = (*PATH, ("x-foo", value), ("authorization", "token t"))
+            client.ask(asking("id"), extra=extra)
+            assert servable.jobs.pop().plan.request.parameters == {"x-foo": value}
+        assert len(servable.plans) == 2
+
+    play(scenario)

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from jupyter_pyserve.errors import Code
+from jupyter_pyserve.settings import Category, Key
 from jupyter_pyserve.transports.http import exchange
-from tests.unit.transports.http.fakes import LIMIT, Wire, request
+from jupyter_pyserve.transports.http.head import Gate, HeadParser
+from jupyter_pyserve.v2.forwarding import HeaderPattern
+from tests.unit.transports.http.fakes import LIMIT, FakeApplication, Wire, request
 
 INFER = "/v2/models/m/infer"
 DEFLATE = "Content-Encoding: deflate"
@@ -169,3 +172,29 @@ def test_what_cannot_be_compressed_is_an_error_of_ours(monkeypatch: pytest.Monke
 
     wire = play(scenario, monkeypatch)
     assert (wire.servable.outstanding, wire.servable.arena.used) == (0, 0)
+
+
+def test_forwarded_headers_are_parameters() -> None:
+    app = FakeApplication()
+    app.heads = HeadParser(Gate(trusted=True), forwarding=HeaderPattern("x-"))
+    wire = Wire(app)
+    body, length = body_of(1)
+    told = f"Inference-Header-Content-Length: {length}"
+    for value in ("a", "b", "a"):
+        wire.feed(request("POST", INFER, body, told, f"X-Foo: {value}"))
+        job = wire.servable.jobs[-1]
+        assert job.plan.request.parameters == {"X-Foo": value}
+        wire.servable.echo()
+    assert len(wire.servable.plans) == 2
+    wire.transport.take()
+    wire.feed(request("POST", INFER, b'{"inputs":[]}', "X-Foo: a", "triton_x-: 1"))
+    assert b"Header 'triton_x-' is reserved" in wire.transport.take()
+
+
+def test_a_restricted_request_is_refused_before_its_body_is_looked_at() -> None:
+    app = FakeApplication()
+    app.heads = HeadParser(Gate(trusted=True), restrictions={Category.INFERENCE: Key("k", "v")})
+    wire = Wire(app)
+    assert wire.ask(request("POST", INFER, b"x")).startswith(b"HTTP/1.1 403 ")
+    assert wire.ask(request("POST", INFER, b"{}", "k: v")).startswith(b"HTTP/1.1 500 ")
+    assert wire.ask(request("GET", "/v2")).startswith(b"HTTP/1.1 200 ")

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_pyserve.settings import Category, Key
 from jupyter_pyserve.transports.http.head import JSON, TEXT, Access, Gate, Head, HeadError, HeadParser
 from jupyter_pyserve.v2.compression import Encoding
+from jupyter_pyserve.v2.forwarding import HeaderPattern
 from jupyter_pyserve.v2.routes import Endpoint, Route, RouteError
 
 TRUSTED = Gate(trusted=True)
@@ -283,3 +285,26 @@ def test_what_is_remembered_is_bounded() -> None:
     assert parser.parse(first) is not told
     large = b"GET /v2 HTTP/1.1\r\nX: " + b"x" * 5000 + b"\r\n\r\n"
     assert parser.parse(large) is not parser.parse(large)
+
+
+def test_headers_that_are_forwarded_keep_their_spelling() -> None:
+    parser = HeadParser(TRUSTED, forwarding=HeaderPattern("x-"))
+    data = b"GET /v2 HTTP/1.1\r\nHost: h\r\nX-Foo:  caf\xc3\xa9 \r\nmy-x-Name: 2\r\n\r\n"
+    assert parser.parse(data).forwarded == (("X-Foo", "caf\u00e9"), ("my-x-Name", "2"))
+    assert head("X-Foo: 1").forwarded == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "lacks"),
+    [
+        ("GET /v2 HTTP/1.1", "A: b", "Some-Key"),
+        ("GET /v2 HTTP/1.1", "Some-Key: value", "Some-Key"),
+        ("POST /v2 HTTP/1.1", "A: b", "Some-Key"),
+        ("GET /v2 HTTP/1.1", "some-key: Value", ""),
+        ("GET /v2/health/live HTTP/1.1", "A: b", ""),
+        ("GET /v2/nowhere HTTP/1.1", "A: b", ""),
+    ],
+)
+def test_what_a_client_lacks(first: str, line: str, lacks: str) -> None:
+    parser = HeadParser(TRUSTED, restrictions={Category.METADATA: Key("Some-Key", "Value")})
+    assert parser.parse(f"{first}\r\nHost: h\r\n{line}\r\n\r\n".encode()).lacks == lacks

@@ -4,7 +4,7 @@ import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Access
-from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure
+from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure, restricted
 from jupyter_pyserve.v2.compression import UnknownEncodingError
 
 
@@ -32,3 +32,9 @@ def test_an_unknown_encoding_is_answered_with_those_that_are_known() -> None:
     answer = failure(UnknownEncodingError(), TEXT).encode(b"")
     assert answer.startswith(b"HTTP/1.1 501 ")
     assert b"\r\nAccept-Encoding: gzip, deflate\r\n" in answer
+
+
+def test_a_part_for_those_who_know_its_header() -> None:
+    reply = restricted("some-key")
+    assert (reply.status, reply.content_type) == (403, TEXT)
+    assert reply.body == b'{"error":"This API is restricted, expecting header \'some-key\'"}'
