@@ -73,6 +73,7 @@ def model_row(entry: ModelEntry) -> dict[str, Any]:
         "versions": versions,
         "instances": [instance_row(item, owner) for owner in (*serving, *entry.loading) for item in owner.instances],
         "max_batch_size": newest.config.max_batch_size if newest is not None else 0,
+        "decoupled": newest is not None and newest.signature.decoupled,
         "inputs": _tensors(newest, "inputs"),
         "outputs": _tensors(newest, "outputs"),
         "owner": entry.owner,

@@ -20,7 +20,7 @@ from jupyter_pyserve.notebook.payloads import (
     TensorInfo,
     VersionInfo,
 )
-from jupyter_pyserve.notebook.snippets import curl_line, tritonclient_snippet
+from jupyter_pyserve.notebook.snippets import curl_line, curl_stream_line, tritonclient_snippet
 
 _GOOD = "color:var(--jp-success-color1,#2e7d32);font-weight:bold"
 _BAD = "color:var(--jp-error-color1,#c62828);font-weight:bold"
@@ -93,12 +93,13 @@ class ServedModel(View):
             found += [("Unix socket", str(self.address.http_socket)), ("lane", str(self.address.lane_socket))]
         return found
 
-    def curl(self) -> str:
+    def curl(self) -> str | None:
         socket_path = None if self.address.url else str(self.address.http_socket)
-        return curl_line(self.name, self.info.get("inputs", []), socket_path=socket_path)
+        line = curl_stream_line if self.info.get("decoupled") else curl_line
+        return line(self.name, self.info.get("inputs", []), socket_path=socket_path)
 
     def tritonclient(self) -> str | None:
-        if not self.address.url:
+        if not self.address.url or self.info.get("decoupled"):
             return None
         inputs, outputs = self.info.get("inputs", []), self.info.get("outputs", [])
         return tritonclient_snippet(self.name, inputs, outputs, secure=self.address.url.startswith("https:"))
@@ -111,11 +112,11 @@ class ServedModel(View):
         if not self._is_callable:
             return element("div", *parts)
         parts.append(table(("address", ""), [(label, element("code", where)) for label, where in self.addresses()]))
-        snippets = [("curl: in a terminal, or in a cell with ! before it", self.curl())]
-        client = self.tritonclient()
-        if client is not None:
-            snippets.append(("tritonclient", client))
-        parts += [_details(title, source) for title, source in snippets]
+        snippets = {
+            "curl: in a terminal, or in a cell with ! before it": self.curl(),
+            "tritonclient": self.tritonclient(),
+        }
+        parts += [_details(title, source) for title, source in snippets.items() if source is not None]
         return element("div", *parts)
 
     def plain(self) -> str:
@@ -125,7 +126,7 @@ class ServedModel(View):
             *(columns(map(str.upper, header), rows) for header, rows in self._tables() if rows),
         ]
         if self._is_callable:
-            parts += [columns(("ADDRESS", ""), self.addresses()), self.curl()]
+            parts += [columns(("ADDRESS", ""), self.addresses()), *filter(None, [self.curl()])]
         return "\n\n".join(parts)
 
     @property

@@ -54,6 +54,7 @@ class ModelInfo(TypedDict, total=False):
     versions: list[VersionInfo]
     instances: list[InstanceInfo]
     max_batch_size: int
+    decoupled: bool
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
     owner: str | None

@@ -18,18 +18,14 @@ from jupyter_pyserve.notebook.payloads import TensorInfo
 SMALL = 32  # elements that still read well inside a line
 _NUMPY = {"BOOL": "bool_", "FP16": "float16", "FP32": "float32", "FP64": "float64", "BF16": "float32"}
 _ITEM_BYTES = {"BOOL": 1, "FP16": 2, "BF16": 2, "FP32": 4, "FP64": 8, "BYTES": 4}
-JUPYTER = '"$PYSERVE_URL/v2/models/{path}/infer" -H "Authorization: token $PYSERVE_TOKEN"'
+JUPYTER = '"$PYSERVE_URL/v2/models/{path}" -H "Authorization: token $PYSERVE_TOKEN"'
 
 
 def curl_line(name: str, inputs: Sequence[TensorInfo], *, socket_path: str | None = None) -> str:
     """For a terminal, or for a cell with `!` before it; with `socket_path`, past the Jupyter server."""
-    path = quote(name, safe="")
-    where = JUPYTER.format(path=path)
-    if socket_path is not None:
-        where = f"--unix-socket {shlex.quote(socket_path)} http://localhost/v2/models/{path}/infer"
+    where = _where(name, "infer", socket_path)
     shapes = [_example_shape(tensor) for tensor in inputs]
-    in_json = all(t["datatype"] not in ("FP16", "BF16") for t in inputs) and sum(map(math.prod, shapes)) <= SMALL
-    if in_json:
+    if _fits_in_json(inputs):
         tensors = [{**_tensor(t, shape), "data": _zeros(t, shape)} for t, shape in zip(inputs, shapes, strict=True)]
         return f"curl -s {where} -d {shlex.quote(_compact({'inputs': tensors}))}"
     sizes = [_nbytes(t, shape) for t, shape in zip(inputs, shapes, strict=True)]
@@ -45,6 +41,14 @@ def curl_line(name: str, inputs: Sequence[TensorInfo], *, socket_path: str | Non
     body = f"(printf %s {shlex.quote(header)}; head -c {sum(sizes)} /dev/zero)"
     length = len(header.encode())
     return f'{body} | curl -s {where} -H "Inference-Header-Content-Length: {length}" --data-binary @- -o response.bin'
+
+
+def curl_stream_line(name: str, inputs: Sequence[TensorInfo], *, socket_path: str | None = None) -> str | None:
+    """The same for a decoupled model; None where its inputs do not fit into a line of JSON."""
+    if not _fits_in_json(inputs):
+        return None
+    tensors = {tensor["name"]: _zeros(tensor, _example_shape(tensor)) for tensor in inputs}
+    return f"curl -sN {_where(name, 'generate_stream', socket_path)} -d {shlex.quote(_compact(tensors))}"
 
 
 def tritonclient_snippet(
@@ -71,6 +75,18 @@ def tritonclient_snippet(
     )
     lines += [f"print(result.as_numpy({tensor['name']!r}))" for tensor in outputs]
     return "\n".join(lines)
+
+
+def _where(name: str, call: str, socket_path: str | None) -> str:
+    path = f"{quote(name, safe='')}/{call}"
+    if socket_path is None:
+        return JUPYTER.format(path=path)
+    return f"--unix-socket {shlex.quote(socket_path)} http://localhost/v2/models/{path}"
+
+
+def _fits_in_json(inputs: Sequence[TensorInfo]) -> bool:
+    count = sum(math.prod(_example_shape(tensor)) for tensor in inputs)
+    return count <= SMALL and all(tensor["datatype"] not in ("FP16", "BF16") for tensor in inputs)
 
 
 def _example_shape(tensor: TensorInfo) -> list[int]:

@@ -81,7 +81,8 @@ def test_one_answer_is_a_short_stream(lane: Lane, puppet: str) -> None:
     np.testing.assert_array_equal(answer["RESULT"], [2, 3])
 
 
-def test_a_call_of_a_decoupled_model_is_refused(lane: Lane, many: str) -> None:
+def test_a_call_of_a_decoupled_model_is_refused(engine: Engine, lane: Lane, many: str) -> None:
+    assert engine.model(many)["decoupled"]
     with pytest.raises(PyServeError, match="is decoupled and may answer any number of times") as refused:
         lane.infer(many, command("count", [1]))
     assert refused.value.code is Code.UNSUPPORTED

@@ -70,7 +70,16 @@ def test_only_the_addresses_there_are() -> None:
     assert "ssl=True" in str(remote.tritonclient())
     local = _served(Address(runtime_dir=Path("/run/p")))
     assert local.tritonclient() is None
-    assert "--unix-socket /run/p/http.sock" in local.curl()
+    assert "--unix-socket /run/p/http.sock" in str(local.curl())
+
+
+def test_decoupled_models_are_asked_for_streams() -> None:
+    served = _served(decoupled=True)
+    assert str(served.curl()).startswith('curl -sN "$PYSERVE_URL/v2/models/add_one/generate_stream" ')
+    assert served.tritonclient() is None
+    large = _served(decoupled=True, inputs=[{"name": "IN", "datatype": "FP16", "shape": [1]}])
+    assert large.curl() is None
+    assert "curl" not in large.plain() + large._repr_html_()
 
 
 def test_a_model_that_failed_shows_why() -> None:

@@ -8,7 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_pyserve.notebook.payloads import TensorInfo
-from jupyter_pyserve.notebook.snippets import curl_line, tritonclient_snippet
+from jupyter_pyserve.notebook.snippets import curl_line, curl_stream_line, tritonclient_snippet
 
 SMALL: list[TensorInfo] = [{"name": "INPUT0", "datatype": "FP32", "shape": [-1]}]
 MIXED: list[TensorInfo] = [
@@ -38,6 +38,14 @@ def test_a_small_model_is_one_line_of_json() -> None:
             {"name": "mask", "shape": [1], "datatype": "BOOL", "data": [False]},
         ]
     }
+
+
+def test_a_stream_is_asked_for_by_names_of_inputs() -> None:
+    line = curl_stream_line("story", MIXED, socket_path="/run/a b")
+    assert line is not None
+    assert line.startswith("curl -sN --unix-socket '/run/a b' http://localhost/v2/models/story/generate_stream -d ")
+    assert _body(line) == {"I'm": ["text", "text"], "mask": [False]}
+    assert curl_stream_line("story", LARGE) is None
 
 
 @pytest.mark.parametrize("inputs", [SMALL, MIXED, LARGE])
