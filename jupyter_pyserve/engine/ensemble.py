@@ -6,7 +6,7 @@ The order of steps is `model.ensembles`'. Knows members only by what any front e
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from jupyter_pyserve.engine.ensemble_run import Execution
 from jupyter_pyserve.engine.job import Job
@@ -35,20 +35,19 @@ class EnsembleVersion(LoadedVersion):
         self.graph = EnsembleGraph.compile(config.ensemble_scheduling)
         self._model_dir = model_dir
         self._lookup = lookup
+        #: By their steps. One that is unloaded takes this with it, and then carries out what is under way still.
+        self._members: list[LoadedVersion] = []
         self._runs: dict[int, Execution] = {}
 
     @property
     def ready(self) -> bool:
         """Whether all members are."""
-        try:
-            return self.state is VersionState.READY and all(self.member(step.index).ready for step in self.graph.steps)
-        except PyServeError:
-            return False
+        return self.state is VersionState.READY and all(member.ready for member in self._members)
 
-    def member(self, step: int) -> LoadedVersion:
-        """The member that carries out a step at present; raises `PyServeError` when there is none."""
-        found = self.graph.steps[step]
-        return self._lookup(found.model, found.version)
+    @property
+    def members(self) -> Sequence[LoadedVersion]:
+        """Those that carry out its steps at present."""
+        return self._members
 
     async def start(self, progress: Progress) -> None:
         """Check the members, which are loaded."""
@@ -63,18 +62,18 @@ class EnsembleVersion(LoadedVersion):
 
     def check_members(self) -> None:
         """Raises `LoadFailure` unless the members fit together; sees whether one of them is decoupled."""
-        members = {step.index: self._loaded_member(step) for step in self.graph.steps}
-        problems = member_problems(
-            self.signature, self.graph, {index: member.signature for index, member in members.items()}
-        )
+        members = [self._loaded_member(step) for step in self.graph.steps]
+        signatures = {index: member.signature for index, member in enumerate(members)}
+        problems = member_problems(self.signature, self.graph, signatures)
         if problems:
             raise LoadFailure(problems[0], kind="Invalid argument")
-        decoupled = any(member.signature.decoupled for member in members.values())
+        self._members = members
+        decoupled = any(member.signature.decoupled for member in members)
         self.config = self.config.with_decoupled(decoupled)
         self.signature = Signature.from_config(self.config).with_labels(self._labels(members))
         self.plans.clear()
 
-    def _labels(self, members: Mapping[int, LoadedVersion]) -> dict[str, tuple[str, ...]]:
+    def _labels(self, members: Sequence[LoadedVersion]) -> dict[str, tuple[str, ...]]:
         """Those that its own configuration names, and for other outputs those of the members that make them."""
         found = {
             tensor: members[step.index].signature.outputs[name].labels
@@ -85,7 +84,7 @@ class EnsembleVersion(LoadedVersion):
 
     def _loaded_member(self, step: Step) -> LoadedVersion:
         try:
-            return self.member(step.index)
+            return self._lookup(step.model, step.version)
         except PyServeError:
             lacking = (
                 f"whose required version {step.version} is not loaded."

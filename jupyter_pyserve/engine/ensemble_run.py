@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,9 +68,10 @@ class Execution:
         request: InferRequest = job.plan.request
         self._request = request
         outputs = [item.name for item in request.outputs] or list(owner.signature.outputs)
-        #: By their steps. They stay for as long as this goes on, also when others have taken their place meanwhile.
-        self._members = [owner.member(step.index) for step in owner.graph.steps]
-        for member in self._members:
+        self._members = list(owner.members)
+        #: They, and theirs, stay for as long as this goes on, also when others have taken their place meanwhile.
+        self._kept = list(_with_members(self._members))
+        for member in self._kept:
             member.outstanding += 1
         streaming = frozenset(index for index, member in enumerate(self._members) if member.signature.decoupled)
         uses = Counter([*outputs, *(tensor for step in owner.graph.steps for tensor in step.inputs.values())])
@@ -318,7 +319,7 @@ class Execution:
             job.owner.cancel(job)
         self._jobs.clear()
         self._flow.close()
-        for member in self._members:
+        for member in self._kept:
             member.job_ended()
 
 
@@ -335,6 +336,12 @@ class _Lender:
 
     def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
         self._values = []
+
+
+def _with_members(versions: Iterable[LoadedVersion]) -> Iterator[LoadedVersion]:
+    for version in versions:
+        yield version
+        yield from _with_members(version.members)
 
 
 def _holder(inputs: Sequence[Value], descriptor: PlainDescriptor) -> Value | None:

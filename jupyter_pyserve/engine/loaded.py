@@ -119,6 +119,11 @@ class LoadedVersion(abc.ABC):
         """The jobs that this one consists of at present; none where it is carried out by a process."""
         return ()
 
+    @property
+    def members(self) -> Sequence[LoadedVersion]:
+        """The versions that carry out its requests; none where processes of its own do."""
+        return ()
+
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def new_job(self, nbytes: int, sink: Sink) -> tuple[Job, int, int]:

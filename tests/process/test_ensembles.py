@@ -124,11 +124,20 @@ def test_a_member_that_does_not_fit_any_more_takes_the_ensemble_down(engine: Eng
     assert engine.deploy("misfit_1", MODEL.format(body=ADD), MEMBER)[-1]["event"] == "ready"
 
 
+@pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("gone", [0, 1, 2])
-def test_requests_on_their_way_keep_the_members_that_they_began_with(engine: Engine, gone: int) -> None:
+def test_requests_on_their_way_keep_the_members_that_they_began_with(engine: Engine, gone: int, nested: bool) -> None:
     gate = engine.gate()
-    name = chain(engine, f"kept{gone}", ADD, f"open({str(gate)!r}).close(); y = x.as_numpy()", ADD)
-    answer = engine.later(engine.infer, name, ONE)
+    name = f"kept{gone}{nested}"
+    held = f"open({str(gate)!r}).close(); {SAME}"
+    asked = chain(engine, name, ADD, SAME if nested else held, ADD)
+    if nested:
+        asked = f"{name}_outer"
+        member(engine, f"{name}_before", held)
+        inner = (name, {"IN": "T"}, {"OUT": "OUT"})
+        write_ensemble(engine.repository, asked, step(f"{name}_before", "IN", "T"), inner)
+        engine.load(asked)
+    answer = engine.later(engine.infer, asked, ONE)
     gate.wait_until_entered()
     engine.unload(f"{name}_{gone}")
     gate.open()
