@@ -150,12 +150,6 @@ class Flow(Generic[T]):
         produced = {tensor for step in self._steps for tensor in step.outputs.values()}
         #: Tensors that will be there some time; what an optional input is mapped to may never be.
         self._expected = produced.union(given)
-        self._complete = 0
-
-    @property
-    def complete(self) -> int:
-        """How many answers were complete."""
-        return self._complete
 
     def start(self) -> Progress[T]:
         """The steps that need nothing but what was given."""
@@ -197,7 +191,6 @@ class Flow(Generic[T]):
     def _advance(self, scope: Scope[T]) -> Progress[T]:
         progress: Progress[T] = Progress()
         self._visit(scope, progress)
-        self._complete += len(progress.answers)
         progress.done = self._root.running == 0
         return progress
 

@@ -76,7 +76,7 @@ def test_an_optional_input_that_will_never_be_there_is_left_out() -> None:
 def test_a_member_that_leaves_an_output_out_stops_the_flow() -> None:
     made = flow(CHAIN)
     progress = made.answer(only(made.start()), {}, final=True)
-    assert (progress.runs, progress.answers, progress.done, made.complete) == ([], [], True, 0)
+    assert (progress.runs, progress.answers, progress.done) == ([], [], True)
 
 
 def test_each_answer_of_a_stream_goes_its_own_way() -> None:
@@ -87,7 +87,7 @@ def test_each_answer_of_a_stream_goes_its_own_way() -> None:
     assert made.answer(runs[1], {"Y": 60}, final=True).answers == [{OUT: 60}]
     assert not made.answer(stream, {}, final=True).done
     last = made.answer(runs[0], {"Y": 50}, final=True)
-    assert (last.answers, last.done, made.complete) == ([{OUT: 50}], True, 2)
+    assert (last.answers, last.done) == ([{OUT: 50}], True)
 
 
 def test_a_stream_sees_what_does_not_depend_on_it_whenever_it_comes() -> None:
@@ -117,7 +117,6 @@ def test_a_stream_behind_a_stream() -> None:
         for index in (0, 1)
     ]
     assert answers == [[{OUT: 10}], [{OUT: 11}], [{OUT: 20}], [{OUT: 21}]]
-    assert made.complete == 4
 
 
 @pytest.mark.parametrize("count", [1, 100])
