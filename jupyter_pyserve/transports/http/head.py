@@ -125,7 +125,7 @@ class _Collector:
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.lines.append((name, value.strip()))
+        self.lines.append((name, value.lstrip()))  # what stands behind a value is part of it, on Triton
         name, value = name.lower(), value.strip()
         if name == b"transfer-encoding" and name in self.headers:
             value = self.headers.pop(name) + b", " + value  # one list, and its last coding says where the body ends
