@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import signal
 import socket
 import subprocess
 import time
@@ -51,7 +53,12 @@ def running(
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *options], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, pass_fds=inherited
+            [*command, *options],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=inherited,
+            start_new_session=True,
         )
     try:
         _wait_until_ready(("127.0.0.1", http), process, log)
@@ -87,5 +94,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
     finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # a Triton that crashed leaves processes behind
         if process.stdin is not None:
             process.stdin.close()
