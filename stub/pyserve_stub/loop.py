@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Iterator, Sequence
 
-from . import output, readiness
+from . import last_words, output, readiness
 from . import status as page_status
 from .bls import Calls
 from .control import ModelControl, Refused
@@ -285,6 +285,7 @@ def run_stub(channel_fd: int, status_fd: int) -> None:
     sock = socket.socket(fileno=channel_fd)
     page = mmap.mmap(status_fd, STATUS_NBYTES)
     os.close(status_fd)
+    last_words.listen()
     session = Session(sock)
     host = EngineHost(session)
     set_host(host)

@@ -11,6 +11,7 @@ import collections
 import threading
 from typing import Sequence
 
+from .last_words import last_words
 from .placing import INTERNAL, Placer, failure
 from .responses import InferenceResponse
 from .session import EngineGone, Session
@@ -186,7 +187,8 @@ class Outbox:
             if item.held is not None:
                 self._session.free_later([lease for _, _, _, lease in item.held[5] if lease])
             if not self._keep_unfinished:
-                self._due.append(failure(key, INTERNAL, _ENDLESS if self._decoupled else _DROPPED))
+                text = _ENDLESS if self._decoupled else _DROPPED
+                self._due.append(failure(key, INTERNAL, text + last_words()))
             self._closed(item)
         try:
             self._flush()

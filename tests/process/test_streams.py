@@ -274,7 +274,7 @@ def send(self, sender):
     async def scenario(inside: Inside) -> None:
         first, last = await inside.ask().all()
         assert first.outputs["OUT"] == [1]
-        assert (last.code, last.text) == (Code.INTERNAL, DROPPED)
+        assert (last.code, last.text) == (Code.INTERNAL, f"{DROPPED}; its thread ended with ValueError: boom")
         await inside.until(lambda: "ValueError: boom" in inside.log(), "the thread's traceback is in the log")
 
     play(tmp_path, scenario, body)
