@@ -18,8 +18,8 @@ BUDGET_NS = 150_000
 #: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others.
 STUB_BUDGET_NS = 300_000
 
-#: Whether there are processors for a third process that waits awake, beside the engine and a model that is called.
-SPARE_PROCESSORS = len(os.sched_getaffinity(0)) > 3
+#: Whether a caller may wait awake too; with one processor it would only keep the called model from running.
+SPARE_PROCESSORS = len(os.sched_getaffinity(0)) > 1
 
 
 class Spinner:
