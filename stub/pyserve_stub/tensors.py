@@ -1,12 +1,15 @@
 """The `Tensor` of `pb_utils`: a name, a shape, and elements that are decoded or serialised as late as possible.
 
 A tensor that arrived is memory in wire form, lent until nothing refers to it any more; a tensor that a model made is
-its array. Neither is copied unless it must be. Knows nothing of requests or of how memory travels.
+its array. Neither is copied unless it must be, and strings that a model passes on as it got them are not even encoded.
+Knows nothing of requests or of how memory travels.
 """
 
 from __future__ import annotations
 
+import ctypes
 import struct
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,13 +40,34 @@ _DLPACK = arguments.Signature(
     returns="capsule",
     receiver=f"{NATIVE_MODULE}.Tensor",
 )
+
+#: Fewer strings are encoded as quickly as it is found out whether they are still the same.
+_MANY_ELEMENTS = 64
+
+#: Tensors whose strings were decoded into an array, by the array's id.
+_decoded: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
+
+
+def _pointers(array: Array) -> bytes:
+    """Which objects an array of objects holds."""
+    return ctypes.string_at(array.__array_interface__["data"][0], array.nbytes)
+
+
+def _untouched(array: Array) -> Array | bytes | None:
+    """The wire form of an array of strings that a model passes on as it got it; None of any other."""
+    source = _decoded.get(id(array))
+    if source is None or source._array is not array or _pointers(array) != source._elements[1]:
+        return None
+    return source._host_memory()
+
+
 _EMPTY_NAME = "Tensor name cannot be an empty string."
 
 
 class Tensor(NativeObject):
     """`Tensor(name, array)`: a named array, kept by reference when it is C-contiguous."""
 
-    __slots__ = ("_array", "_code", "_device", "_memory", "_name", "_private", "_shape", "_writable")
+    __slots__ = ("_array", "_code", "_device", "_elements", "_memory", "_name", "_private", "_shape", "_writable")
     __module__ = NATIVE_MODULE
 
     _name: str
@@ -58,6 +82,8 @@ class Tensor(NativeObject):
     _private: bool
     #: DLPack's (device type, device id).
     _device: tuple[int, int]
+    #: Of many strings that were decoded: the objects, and where the array had them.
+    _elements: tuple[list[Any], bytes]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if kwargs or len(args) != 2 or type(args[0]) is not str or type(args[1]) is not np.ndarray:
@@ -78,7 +104,10 @@ class Tensor(NativeObject):
         self._shape = array.shape
         self._array = array
         # At once, so that what is sent does not change with what happens to the objects later.
-        self._memory = encode_elements(array) if code == BYTES else None
+        self._memory = None
+        if code == BYTES:
+            untouched = _untouched(array)
+            self._memory = encode_elements(array) if untouched is None else untouched
         self._writable = True
         self._private = False
         self._device = dlpack.CPU_DEVICE
@@ -125,9 +154,13 @@ class Tensor(NativeObject):
         code = self._code
         if code == BYTES:
             try:
-                return decode_elements(memory).reshape(self._shape)
+                strings = decode_elements(memory).reshape(self._shape)
             except struct.error as error:
                 raise TritonModelException(str(error)) from None
+            if strings.size >= _MANY_ELEMENTS:
+                self._elements = strings.reshape(-1).tolist(), _pointers(strings)
+                _decoded[id(strings)] = self
+            return strings
         dtype = DTYPES[code]
         if dtype is None:
             raise TritonModelException(

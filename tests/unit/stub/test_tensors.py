@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import struct
 import weakref
 from typing import Any
 
@@ -208,3 +209,36 @@ def test_subclasses_of_array_are_sent_too() -> None:
     tensor = Tensor("x", array)
     assert tensor.as_numpy() is array
     assert payload(tensor) == (CODES["FP64"], (1, 2), array.tobytes())
+
+
+def strings(count: int) -> tuple[Tensor, bytes]:
+    """A tensor of many strings as it arrives, and its wire form."""
+    wire = b"".join(struct.pack("<I", 3) + b"%03d" % number for number in range(count))
+    return Tensor._from_memory("x", BYTES, (count,), memory(wire), True), wire
+
+
+def test_strings_that_a_model_passes_on_stay_where_they_are() -> None:
+    arrived, wire = strings(100)
+    passed = Tensor("y", arrived.as_numpy())
+    assert passed._wire()[2] is arrived._memory
+    assert bytes(passed._wire()[2]) == wire
+    assert passed.as_numpy() is arrived.as_numpy()
+
+
+@pytest.mark.parametrize("change", [b"new", "003", bytearray(b"003"), None])
+def test_strings_of_which_one_was_replaced_are_encoded_anew(change: object) -> None:
+    arrived, wire = strings(100)
+    array = arrived.as_numpy()
+    array[3] = change
+    passed = Tensor("y", array)
+    del arrived
+    element = str(change).encode() if not isinstance(change, bytes) else change
+    expected = wire[: 3 * 7] + struct.pack("<I", len(element)) + element + wire[4 * 7 :]
+    assert bytes(passed._wire()[2]) == expected
+
+
+def test_an_array_outlives_its_tensor() -> None:
+    arrived, wire = strings(100)
+    array = arrived.as_numpy()
+    del arrived
+    assert bytes(Tensor("y", array)._wire()[2]) == wire
