@@ -134,7 +134,8 @@ class LaneConnection(Peer):
         self._channel.send(data)
 
     def _decoupled_text(self, model: str) -> str:
-        return f"model '{model}' is decoupled and may answer any number of times: ask for a stream of its responses, as model.stream(...) does"
+        asked = "ask for a stream of its responses, as model.stream(...) does"
+        return f"model '{model}' is decoupled and may answer any number of times: {asked}"
 
     def _place(self, key: int, descriptors: Sequence[PlainDescriptor]) -> Place:
         for segment, offset, nbytes, _ in descriptors:
