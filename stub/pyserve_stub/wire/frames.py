@@ -122,11 +122,6 @@ def decode_cold(data: bytes) -> dict[str, Any]:
     return cast("Dict[str, Any]", message)
 
 
-def pack_descriptors(descriptors: Sequence[PlainDescriptor]) -> bytes:
-    """Descriptors back to back."""
-    return b"".join([_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors])
-
-
 def _unpack_descriptors(data: bytes, offset: int, count: int) -> tuple[list[PlainDescriptor], int]:
     end = offset + count * _DESCRIPTOR.size
     if end > len(data):

@@ -154,10 +154,3 @@ def test_a_request_may_have_the_largest_layout() -> None:
     layout = encode_layout([TensorMeta("x" * 40, 1, (1,))] * MAX_TENSORS)
     request = RequestFrame(1, b"{}", layout, [Descriptor(1, 0, 1, 0)] * MAX_TENSORS)
     assert frames.decode_execute(frames.encode_execute([request])) == ([request], ())
-
-
-def test_descriptors_are_packed_back_to_back() -> None:
-    packed = frames.pack_descriptors([Descriptor(1, 2, 3, 4), Descriptor(5, 6, 7, 8)])
-    request = frames.encode_execute([RequestFrame(0, b"", b"", [Descriptor(1, 2, 3, 4), Descriptor(5, 6, 7, 8)])])
-    assert len(packed) == 56
-    assert request.endswith(packed)
