@@ -119,6 +119,10 @@ class Dispatcher:
             return 1
         return max(1, min(_PACKET_BATCHES, instance.room, int(_PACKET_NS / max(instance.average_ns, 1.0))))
 
+    def release(self, instance: Instance) -> asyncio.Future[None] | None:
+        """An instance is to leave: it gets nothing more, so there is nothing to wait for but what it has."""
+        return None
+
     def drain(self) -> list[Job]:
         """Everything that is queued, taken out."""
         jobs = [job for batch in self._returned for job in batch]

@@ -40,6 +40,8 @@ class ModelEntry:
     guest: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     owner: str | None = None
+    #: Whether what is served came from a deploy, so that its directory is this server's to write.
+    deployed: bool = False
     #: The versions whose load is in progress, and whether somebody has asked for something newer meanwhile.
     loading: list[LoadedVersion] = field(default_factory=list)
     outdated: bool = False

@@ -46,7 +46,8 @@ class LoadedVersion(abc.ABC):
     def __init__(self, settings: EngineSettings, config: ModelConfig, version: int, regions: ClientRegions) -> None:
         self.name = config.name
         self.version = version
-        self.config = config
+        #: What it was asked to be, and what it is: defaults of the model's own are filled in.
+        self.source_config = self.config = config
         self.signature = Signature.from_config(config)
         self.statistics = ModelStatistics(_latencies(settings.metrics, config))
         #: Memory of clients in which tensors of requests may lie.
@@ -104,6 +105,19 @@ class LoadedVersion(abc.ABC):
     @abc.abstractmethod
     async def stop(self, timeout_s: float) -> None:
         """End it and drop the memory; requests that are left are failed."""
+
+    async def update(self, config: ModelConfig) -> None:
+        """Take over what `config` says of instances and versions, which is all that it says anew.
+
+        Raises `LoadFailure`, and then nothing has changed.
+        """
+        self.config, self.source_config = self.config.with_instances_of(config), config
+
+    def abandon_update(self) -> None:  # noqa: B027 - a hook
+        """Give up on an `update` that waits for something: it fails."""
+
+    async def updated(self) -> None:  # noqa: B027 - a hook
+        """Wait until nothing is left of how it was before its `update`."""
 
     async def restart(self) -> None:  # noqa: B027 - a hook
         """Renew every instance without a failed request."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from jupyter_pyserve.engine.directory import Directory
 from jupyter_pyserve.engine.ensemble import EnsembleVersion
@@ -31,6 +31,8 @@ from jupyter_pyserve.engine.repository import (
     list_models,
     read_directory,
     read_model,
+    same_version,
+    write_count,
 )
 from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
@@ -68,6 +70,8 @@ class Registry(Directory):
                 await self._load(entry, _silent, override)
             except LoadError as error:
                 raise error.as_domain_error(name) from error
+        for _, version in entry.servables():
+            await version.updated()
         for ensemble in self._dependents.to_revive(name):
             with contextlib.suppress(PyServeError):  # it is logged, and the next member may be what was missing
                 await self.load(ensemble)
@@ -86,7 +90,7 @@ class Registry(Directory):
         guest = override is not None and bool(override.files)
         servables: dict[int, LoadedVersion] = {}
         try:
-            servables = await self._start(entry, source, progress)
+            servables = await self._start(entry, source, progress, kept(entry, source))
         except LoadError as error:
             entry.guest = guest
             self._record_failure(entry, error)
@@ -131,7 +135,7 @@ class Registry(Directory):
             try:
                 source = await asyncio.to_thread(deployment.stage)
                 progress("spawn", "")
-                servables = await self._start(entry, source, progress)
+                servables = await self._start(entry, source, progress, {})
                 progress("swap", "")
                 entry.signature = await asyncio.to_thread(deployment.commit)
                 entry.override = None
@@ -141,9 +145,27 @@ class Registry(Directory):
                 if isinstance(error, LoadError):
                     raise error.failure_of(entry.name) from error
                 raise
-            entry.owner = owner
+            entry.owner, entry.deployed = owner, True
             self._swap(entry, servables)
             return entry, False
+
+    async def scale(self, name: str, count: int) -> None:
+        """Have so many instances in the first group of a model; returns when the new ones serve, and no request fails.
+
+        A deployed model's configuration says so from then on; another's does not, but stays as it is until its files
+        change.
+        """
+        async with self._hold(name) as entry:
+            try:
+                for _, servable in entry.servables():
+                    await servable.update(servable.source_config.with_count(count))
+            except LoadFailure as failure:
+                raise PyServeError(Code.INVALID_ARG, f"scale failed for model '{name}': {failure.text}") from failure
+            if entry.deployed:
+                entry.signature = await asyncio.to_thread(
+                    write_count, self._settings.model_repositories[0], name, count
+                )
+            self._changed()
 
     async def unload(self, name: str, *, with_members: bool = False) -> None:
         """Take a model away from requests at once; it ends when the requests that it has are answered.
@@ -183,10 +205,13 @@ class Registry(Directory):
 
     def _give_up_loading(self, name: str) -> None:
         entry = self.entries.get(name)
-        if entry is not None and entry.loading:
-            entry.outdated = True
-            for servable in entry.loading:
-                servable.kill()
+        if entry is None:
+            return
+        entry.outdated = True
+        for servable in entry.loading:
+            servable.kill()
+        for _, servable in entry.held():
+            servable.abandon_update()
 
     async def kill(self, name: str) -> None:
         """End every process of a model now: those that serve are started again, all others are gone."""
@@ -239,8 +264,10 @@ class Registry(Directory):
         entry = self.entries.get(name)
         return entry is not None and bool(entry.servables())
 
-    async def _start(self, entry: ModelEntry, source: ModelSource, progress: Progress) -> dict[int, LoadedVersion]:
-        """Load all versions beside each other; if one fails, none is used."""
+    async def _start(
+        self, entry: ModelEntry, source: ModelSource, progress: Progress, kept: Mapping[int, LoadedVersion]
+    ) -> dict[int, LoadedVersion]:
+        """Load all versions beside each other; if one fails, none is used. Those that are `kept` change in place."""
         if not source.versions:
             raise LoadError(
                 {}, f"at least one version must be available under the version policy of model '{source.name}'\n"
@@ -251,18 +278,19 @@ class Registry(Directory):
         if missing:
             raise LoadError(dict.fromkeys(source.versions, LoadFailure(missing, kind="Unsupported")))
         servables: dict[int, LoadedVersion] = {
-            version: Servable(self._context, source.config, version, source.model_dir) for version in source.versions
+            version: Servable(self._context, source.config, version, source.model_dir)
+            for version in source.versions
+            if version not in kept
         }
         entry.loading, entry.outdated = list(servables.values()), False
         try:
-            results = await asyncio.gather(
-                *(servable.start(progress) for servable in servables.values()), return_exceptions=True
-            )
+            failures = await _failures({number: item.start(progress) for number, item in servables.items()})
+            if not failures:
+                failures = await _failures({number: item.update(source.config) for number, item in kept.items()})
         finally:
             entry.loading = []
-        failures = {version: result for version, result in zip(servables, results) if isinstance(result, BaseException)}
         if not failures:
-            return servables
+            return {**servables, **kept}
         await asyncio.gather(*(item.stop(1.0) for version, item in servables.items() if version not in failures))
         unexpected = [item for item in failures.values() if not isinstance(item, LoadFailure)]
         if unexpected:
@@ -291,7 +319,7 @@ class Registry(Directory):
                 record.advance(VersionEvent.UNLOAD)
                 record.servable = None
                 self._retire(old, record)
-            else:
+            elif servables[version] is not old:
                 self._retire(old, None)
         for version, servable in servables.items():
             entry.versions[version] = VersionRecord(VersionState.READY, servable=servable)
@@ -331,6 +359,25 @@ class Registry(Directory):
     def _changed(self) -> None:
         self.routes.clear()
         self._on_change()
+
+
+def kept(entry: ModelEntry, source: ModelSource) -> dict[int, LoadedVersion]:
+    """The versions that go on when `source` is loaded: at most their instances become others or more or fewer."""
+    if source.config.ensemble_scheduling is not None:
+        return {}
+    return {
+        version: servable
+        for version, servable in entry.servables()
+        if version in source.versions
+        and same_version(entry.signature, source.signature, version)
+        and servable.source_config.differs_in_instances_only(source.config)
+    }
+
+
+async def _failures(work: Mapping[int, Awaitable[None]]) -> dict[int, BaseException]:
+    """What came of doing something for several versions at once, by their numbers."""
+    results = await asyncio.gather(*work.values(), return_exceptions=True)
+    return {number: result for number, result in zip(work, results) if result is not None}
 
 
 def _missing(config: ModelConfig) -> str:

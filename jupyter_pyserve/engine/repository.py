@@ -20,6 +20,7 @@ from jupyter_pyserve.model.config import (
     parse_json_config,
     parse_pbtxt,
     validate_stage_a,
+    with_instance_count,
 )
 
 _IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints", ".pyserve-staging"})
@@ -133,8 +134,8 @@ def _read_config(model_dir: str, config_name: str) -> tuple[str, str]:
 
 
 def sign(model_dir: str) -> Signature:
-    """Names, sizes and times of all files, bytecode and checkpoints left out: equal means unchanged."""
-    rows = []
+    """Where it is; names, times and sizes of all files, bytecode and checkpoints left out: equal means unchanged."""
+    rows = [(model_dir, 0, 0)]
     for folder, folders, files in os.walk(model_dir):
         folders[:] = sorted(item for item in folders if item not in _IGNORED)
         for file in sorted(files):
@@ -143,6 +144,20 @@ def sign(model_dir: str) -> Signature:
                 facts = os.stat(path)
                 rows.append((os.path.relpath(path, model_dir), facts.st_mtime_ns, facts.st_size))
     return tuple(rows)
+
+
+def same_version(before: Signature, after: Signature, version: int) -> bool:
+    """Whether a version is as it was, whatever became of the configuration and of other versions."""
+    return _of_version(before, version) == _of_version(after, version)
+
+
+def _of_version(signature: Signature, version: int) -> list[tuple[str, int, int]]:
+    return [row for row in signature if _concerns(row[0].split(os.sep)[0], version)]
+
+
+def _concerns(top: str, version: int) -> bool:
+    """Whether a version depends on this file or directory of its model; the configuration is compared by itself."""
+    return top == str(version) or not (top.isdecimal() or top in (_CONFIG, "configs"))
 
 
 class Deployment:
@@ -199,9 +214,7 @@ class Deployment:
         """Make the new version the repository's; the configuration changes in one step."""
         path = os.path.join(self.model_dir, _CONFIG)
         if self._config is not None:
-            temporary = f"{path}.{secrets.token_hex(4)}"
-            Path(temporary).write_text(self._config, encoding="utf-8")
-            os.replace(temporary, path)
+            _replace(path, self._config)
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -216,6 +229,21 @@ class Deployment:
         if self._new_model:
             with contextlib.suppress(OSError):
                 os.rmdir(self.model_dir)
+
+
+def write_count(repository: str, name: str, count: int) -> Signature:
+    """Have a model's configuration say how many instances its first group has."""
+    model_dir = os.path.join(os.path.abspath(repository), name)
+    text, path = _read_config(model_dir, "")
+    _replace(path, with_instance_count(text, count, path=path))
+    return sign(model_dir)
+
+
+def _replace(path: str, text: str) -> None:
+    """Change a file in one step."""
+    temporary = f"{path}.{secrets.token_hex(4)}"
+    Path(temporary).write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def delete_model(repository: str, name: str) -> None:

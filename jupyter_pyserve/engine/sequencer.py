@@ -60,6 +60,8 @@ class Sequencer:
         #: The instances that the scheduler knows of, and those of them that execute a batch.
         self._joined: dict[Instance, None] = {}
         self._executing: set[Instance] = set()
+        #: Instances that leave when their sequences have ended, and who waits for that.
+        self._leaving: dict[Instance, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_ns = 0
         self._loop = asyncio.get_running_loop()
@@ -126,6 +128,15 @@ class Sequencer:
             refused += self._scheduler.completed(instance, now_ns)
         return refused
 
+    def release(self, instance: Instance) -> asyncio.Future[None] | None:
+        """An instance is to leave: done when the sequences that it has are over. No other begins there."""
+        if instance not in self._joined:
+            return None
+        self._scheduler.retire(instance)
+        ended = self._leaving[instance] = self._loop.create_future()
+        ended.add_done_callback(lambda _: self._leaving.pop(instance, None))
+        return ended
+
     def drain(self) -> list[Job]:
         """Everything that is queued, taken out."""
         return self._scheduler.drain()
@@ -140,7 +151,7 @@ class Sequencer:
 
     def _look(self, now_ns: int) -> None:
         """Tell the scheduler of instances that came, went or are done, and of the time."""
-        usable = [instance for instance in self._instances if instance.state in _USABLE]
+        usable = [instance for instance in (*self._instances, *self._leaving) if instance.state in _USABLE]
         for instance in [known for known in self._joined if known not in usable]:
             del self._joined[instance]
             self._executing.discard(instance)
@@ -171,7 +182,16 @@ class Sequencer:
                 if turns is not None:
                     self._executing.add(instance)
                     instance.execute([self._batch(turns)], now_ns)
+        if self._leaving:
+            self._let_go()
         self._wake_at(self._scheduler.next_wakeup_ns(now_ns), now_ns)
+
+    def _let_go(self) -> None:
+        for instance, ended in list(self._leaving.items()):
+            busy = instance in self._joined and (instance in self._executing or not self._scheduler.is_vacant(instance))
+            if not busy and not ended.done():
+                ended.set_result(None)
+                del self._leaving[instance]
 
     def _batch(self, turns: list[Turn[Job] | None]) -> list[Job]:
         pattern = next(turn.request for turn in turns if turn is not None)

@@ -68,6 +68,8 @@ class Servable(LoadedVersion):
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
         )
+        #: The ends of instances that the last `update` had no place for.
+        self._ends: list[asyncio.Task[None]] = []
 
     @property
     def restarts(self) -> dict[str, int]:
@@ -159,12 +161,14 @@ class Servable(LoadedVersion):
 
     def _judge(self) -> None:
         """What is wrong with the complete configuration, or with the labels that it names."""
-        model_dir = self._launcher.model_dir
-        problems = [*validate_stage_a(self.config), *validate_stage_b(self.config, searched=self._searched)]
+        self._require_valid(self.config)
+        self.signature = self.signature.with_labels(read_labels(self.config, self._launcher.model_dir))
+        self._shapes = output_shapes(self.signature)
+
+    def _require_valid(self, config: ModelConfig) -> None:
+        problems = [*validate_stage_a(config), *validate_stage_b(config, searched=self._searched)]
         if problems:
             raise LoadFailure(join_problems(problems), kind="Invalid argument")
-        self.signature = self.signature.with_labels(read_labels(self.config, model_dir))
-        self._shapes = output_shapes(self.signature)
 
     def _adopt(self, returned: str) -> bool:
         """Take over what `auto_complete_config` may change; whether that could be done."""
@@ -184,11 +188,37 @@ class Servable(LoadedVersion):
     def _segments(self) -> Sequence[Segment]:
         return tuple(self.arena.segments.values())
 
+    # -- other instances ----------------------------------------------------------------------------------------------
+
+    async def update(self, config: ModelConfig) -> None:
+        """Have the instances that `config` says instead, and no request fails for it."""
+        launcher = self._launcher
+        before, changed = (self.config, launcher.args_config), self.config.with_instances_of(config)
+        self._require_valid(changed)
+        self.config, launcher.config, launcher.args_config = changed, changed, changed.to_json()
+        try:
+            specs, limit_s = instance_specs(changed), self._settings.drain_timeout_s
+            self._ends = await self._supervisor.resize(specs, self._dispatcher.release, limit_s)
+        except BaseException:
+            self.config, launcher.args_config = before
+            launcher.config = self.config
+            raise
+        self.source_config = config
+
+    def abandon_update(self) -> None:
+        """Give up on an `update` that waits for new instances: it fails."""
+        self._supervisor.abandon()
+
+    async def updated(self) -> None:
+        """Wait until the instances of before have ended; not with sequences, which end when their clients say so."""
+        if self._ends and self.config.sequence_batching is None:
+            await asyncio.wait(self._ends)
+
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def detach(self, segment_ids: Sequence[int]) -> None:
         """Client memory that no further job will refer to."""
-        for instance in self.instances:
+        for instance in (*self.instances, *self._supervisor.retiring):
             instance.detach(segment_ids)
 
     def submit(self, job: Job) -> None:
@@ -352,7 +382,7 @@ class Servable(LoadedVersion):
             instance.trim()
 
     def _on_segment(self, segment: Segment) -> None:
-        for instance in self.instances:
+        for instance in (*self.instances, *self._supervisor.retiring):
             if instance.alive and instance.pid:
                 instance.attach((segment,))
 

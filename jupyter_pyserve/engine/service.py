@@ -44,6 +44,7 @@ from jupyter_pyserve.settings import ControlMode, EngineSettings
 _log = logging.getLogger(__name__)
 
 _STATE_FILE = "state.json"
+_MOST_INSTANCES = 1024
 
 
 class Service:
@@ -312,6 +313,15 @@ class Service:
                 await servable.restart()
         except LoadFailure as failure:
             raise PyServeError(Code.INTERNAL, f"restart failed for model '{name}': {failure.text}") from failure
+
+    async def scale(self, name: str, count: int) -> None:
+        """Have so many instances of a model (of its first instance group) without a failed request."""
+        if not 1 <= count <= _MOST_INSTANCES:
+            text = f"model '{name}' can have from 1 to {_MOST_INSTANCES} instances, not {count}"
+            raise PyServeError(Code.INVALID_ARG, text)
+        if not any(servable.instances for _, servable in self._entry(name).servables()):
+            raise PyServeError(Code.INVALID_ARG, f"model '{name}' has no instances at present")
+        await self.registry.scale(name, count)
 
     def dump_stacks(self, name: str) -> None:
         """Make every stub of a model write the stacks of its threads to its log."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from jupyter_pyserve.engine.arena import Segment
@@ -15,7 +15,9 @@ from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.launcher import Launcher, LoadFailure
 from jupyter_pyserve.engine.restarts import RestartPolicy
 from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.lifecycle import StubState
+from jupyter_pyserve.model.regrouping import match_instances
 
 #: How long an instance that is not wanted any more may take to go.
 BRIEFLY_S = 1.0
@@ -39,7 +41,9 @@ class Supervisor:
         self._on_give_up = on_give_up
         self._policies: dict[str, RestartPolicy] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._retiring: set[Instance] = set()
+        #: Those that have left the list and finish what they have.
+        self.retiring: set[Instance] = set()
+        self._starting: list[Instance] = []
         self._closed = False
         self.restarts: dict[str, int] = {}
         self.last_error = ""
@@ -59,9 +63,55 @@ class Supervisor:
             if await self._put(fresh, instance):
                 self._run(self._retire(instance, timeout_s))
 
+    async def resize(
+        self, specs: Sequence[InstanceSpec], release: Callable[[Instance], Awaitable[None] | None], timeout_s: float
+    ) -> list[asyncio.Task[None]]:
+        """Have these instances and no others; raises, and has changed nothing, when one of them cannot be started.
+
+        What is not wanted any more leaves the list at once, and ends after what `release` says is to be waited for, at
+        most `timeout_s`: each end is a task of those returned.
+        """
+        places = match_instances([item.spec for item in self._instances], specs)
+        fresh = await self._start_all([spec for spec, place in zip(specs, places) if place is None])
+        if self._closed:
+            await asyncio.gather(*(item.stop(BRIEFLY_S) for item in fresh))
+            return []
+        for item in fresh:
+            item.attach(self._segments())  # the arena may have grown since they started
+        coming = iter(fresh)
+        # Places are the same still, whoever was started again meanwhile.
+        wanted = [next(coming) if place is None else self._instances[place] for place in places]
+        leaving = [item for item in self._instances if item not in wanted]
+        self._instances[:] = wanted
+        self.retiring.update(leaving)
+        ends = [self._run(self._retire(item, timeout_s, release(item))) for item in leaving]
+        self._on_change()
+        return ends
+
+    async def _start_all(self, specs: Sequence[InstanceSpec]) -> list[Instance]:
+        fresh = self._starting = [self._launcher.new_instance(spec) for spec in specs]
+        try:
+            results = await asyncio.gather(
+                *(self._launcher.bring_up(item, self._segments()) for item in fresh), return_exceptions=True
+            )
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        except BaseException:
+            await asyncio.gather(*(item.stop(BRIEFLY_S) for item in fresh))
+            raise
+        finally:
+            self._starting = []
+        return fresh
+
+    def abandon(self) -> None:
+        """Give up on instances that `resize` is starting: it fails."""
+        for instance in self._starting:
+            instance.kill()
+
     def kill(self) -> list[Instance]:
         """End every process at once, and say which: those that serve are started again, retiring ones are gone."""
-        doomed = [*self._instances, *self._retiring]
+        doomed = [*self._instances, *self.retiring]
         for instance in doomed:
             instance.kill()
         return doomed
@@ -71,11 +121,14 @@ class Supervisor:
         self._closed = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(self._retire(item, timeout_s) for item in (*self._instances, *self._retiring)))
+        await asyncio.gather(*(self._retire(item, timeout_s) for item in (*self._instances, *self.retiring)))
 
-    async def _retire(self, instance: Instance, timeout_s: float) -> None:
-        self._retiring.add(instance)
+    async def _retire(self, instance: Instance, timeout_s: float, released: Awaitable[None] | None = None) -> None:
+        self.retiring.add(instance)
         try:
+            with contextlib.suppress(asyncio.TimeoutError):
+                if released is not None:
+                    await asyncio.wait_for(released, timeout_s)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(instance.idle(), timeout_s)
             if instance.busy:
@@ -83,7 +136,7 @@ class Supervisor:
                 instance.kill()
             await instance.stop(timeout_s)
         finally:
-            self._retiring.discard(instance)
+            self.retiring.discard(instance)
 
     async def _revive(self, instance: Instance) -> None:
         policy = self._policies.setdefault(instance.name, RestartPolicy())
@@ -129,7 +182,8 @@ class Supervisor:
         self._on_change()
         return True
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

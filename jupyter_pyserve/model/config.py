@@ -8,7 +8,7 @@ from __future__ import annotations
 from jupyter_pyserve.model.autocomplete import AutoCompleted, merge_auto_complete
 from jupyter_pyserve.model.building import TensorDeclaration, build_config
 from jupyter_pyserve.model.naming import InstanceSpec, check_model_name, instance_specs
-from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt
+from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt, with_instance_count
 from jupyter_pyserve.model.scheduling import (
     Control,
     ControlInput,
@@ -70,4 +70,5 @@ __all__ = [
     "parse_pbtxt",
     "validate_stage_a",
     "validate_stage_b",
+    "with_instance_count",
 ]

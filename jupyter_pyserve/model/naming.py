@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.values import InstanceGroup, ModelConfig
+from jupyter_pyserve.model.values import InstanceGroup, ModelConfig, RateLimiter
 
 _SHELL_CHARACTERS: Final = frozenset(";|&$`<>()[]{}\\'\"*?~#!")
 _MAX_NAME_BYTES: Final = 255
@@ -27,6 +27,7 @@ class InstanceSpec:
     device_id: int
     passive: bool = False
     host_policy: str = ""
+    rate_limiter: RateLimiter | None = None
 
 
 def instance_specs(config: ModelConfig) -> tuple[InstanceSpec, ...]:
@@ -39,6 +40,7 @@ def instance_specs(config: ModelConfig) -> tuple[InstanceSpec, ...]:
             device_id=device_id,
             passive=group.passive,
             host_policy=group.host_policy or _default_policy(group.kind, device_id),
+            rate_limiter=group.rate_limiter,
         )
         for group in config.instance_groups
         for index in range(group.count)

@@ -30,14 +30,26 @@ def parse_pbtxt(
     text: str, *, model_name: str, path: str, default_backend: str = PYTHON_BACKEND, gpus: int = 0
 ) -> ModelConfig:
     """The configuration in a `config.pbtxt`; empty text is a configuration made of defaults."""
+    return _complete(_parse_text(text, path), model_name=model_name, default_backend=default_backend, gpus=gpus)
+
+
+def with_instance_count(text: str, count: int, *, path: str) -> str:
+    """The text of a configuration with so many instances in its first group; comments are lost."""
+    from google.protobuf import text_format
+
+    message = _parse_text(text, path)
+    (message.instance_group[0] if message.instance_group else message.instance_group.add()).count = count
+    return str(text_format.MessageToString(message))
+
+
+def _parse_text(text: str, path: str) -> Any:
     from google.protobuf import text_format
 
     message = model_config_messages().ModelConfig()
     try:
-        text_format.Parse(text, message)
+        return text_format.Parse(text, message)
     except text_format.ParseError as error:
         raise PyServeError(Code.INTERNAL, f"failed to read text proto from {path}: {error}") from error
-    return _complete(message, model_name=model_name, default_backend=default_backend, gpus=gpus)
 
 
 def parse_json_config(

@@ -36,9 +36,11 @@ class Slots(Protocol[SequencedT]):
 class SlotBook(Generic[SequencedT]):
     """Which slot of an instance has which sequence. Slots come to exist when used: there may be very many."""
 
-    __slots__ = ("_count", "_freed", "_unused", "taken")
+    __slots__ = ("_count", "_freed", "_unused", "closed", "taken")
 
     def __init__(self, count: int) -> None:
+        #: Whether no sequence gets a slot any more.
+        self.closed = False
         self._count = count
         self._unused = 0
         self._freed: list[int] = []
@@ -46,7 +48,9 @@ class SlotBook(Generic[SequencedT]):
 
     @property
     def lowest_free(self) -> int | None:
-        """The first slot without a sequence."""
+        """The first slot that a sequence can have."""
+        if self.closed:
+            return None
         if self._freed:
             return self._freed[0]
         return self._unused if self._unused < self._count else None

@@ -88,6 +88,14 @@ class SequenceScheduler(Generic[SequencedT]):
             return OldestSlots(self._config.oldest, max_batch_size=size, hold_until=self._hold_until)
         return DirectSlots(self._config.direct or DirectStrategy(), max_batch_size=size)
 
+    def retire(self, instance: Hashable) -> None:
+        """An instance will leave when its sequences have ended; no other begins there."""
+        self._members[instance].book.closed = True
+
+    def is_vacant(self, instance: Hashable) -> bool:
+        """Whether an instance has no sequence."""
+        return not self._members[instance].book.taken
+
     def leave(self, instance: Hashable, name: str, now_ns: int) -> list[Refusal[SequencedT]]:
         """An instance is gone, and with it what it knew of its sequences: they are lost, up to their next START."""
         slots = self._members.pop(instance)

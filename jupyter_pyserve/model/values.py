@@ -10,7 +10,7 @@ import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from jupyter_pyserve.model.scheduling import DynamicBatching, EnsembleScheduling, SequenceBatching
 
@@ -296,6 +296,27 @@ class ModelConfig:
         """The same, with the runtime that its backend turned out to have."""
         return replace(self, runtime=runtime, _tree={**self._tree, "runtime": runtime})
 
+    def with_instances_of(self, other: ModelConfig) -> ModelConfig:
+        """The same, with another one's instance groups and version policy."""
+        mutable = {key: other._tree[key] for key in _CHANGED_IN_PLACE if key in other._tree}
+        return replace(
+            self,
+            instance_groups=other.instance_groups,
+            version_policy=other.version_policy,
+            _tree={**self._tree, **mutable},
+        )
+
+    def with_count(self, count: int) -> ModelConfig:
+        """The same, with so many instances in its first group."""
+        first, *others = self._tree["instance_group"]
+        tree = {**self._tree, "instance_group": [{**first, "count": count}, *others]}
+        groups = (replace(self.instance_groups[0], count=count), *self.instance_groups[1:])
+        return replace(self, instance_groups=groups, _tree=tree)
+
+    def differs_in_instances_only(self, other: ModelConfig) -> bool:
+        """Whether what is loaded under one may be kept under the other."""
+        return _lasting(self._tree) == _lasting(other._tree)
+
     def to_json_dict(self) -> dict[str, Any]:
         """What clients and models are shown, as a tree of the caller's own."""
         return copy.deepcopy(dict(self._tree))
@@ -303,6 +324,14 @@ class ModelConfig:
     def to_json(self) -> str:
         """The same as compact text."""
         return json.dumps(self._tree, separators=(",", ":"), ensure_ascii=False)
+
+
+#: What may change while a model's versions stay loaded.
+_CHANGED_IN_PLACE: Final = ("instance_group", "version_policy")
+
+
+def _lasting(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in tree.items() if key not in _CHANGED_IN_PLACE}
 
 
 def _reshape(tree: Mapping[str, Any]) -> tuple[int, ...] | None:

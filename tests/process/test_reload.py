@@ -6,8 +6,10 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+import pytest
 
 from jupyter_pyserve.errors import PyServeError
 from tests.process import machine
@@ -18,6 +20,7 @@ from tests.process.repository import config, set_mode
 from tests.process.waiting import wait_until
 
 X = {"X": np.ones(3, np.float32)}
+ROW = {"X": np.ones((1, 3), np.float32)}
 
 
 def adding(number: int) -> str:
@@ -35,27 +38,28 @@ class TritonPythonModel:
 class Load:
     """Clients that ask without a pause; what they got."""
 
-    def __init__(self, engine: Engine, model: str) -> None:
+    def __init__(self, engine: Engine, model: str, x: dict[str, Any]) -> None:
         self._engine = engine
         self._model = model
+        self._x = x
         self._ends = threading.Event()
         self.answers: Counter[float] = Counter()
         self.failures: list[object] = []
 
     def over_http(self) -> None:
         while not self._ends.is_set():
-            answer = self._engine.infer(self._model, X)
+            answer = self._engine.infer(self._model, self._x)
             if answer.status == 200:
-                self.answers[float(outputs(answer)["Y"][0])] += 1
+                self.answers[float(outputs(answer)["Y"].flat[0])] += 1
             else:
                 self.failures.append(answer)
 
     def over_a_lane(self) -> None:
         lane = self._engine.lane()
-        x = lane.asarray(X["X"])
+        x = lane.asarray(self._x["X"])
         try:
             while not self._ends.is_set():
-                self.answers[float(lane.infer(self._model, {"X": x})["Y"][0])] += 1
+                self.answers[float(lane.infer(self._model, {"X": x})["Y"].flat[0])] += 1
         except (PyServeError, OSError) as error:
             self.failures.append(error)
         lane.close()
@@ -73,8 +77,8 @@ class Load:
 
 
 @contextmanager
-def load(engine: Engine, model: str) -> Iterator[Load]:
-    running = Load(engine, model)
+def load(engine: Engine, model: str, x: dict[str, Any] = X) -> Iterator[Load]:
+    running = Load(engine, model, x)
     clients = [engine.later(work) for work in (running.over_http, running.over_a_lane) * 2]
     try:
         running.more()
@@ -130,14 +134,35 @@ def test_a_version_that_fails_leaves_the_old_one_serving(engine: Engine) -> None
     assert engine.http.post(f"/api/models/{model}/undeploy", {"delete": True}).status == 200
 
 
-def test_reloaded_and_scaled_and_restarted(engine: Engine) -> None:
-    model = loaded(engine, "fickle")
+DYNAMIC = "\nmax_batch_size: 4\ndynamic_batching { max_queue_delay_microseconds: 100 }"
+
+
+@pytest.mark.parametrize(("extra", "x"), [("", X), (DYNAMIC, ROW)], ids=["default", "dynamic"])
+def test_more_and_fewer_instances_under_load(engine: Engine, extra: str, x: dict[str, Any]) -> None:
+    text = config("fickle") + extra
+    model = loaded(engine, "fickle", extra=extra)
     path = engine.repository / model / "config.pbtxt"
-    with load(engine, model) as running:
+    with load(engine, model, x) as running:
+        kept = set(engine.pids(model))
         for count in (3, 1, 2):
-            path.write_text(config("fickle").replace("count: 1", f"count: {count}"))
+            path.write_text(text.replace("count: 1", f"count: {count}"))
             engine.load(model)
-            assert len(engine.instances(model)) == count
+            pids = set(engine.pids(model))
+            assert (len(pids), kept <= pids) == (count, True)
+            assert len(engine.stubs()) == count  # those that went have ended
+            running.more()
+    assert set(running.answers) == {2.0}
+
+
+def test_reloaded_and_restarted(engine: Engine) -> None:
+    model = loaded(engine, "fickle")
+    path = engine.repository / model / "1" / "model.py"
+    with load(engine, model) as running:
+        for _ in range(3):
+            before = engine.pids(model)
+            path.write_text(path.read_text() + "\n")
+            engine.load(model)
+            assert not set(before) & set(engine.pids(model))
             running.more()
         before = engine.pids(model)
         assert engine.http.post(f"/api/models/{model}/restart", {}).status == 200

@@ -277,6 +277,22 @@ def test_a_restart_ends_sequences_and_says_so(engine: Engine) -> None:
     assert told(model.send(1, START | END))["pid"] != pid
 
 
+@pytest.mark.parametrize("scheduling", ["direct {}", "oldest { max_candidate_sequences: 2 }"])
+def test_an_instance_that_is_not_wanted_any_more_goes_when_its_sequences_end(engine: Engine, scheduling: str) -> None:
+    model = Sequences(engine, scheduling, instances=3)
+    first, second = (told(model.send(number, START, add=number))["pid"] for number in (1, 2))
+    path = engine.repository / model.name / "config.pbtxt"
+    path.write_text(path.read_text().replace("KIND_CPU", "KIND_MODEL").replace("count: 3", "count: 1"))
+    engine.load(model.name)
+    [fresh] = engine.pids(model.name)
+    wait_until(lambda: sorted(engine.stubs()) == sorted((first, second, fresh)), "the one without sequences is gone")
+    assert told(model.send(3, START, add=1))["pid"] == fresh
+    assert [told(model.send(number, add=number))["pid"] for number in (1, 2)] == [first, second]
+    assert [told(model.send(number, END, add=number))["total"] for number in (1, 2)] == [3, 6]
+    wait_until(lambda: engine.stubs() == [fresh], "they are gone, too")
+    assert told(model.send(3, END, add=1))["total"] == 2
+
+
 def one_after_the_other(model: Sequences, name: int) -> list[tuple[int, str]]:
     """Twelve sequences, begun again whenever they are lost; everything that was refused, and no total that is wrong."""
     refusals = []

@@ -34,6 +34,8 @@ class FakeServable:
         self.source = Path(model_dir, str(version), "model.py").read_text()
         self.state = VersionState.UNAVAILABLE
         self.reason = ""
+        self.source_config = config
+        self.instances_fail = False
         self.drained = asyncio.get_running_loop().create_future()
         self.stopped = False
 
@@ -42,6 +44,22 @@ class FakeServable:
         if self.source.startswith("raise"):
             raise LoadFailure("ValueError: no", exception="ValueError", frames=[{"line": 1}])
         self.state = VersionState.READY
+
+    async def update(self, config: Any) -> None:
+        if self.instances_fail:
+            raise LoadFailure("ValueError: no more")
+        self.source_config = config
+
+    async def updated(self) -> None:
+        pass
+
+    def abandon_update(self) -> None:
+        self.instances_fail = True
+
+    @property
+    def count(self) -> int:
+        count: int = self.source_config.instance_groups[0].count
+        return count
 
     async def drain(self, timeout_s: float) -> None:
         await self.drained
@@ -162,6 +180,103 @@ def test_an_unchanged_model_is_not_loaded_again(play: Play) -> None:
         assert not first.stopped
         first.drained.set_result(None)
         await until(lambda: first.stopped)
+
+    play(scenario)
+
+
+THREE = CONFIG + "instance_group { count: 3 }"
+ALL = CONFIG + "version_policy { all { } }"
+
+
+def test_other_instances_are_had_in_place(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        first = bench.find("m")
+        (bench.root / "m" / "config.pbtxt").write_text(THREE)
+        await bench.registry.load("m")
+        assert (bench.find("m") is first, first.count) == (True, 3)
+        instances = [{"count": 2, "kind": "KIND_CPU"}]
+        await other_config(bench, default_model_filename="model.py", instance_group=instances)
+        assert (bench.find("m") is first, first.count) == (True, 2)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("source", "config"), [(GOOD * 2, THREE), (GOOD, THREE + "max_batch_size: 1")], ids=["file", "config"]
+)
+def test_a_version_is_loaded_anew_when_more_has_changed(play: Play, source: str, config: str) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        first = bench.find("m")
+        if source != GOOD:
+            bench.write("m", source)
+        (bench.root / "m" / "config.pbtxt").write_text(config)
+        await bench.registry.load("m")
+        assert bench.find("m") is not first
+        first.drained.set_result(None)
+
+    play(scenario)
+
+
+def test_versions_come_and_go_beside_one_that_stays(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m", version=1, config=ALL)
+        bench.write("m", version=2, config=ALL)
+        await bench.registry.load("m")
+        first, second = bench.find("m", "1"), bench.find("m", "2")
+        (bench.root / "m" / "config.pbtxt").write_text(CONFIG)  # the latest only
+        await bench.registry.load("m")
+        assert (bench.find("m") is second, second.stopped) == (True, False)
+        assert bench.rows()[0]["state"] == "UNLOADING"
+        first.drained.set_result(None)
+        await until(lambda: bench.rows()[0].get("reason") == "unloaded")
+        (bench.root / "m" / "config.pbtxt").write_text(ALL)
+        await bench.registry.load("m")
+        assert (bench.find("m") is second, bench.find("m", "1") is first) == (True, False)
+
+    play(scenario)
+
+
+def test_instances_that_cannot_be_had_leave_everything_as_it_was(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        first = bench.find("m")
+        first.instances_fail = True
+        (bench.root / "m" / "config.pbtxt").write_text(THREE)
+        with pytest.raises(PyServeError, match="version 1 is at UNAVAILABLE state: Internal: ValueError: no more"):
+            await bench.registry.load("m")
+        assert (bench.find("m") is first, first.count) == (True, 1)
+        with pytest.raises(PyServeError, match="scale failed for model 'm': ValueError: no more"):
+            await bench.registry.scale("m", 4)
+
+    play(scenario)
+
+
+def test_a_model_is_scaled(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        await bench.registry.load("m")
+        first = bench.find("m")
+        await bench.registry.scale("m", 4)
+        await bench.registry.load("m")  # nothing has changed in the repository
+        assert (bench.find("m") is first, first.count) == (True, 4)
+        assert (bench.root / "m" / "config.pbtxt").read_text() == CONFIG
+
+    play(scenario)
+
+
+def test_a_deployed_model_stays_scaled(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.deploy(GOOD)
+        first = bench.find("m")
+        await bench.registry.scale("m", 4)
+        await bench.registry.load("m")
+        assert (bench.find("m") is first, first.count) == (True, 4)
+        assert "count: 4" in (bench.root / "m" / "config.pbtxt").read_text()
 
     play(scenario)
 

@@ -11,7 +11,9 @@ from jupyter_pyserve.engine.repository import (
     list_models,
     list_versions,
     read_model,
+    same_version,
     sign,
+    write_count,
 )
 from jupyter_pyserve.errors import Code, PyServeError
 
@@ -119,6 +121,44 @@ def test_signature_changes_with_the_files_and_nothing_else(tmp_path: Path) -> No
     assert touched != before
     write(tmp_path / "1" / "weights")
     assert sign(str(tmp_path)) != touched
+
+
+@pytest.mark.parametrize(
+    ("path", "same"),
+    [
+        ("config.pbtxt", True),
+        ("configs/big.pbtxt", True),
+        ("2/model.py", True),
+        ("1/model.py", False),
+        ("1/deep/weights", False),
+        ("labels.txt", False),
+        ("warmup/data", False),
+    ],
+)
+def test_a_version_is_the_same_whatever_happens_beside_it(tmp_path: Path, path: str, same: bool) -> None:
+    write(tmp_path / "1" / "model.py")
+    before = sign(str(tmp_path))
+    write(tmp_path / path, "# changed\n")
+    assert same_version(before, sign(str(tmp_path)), 1) is same
+
+
+def test_a_version_that_has_moved_is_another(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "1" / "model.py")
+    before = sign(str(tmp_path / "a"))
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert not same_version(before, sign(str(tmp_path / "b")), 1)
+
+
+@pytest.mark.parametrize("config", ["", 'instance_group { name: "g" count: 2 } instance_group { count: 7 }'])
+def test_the_first_group_is_said_to_have_so_many(tmp_path: Path, config: str) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    if config:
+        write(tmp_path / "m" / "config.pbtxt", config)
+    signature = write_count(str(tmp_path), "m", 5)
+    source = read_model("m", (str(tmp_path),))
+    assert source.config.instance_groups[0].count == 5
+    assert [group.count for group in source.config.instance_groups[1:]] == ([7] if config else [])
+    assert source.signature == signature
 
 
 # -- deploying --------------------------------------------------------------------------------------------------------

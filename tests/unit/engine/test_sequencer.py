@@ -312,3 +312,56 @@ def test_a_coroutine_keeps_the_next_waiting_unless_its_model_is_decoupled(
         assert bench.instances[0].seen == [["a"], ["b"]]
 
     play(scenario, scheduling=f"direct {{}} }} model_transaction_policy {{ decoupled: {decoupled}")
+
+
+def test_an_instance_leaves_when_its_sequences_have_ended() -> None:
+    async def scenario(bench: Bench) -> None:
+        leaving = bench.instances[0]
+        bench.offer("a1", 1, START)
+        released = bench.sequencer.release(cast(Any, leaving))
+        assert released is not None
+        bench.instances[:] = [Instance("fresh")]
+        leaving.done()
+        bench.sequencer.pump(0)
+        bench.offer("b1", 2, START)
+        bench.offer("a2", 1, END)
+        assert (leaving.seen, bench.instances[0].seen) == ([["a1"], ["a2"]], [["b1"]])
+        assert not released.done()
+        leaving.done()
+        bench.sequencer.pump(0)
+        assert released.done()
+        bench.sequencer.pump(0)
+        assert bench.refused == []
+
+    play(scenario)
+
+
+def test_an_instance_that_has_no_sequence_leaves_at_once() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.sequencer.pump(0)
+        released = bench.sequencer.release(cast(Any, bench.instances.pop()))
+        bench.sequencer.pump(0)
+        assert released is not None
+        assert released.done()
+        assert bench.sequencer.release(cast(Any, Instance("stranger"))) is None
+
+    play(scenario)
+
+
+def test_whoever_does_not_wait_for_an_instance_any_more_loses_its_sequences() -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.offer("a1", 1, START)
+        leaving = bench.instances.pop()
+        released = bench.sequencer.release(cast(Any, leaving))
+        assert released is not None
+        leaving.done()
+        bench.sequencer.pump(0)
+        bench.offer("a2", 1)
+        leaving.done()
+        leaving.state = StubState.FAILED
+        bench.sequencer.pump(0)
+        assert released.done()
+        with pytest.raises(PyServeError, match="was lost"):
+            bench.offer("a3", 1)
+
+    play(scenario)

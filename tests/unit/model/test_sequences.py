@@ -416,6 +416,23 @@ def test_what_a_lost_instance_had_not_begun_runs_elsewhere(config: SequenceBatch
     assert bench.run("b") == [["a3", "b1"], ["c1"]]
 
 
+@pytest.mark.parametrize("config", [DIRECT, OLDEST], ids=["direct", "oldest"])
+def test_an_instance_that_is_to_leave_keeps_its_sequences_and_gets_no_others(config: SequenceBatching) -> None:
+    bench = Bench(config, size=1, instances="a")
+    bench.offer("a1", 1, START)
+    bench.scheduler.retire("a")
+    bench.offer("b1", 2, START | END)
+    bench.offer("a2", 1)
+    assert bench.run() == [["a1"], ["a2"]]
+    assert not bench.scheduler.is_vacant("a")
+    bench.offer("a3", 1, END)
+    assert bench.run() == [["a3"]]
+    assert bench.scheduler.is_vacant("a")
+    assert bench.leave() == []
+    bench.scheduler.join("b", 0)
+    assert bench.run("b") == [["b1"]]
+
+
 def test_sequences_wait_for_an_instance() -> None:
     bench = Bench(instances="")
     bench.offer("a", 1, START)
