@@ -43,11 +43,13 @@ def deploy(
     max_queue_delay_us: int | None = None,
     decoupled: bool = False,
     parameters: Mapping[str, str] | None = None,
+    include: bool = True,
     wait_s: float | None = None,
 ) -> ServedModel:
     """Put a model into service: a class of this kernel, a text of a model.py, a file, or a Triton model directory.
 
-    `config` is a config.pbtxt, as text or as a path; the other options write one. Returns when the model serves.
+    `config` is a config.pbtxt, as text or as a path; the other options write one. A class takes along what it uses of
+    other cells, unless `include` is false. Returns when the model serves.
     """
     options = ConfigOptions(
         inputs=tuple(_tensor(item) for item in inputs),
@@ -61,7 +63,7 @@ def deploy(
         decoupled=decoupled,
         parameters=dict(parameters or {}),
     )
-    model_source, found_name, found_config = read_source(source)
+    model_source, found_name, found_config = read_source(source, include=include)
     name = check_name(name or found_name or "")
     facts, doubts = check_model(model_source, name)
     for warning in doubts:

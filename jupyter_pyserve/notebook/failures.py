@@ -90,9 +90,9 @@ def _cell_lines(source: ModelSource, frame: FrameInfo) -> list[str]:
     lines = [f"{source.where(number)}, in {frame['function']}"]
     for near in range(number - CONTEXT_LINES, number + CONTEXT_LINES + 1):
         text = source.line(near)
-        if text is None:
+        label, shown = source.place(near)
+        if text is None or label != source.place(number)[0]:
             continue
-        shown = near + source.line_offset
         lines.append(f"----> {shown:<4}{text}" if near == number else f"      {shown:<4}{text}")
     return lines
 

@@ -24,9 +24,11 @@ from jupyter_pyserve.notebook.control import Control
 from jupyter_pyserve.notebook.deployment import Deployment
 from jupyter_pyserve.notebook.display import Progress, View
 from jupyter_pyserve.notebook.failures import DeployError, ModelSyntaxError
+from jupyter_pyserve.notebook.kernel import complete as complete_source
 from jupyter_pyserve.notebook.options import HelpRequest, help_text, parse_cell, parse_line
 from jupyter_pyserve.notebook.payloads import DeployEvent
 from jupyter_pyserve.notebook.screen import Screen, say
+from jupyter_pyserve.notebook.source import ModelSource
 from jupyter_pyserve.notebook.workbench import Workbench, WrittenModel
 
 COMPLETION_TIMEOUT_S = 0.5
@@ -84,12 +86,23 @@ class PyServeMagics(Magics):
         for warning in warnings:
             say(f"warning: {warning}")
         config = None if args.config is None else read_config_file(args.config)
-        self.workbench.put_model(name, WrittenModel(source=source, facts=facts, options=options), config=config)
+        written = WrittenModel(source=source, facts=facts, options=options, include=not args.no_include)
+        self.workbench.put_model(name, written, config=config)
         if args.deploy:
             self._deploy(args)
             return
         self.workbench.config(name)  # says now what deploying would say later
+        self._complete(written)
         say(f"model '{name}' is ready to deploy: %pyserve deploy {name}")
+
+    def _complete(self, written: WrittenModel) -> ModelSource:
+        """With what the cell uses of other cells, as they are now."""
+        if not written.include:
+            return written.source
+        source, doubts = complete_source(written.source)
+        for doubt in doubts:
+            say(f"warning: {doubt}")
+        return source
 
     def _config(self, args: argparse.Namespace, cell: str) -> None:
         from jupyter_pyserve.model.config import parse_pbtxt
@@ -103,7 +116,7 @@ class PyServeMagics(Magics):
 
     def _deploy(self, args: argparse.Namespace) -> None:
         name = args.name
-        written, config = self.workbench.model(name), self.workbench.config(name)
+        source, config = self._complete(self.workbench.model(name)), self.workbench.config(name)
         screen, client = Screen(self.shell), default_client()
         screen.show(Progress(name))
 
@@ -111,8 +124,8 @@ class PyServeMagics(Magics):
             screen.show(Progress(name, event))
 
         try:
-            deployment = api.start(client, name, written.source, config)
-            served = api.follow(client, name, written.source, deployment, wait_s=args.wait, on_event=progress)
+            deployment = api.start(client, name, source, config)
+            served = api.follow(client, name, source, deployment, wait_s=args.wait, on_event=progress)
         except KeyboardInterrupt:
             screen.show(Progress(name, note="interrupted"))
             raise DeployError(
@@ -125,9 +138,9 @@ class PyServeMagics(Magics):
         if served is not None:
             screen.show(served)
             return
-        self._let_go_on(name, written, deployment, screen)
+        self._let_go_on(name, source, deployment, screen)
 
-    def _let_go_on(self, name: str, written: WrittenModel, deployment: Deployment, screen: Screen) -> None:
+    def _let_go_on(self, name: str, source: ModelSource, deployment: Deployment, screen: Screen) -> None:
         """The cell ends, the deployment doesn't: what comes is shown where it would have been."""
         client = default_client()
 
@@ -136,7 +149,7 @@ class PyServeMagics(Magics):
                 screen.show(Progress(name, event))
                 return
             try:
-                screen.show(api.served_of_event(client, name, written.source, event))
+                screen.show(api.served_of_event(client, name, source, event))
             except PyServeError as error:
                 screen.show(Progress(name, note=f"not deployed: {error.message}"))
 

@@ -141,6 +141,7 @@ def _cell_parser() -> tuple[_Parser, dict[str, _Parser]]:
     _add_config_options(model)
     model.add_argument("--config", metavar="FILE", help="a config.pbtxt, instead of the options above")
     model.add_argument("--deploy", action="store_true", help="deploy it at once")
+    model.add_argument("--no-include", action="store_true", help="take nothing along from other cells")
     _add_wait(model)
     _add(commands, "config", "the cell is a config.pbtxt for the model NAME", model=True)
     return parser, commands.choices

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.class_source import source_of_class
 from jupyter_pyserve.notebook.config_text import read_config_file
+from jupyter_pyserve.notebook.inclusion.resolver import Resolver
+from jupyter_pyserve.notebook.kernel import cell_texts, make_resolver
 from jupyter_pyserve.notebook.source import ModelSource
 
 _CONFIG_TEXT = re.compile(r"[\n{]|^\s*\w+\s*:\s")
@@ -25,10 +26,13 @@ def read_config(config: str | os.PathLike[str]) -> str:
     return read_config_file(Path(config))
 
 
-def read_source(source: str | os.PathLike[str] | type) -> tuple[ModelSource, str | None, str | None]:
-    """The source, and the name and configuration that come with it."""
+def read_source(
+    source: str | os.PathLike[str] | type, *, include: bool = True
+) -> tuple[ModelSource, str | None, str | None]:
+    """The source, and the name and configuration that come with it; of a class also what it uses of other cells."""
     if isinstance(source, type):
-        return source_of_class(source, label_of_file), None, None
+        texts = cell_texts()
+        return source_of_class(source, texts, make_resolver(texts) if include else Resolver({}, texts)), None, None
     if isinstance(source, str) and "\n" in source:
         return ModelSource(text=source, label="File model.py"), None, None
     path = Path(source).expanduser()
@@ -53,11 +57,3 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PyServeError(Code.INVALID_ARG, f"model file '{path}' can't be read: {error}") from error
-
-
-def label_of_file(file: str) -> str:
-    """'Cell In[3]' where IPython knows the file as a cell."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    named = shell.compile.format_code_name(file) if shell is not None else None
-    return f"{named[0]} {named[1]}" if named else f"File {file}"

@@ -14,21 +14,45 @@ MODEL_CLASS = "TritonPythonModel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Lines of a model.py that stand elsewhere too: line n of it, `first` to `last`, is line n + `offset` there."""
+
+    first: int
+    last: int
+    label: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSource:
-    """The text of a model.py; line n of it is line `n + line_offset` of what `label` names, a cell or a file."""
+    """The text of a model.py; line n of it is line `n + line_offset` of what `label` names, a cell or a file.
+
+    Where it was put together from several cells, `pieces` say which line is whose, and other lines are model.py's own.
+    """
 
     text: str
     label: str
     line_offset: int = 0
+    pieces: tuple[Piece, ...] = ()
 
     def line(self, number: int) -> str | None:
         """A line by model.py's number."""
         lines = self.text.splitlines()
         return lines[number - 1] if 1 <= number <= len(lines) else None
 
+    def place(self, number: int) -> tuple[str, int]:
+        """What holds a line of model.py, and its number there."""
+        if not self.pieces:
+            return self.label, number + self.line_offset
+        for piece in self.pieces:
+            if piece.first <= number <= piece.last:
+                return piece.label, number + piece.offset
+        return "model.py", number
+
     def where(self, number: int) -> str:
         """'Cell In[3], line 12' for line 11 of a model.py whose cell begins with the magic's line."""
-        return f"{self.label}, line {number + self.line_offset}"
+        label, shown = self.place(number)
+        return f"{label}, line {shown}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Memory only: the latest cell wins. Knows neither IPython nor the engine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.config_text import ConfigOptions, config_for
@@ -19,6 +19,8 @@ class WrittenModel:
     source: ModelSource
     facts: SourceFacts
     options: ConfigOptions
+    #: Whether what it uses of other cells is written above it.
+    include: bool = True
 
 
 class Workbench:
@@ -41,7 +43,7 @@ class Workbench:
         self._configs[name] = text
         model = self._models.get(name)
         if model is not None:
-            self._models[name] = WrittenModel(source=model.source, facts=model.facts, options=ConfigOptions())
+            self._models[name] = replace(model, options=ConfigOptions())
 
     def model(self, name: str) -> WrittenModel:
         try:

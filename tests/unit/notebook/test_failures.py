@@ -5,7 +5,7 @@ import pytest
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.notebook.failures import concise, error_of_event, model_syntax_error
 from jupyter_pyserve.notebook.payloads import DeployEvent, FrameInfo
-from jupyter_pyserve.notebook.source import ModelSource
+from jupyter_pyserve.notebook.source import ModelSource, Piece
 
 TEXT = "import json\n\nclass TritonPythonModel:\n    def initialize(self, args):\n        json.loads('x')\n"
 CELL = ModelSource(text=TEXT, label="Cell In[3]", line_offset=1)
@@ -90,3 +90,16 @@ def test_a_syntax_error_has_the_cells_line() -> None:
     assert shown._render_traceback_()[0] == '  File "Cell In[3]", line 3'
     assert shown.syntax_error is not None
     assert shown.syntax_error.lineno == 3
+
+
+def test_a_line_of_another_cell_is_shown_with_that_cells_lines_alone() -> None:
+    pieces = (
+        Piece(first=1, last=2, label="Cell In[1]", offset=6),
+        Piece(first=4, last=5, label="Cell In[3]", offset=0),
+    )
+    source = ModelSource(text="def f():\n    no\n\nx = 1\ny = f()\n", label="Cell In[3]", pieces=pieces)
+    assert error_of_event("m", source, _event(_frame(FILE, 2, "f"))).lines[1:] == [
+        "Cell In[1], line 8, in f",
+        "      7   def f():",
+        "----> 8       no",
+    ]

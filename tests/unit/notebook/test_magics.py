@@ -267,3 +267,22 @@ def test_unloading_takes_the_magics_away(shell: InteractiveShell) -> None:
     shell.run_line_magic("unload_ext", "jupyter_pyserve")
     assert "not found" in _fails(shell, "%pyserve list")
     assert not shell.Completer.custom_matchers
+
+
+def test_a_cell_takes_along_what_it_uses_of_others(engine: FakeEngine, shell: InteractiveShell) -> None:
+    engine.deployment("add_one", READY)
+    body = "class TritonPythonModel:\n    def execute(self, requests):\n        return OFFSET, nowhere\n"
+    _works(shell, "OFFSET = 5")
+    assert "warning: Cell In[2], line 4: 'nowhere' is defined neither" in _works(shell, _model_cell(body=body))
+    _works(shell, "OFFSET = 6\n%pyserve deploy add_one")
+    assert "OFFSET = 6\n" in engine.last("/api/models/add_one/deploy").json["source"]
+    _works(shell, _model_cell(f"{TENSORS} --no-include --deploy", body))
+    assert engine.last("/api/models/add_one/deploy").json["source"].strip() == body.strip()
+
+
+def test_a_value_that_can_not_come_along_stops_the_deployment(engine: FakeEngine, shell: InteractiveShell) -> None:
+    body = "class TritonPythonModel:\n    def execute(self, requests):\n        return lock\n"
+    _works(shell, "import threading\nlock = threading.Lock()")
+    shown = _fails(shell, _model_cell(f"{TENSORS} --deploy", body))
+    assert "Cell In[2], line 4: 'lock' is a lock" in shown
+    assert engine.requests == []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_pyserve.errors import PyServeError
-from jupyter_pyserve.notebook.reading import label_of_file, read_config, read_source
+from jupyter_pyserve.notebook.reading import read_config, read_source
 
 TEXT = "class TritonPythonModel:\n    pass\n"
 
@@ -49,7 +49,3 @@ def test_a_configuration_is_a_text_or_a_path(tmp_path: Path) -> None:
     assert read_config("max_batch_size: 4") == "max_batch_size: 4"
     assert read_config("a {}") == "a {}"
     assert read_config("") == ""
-
-
-def test_a_file_that_is_no_cell_is_named_as_a_file() -> None:
-    assert label_of_file("/x/model.py") == "File /x/model.py"

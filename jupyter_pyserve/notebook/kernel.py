@@ -1,0 +1,51 @@
+"""This kernel's cells and names, as inclusion reads them: which have run, what they are called, what they have left.
+
+The only place outside of the magics that asks the shell; without one, a script's own file is the one cell.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jupyter_pyserve.notebook import sharing
+from jupyter_pyserve.notebook.inclusion.definitions import CellTexts
+from jupyter_pyserve.notebook.inclusion.prelude import include
+from jupyter_pyserve.notebook.inclusion.resolver import Resolver
+from jupyter_pyserve.notebook.source import ModelSource
+
+
+def label_of_file(file: str) -> str:
+    """'Cell In[3]' where IPython knows the file as a cell."""
+    shell = _shell()
+    named = shell.compile.format_code_name(file) if shell is not None else None
+    return f"{named[0]} {named[1]}" if named else f"File {file}"
+
+
+def cell_texts(label_of: Callable[[str], str] = label_of_file) -> CellTexts:
+    """The cells that have run, in their order."""
+    shell = _shell()
+    if shell is not None:
+        numbers: dict[str, int] = getattr(shell.compile, "_filename_map", {})
+        return CellTexts(sorted(numbers, key=lambda file: numbers[file]), label_of)
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return CellTexts([] if file is None else [file], label_of)
+
+
+def make_resolver(texts: CellTexts | None = None) -> Resolver:
+    """What looks up in this kernel what a model needs."""
+    shell = _shell()
+    hidden = frozenset(shell.user_ns_hidden) if shell is not None else frozenset[str]()
+    namespace = vars(sys.modules["__main__"]) if shell is None else shell.user_ns
+    return Resolver(namespace, texts or cell_texts(), hidden=hidden, shared_name=sharing.name_of)
+
+
+def complete(source: ModelSource) -> tuple[ModelSource, list[str]]:
+    """A cell's source with what it uses of other cells, and doubts; an error names all that can't come along."""
+    return include(source, make_resolver())
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
