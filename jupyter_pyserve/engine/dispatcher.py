@@ -78,6 +78,12 @@ class Dispatcher:
                 return True
         return self._scheduler.cancel(job)
 
+    def suspend_timeouts(self, suspended: bool, now_ns: int) -> None:
+        """Let nothing that is queued expire, or go on counting from where that began."""
+        if suspended != self._scheduler.suspended:
+            self._scheduler.suspend(now_ns) if suspended else self._scheduler.resume(now_ns)
+            self.pump(now_ns)
+
     def reschedule(self, instance: Instance, jobs: Sequence[Job], now_ns: int) -> list[Refusal[Job]]:
         """A model wants to see these jobs again: only a sequence batcher can do that."""
         return [Refusal(job, Code.INTERNAL, NOT_RESCHEDULABLE) for job in jobs]

@@ -84,6 +84,9 @@ class Instance:
         self._version = str(version)
         self._channel: Channel | None = None
         self._calls = Calls(self.send)
+        self.ask = self._calls.ask
+        #: Where a debugger may attach; 0 is nowhere.
+        self.debug_port = 0
         self._idle: asyncio.Future[None] | None = None
         self._sent: deque[int] = deque()
         self._attachments = Attachments(self._note)
@@ -132,7 +135,7 @@ class Instance:
     async def load(self, arguments: dict[str, Any]) -> str | None:
         """Import the model; the configuration that its auto-completion returned, if it ran."""
         self._advance(StubEvent.LOAD)
-        reply = await self._calls.ask("load", **arguments)
+        reply = await self.ask("load", **arguments)
         config = reply.get("config")
         return config if isinstance(config, str) else None
 
@@ -143,9 +146,7 @@ class Instance:
         self.attach(arena)
         self._max_concurrency = max_concurrency
         self._answers.decoupled = arguments["decoupled"]
-        reply = await self._calls.ask(
-            "initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments
-        )
+        reply = await self.ask("initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments)
         self.readiness = Readiness(self._note) if reply.get("is_ready") is True else None
         self._advance(StubEvent.LOADED)
 
@@ -160,7 +161,7 @@ class Instance:
             self._advance(StubEvent.DRAIN)
             if loaded:
                 with contextlib.suppress(StubDied, StubFault, asyncio.TimeoutError):
-                    await asyncio.wait_for(self._calls.ask("finalize"), timeout_s)
+                    await asyncio.wait_for(self.ask("finalize"), timeout_s)
             if not loaded or not await self._process.wait(_EXIT_S):
                 self.kill()
         if self._channel is not None:

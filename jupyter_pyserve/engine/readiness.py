@@ -88,8 +88,10 @@ def is_asked(version: LoadedVersion) -> bool:
 
 
 async def agrees(version: LoadedVersion) -> bool:
-    """Whether every instance that has an opinion says that it is ready."""
-    instances = [item for item in version.instances if item.alive and item.readiness is not None]
+    """Whether every instance that has an opinion says that it is ready; one that is debugged may not get to say it."""
+    instances = [
+        item for item in version.instances if item.alive and item.readiness is not None and not item.debug_port
+    ]
     reasons = await asyncio.gather(*(item.readiness.ask() for item in instances if item.readiness is not None))
     for instance, reason in zip(instances, reasons):
         readiness = instance.readiness

@@ -32,6 +32,7 @@ def instance_row(instance: Instance, owner: LoadedVersion) -> dict[str, Any]:
         "rss_bytes": _rss_nbytes(instance.pid),
         "arena_bytes": instance.responses.capacity,
         "arena_used_bytes": status.arena_used if status is not None else None,
+        "debug": {"port": instance.debug_port} if instance.debug_port else None,
         "last_error": owner.last_error or None,
     }
 

@@ -117,6 +117,12 @@ class Sequencer:
         self._look(now_ns)
         self._run(now_ns)
 
+    def suspend_timeouts(self, suspended: bool, now_ns: int) -> None:
+        """Let no sequence expire, or go on counting from where that began."""
+        if suspended != self._scheduler.suspended:
+            self._scheduler.suspend(now_ns) if suspended else self._scheduler.resume(now_ns)
+            self.pump(now_ns)
+
     def reschedule(self, instance: Instance, jobs: Sequence[Job], now_ns: int) -> list[Refusal[Job]]:
         """An instance has executed a batch, and its model wants these jobs again: those that cannot be had."""
         refused = [Refusal(job, Code.CANCELLED, "") for job in jobs if job.cancelled]

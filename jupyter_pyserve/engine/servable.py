@@ -293,6 +293,7 @@ class Servable(LoadedVersion):
         if self._stopping or self.state is not VersionState.READY:
             return
         self._supervisor.died(instance)
+        self.look_at_debuggers()
         self._dispatcher.pump(time.monotonic_ns())
 
     def _still_wanted(self, batch: list[Job]) -> list[Job]:
@@ -305,11 +306,21 @@ class Servable(LoadedVersion):
         """Renew every instance without a failed request."""
         await self._supervisor.restart(self._settings.exit_timeout_s)
 
+    async def renew(self, instance: Instance) -> None:
+        """Renew one of them in the same way."""
+        await self._supervisor.renew(instance, self._settings.exit_timeout_s)
+
+    def look_at_debuggers(self) -> None:
+        """Timeouts stand still for as long as one may be attached."""
+        suspended = any(item.debug_port and item.alive for item in self.instances)
+        self._dispatcher.suspend_timeouts(suspended, time.monotonic_ns())
+
     def kill(self) -> list[Instance]:
         """End every process at once, whatever it is doing, and say which; those that serve are started again."""
         return self._supervisor.kill()
 
     def _instance_ready(self) -> None:
+        self.look_at_debuggers()
         self._dispatcher.pump(time.monotonic_ns())
 
     def _give_up(self, text: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jupyter_pyserve.engine import deploys
+from jupyter_pyserve.engine.debugging.attach import Debuggers
 from jupyter_pyserve.engine.directory import parse_version
 from jupyter_pyserve.engine.entries import ModelEntry
 from jupyter_pyserve.engine.environments import Environments
@@ -82,6 +83,7 @@ class Service:
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
+        self.debuggers = Debuggers(self.registry)
         self._metrics = Metrics(settings.metrics, services)
         peers = StubPeers(self, services)
         services.inference = peers.take

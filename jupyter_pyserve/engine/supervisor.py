@@ -59,9 +59,13 @@ class Supervisor:
         Each old one has `timeout_s` to finish what it is doing, in the background; then it is ended.
         """
         for instance in list(self._instances):
-            fresh = await self._start(instance)
-            if await self._put(fresh, instance):
-                self._run(self._retire(instance, timeout_s))
+            await self.renew(instance, timeout_s)
+
+    async def renew(self, instance: Instance, timeout_s: float) -> None:
+        """Replace one instance in the same way."""
+        fresh = await self._start(instance)
+        if await self._put(fresh, instance):
+            self._run(self._retire(instance, timeout_s))
 
     async def resize(
         self, specs: Sequence[InstanceSpec], release: Callable[[Instance], Awaitable[None] | None], timeout_s: float

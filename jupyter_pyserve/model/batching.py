@@ -37,6 +37,16 @@ class Scheduler(Protocol[RequestT]):
     def next_wakeup_ns(self, now_ns: int) -> int | None:
         """When to ask again although nothing arrived and nothing finished; None for never."""
 
+    @property
+    def suspended(self) -> bool:
+        """Whether time does not count at present."""
+
+    def suspend(self, now_ns: int) -> None:
+        """Nothing expires until `resume`."""
+
+    def resume(self, now_ns: int) -> None:
+        """Time counts again; what waited meanwhile may wait so much longer."""
+
     def expire(self, now_ns: int) -> list[RequestT]:
         """The requests that waited too long and are to be answered with `REQUEST_TIMEOUT_EXPIRED`."""
 
@@ -51,6 +61,8 @@ class DefaultScheduler(Generic[RequestT]):
     """First in, first out, one request an execution; timeouts and priorities have no effect."""
 
     __slots__ = ("_queue",)
+
+    suspended = False
 
     def __init__(self) -> None:
         self._queue: deque[RequestT] = deque()
@@ -73,6 +85,12 @@ class DefaultScheduler(Generic[RequestT]):
 
     def next_wakeup_ns(self, now_ns: int) -> int | None:
         return None
+
+    def suspend(self, now_ns: int) -> None:
+        pass
+
+    def resume(self, now_ns: int) -> None:
+        pass
 
     def expire(self, now_ns: int) -> list[RequestT]:
         return []
@@ -119,6 +137,7 @@ class DynamicBatcher(Generic[RequestT]):
         "_preferred",
         "_priority_levels",
         "_rejected",
+        "_suspended_ns",
     )
 
     def __init__(self, config: DynamicBatching, *, max_batch_size: int, hold_until: int = 0) -> None:
@@ -137,6 +156,7 @@ class DynamicBatcher(Generic[RequestT]):
         self._only: deque[RequestT] | None = None
         self._candidate = _Candidate()
         self._rejected: list[RequestT] = []
+        self._suspended_ns: int | None = None
         self._hold_until = hold_until
         if self._priority_levels == 0:
             level = self._level(0)
@@ -153,6 +173,19 @@ class DynamicBatcher(Generic[RequestT]):
     def cancel(self, request: RequestT) -> bool:
         self._candidate.reset()
         return self._level_of(request).cancel(request)
+
+    @property
+    def suspended(self) -> bool:
+        return self._suspended_ns is not None
+
+    def suspend(self, now_ns: int) -> None:
+        self._suspended_ns = now_ns
+
+    def resume(self, now_ns: int) -> None:
+        if self._suspended_ns is not None:
+            for _, level in self._order:
+                level.extend(now_ns - self._suspended_ns)
+        self._suspended_ns = None
 
     def expire(self, now_ns: int) -> list[RequestT]:
         if self._only is not None:
@@ -187,7 +220,7 @@ class DynamicBatcher(Generic[RequestT]):
         due: list[int] = []
         if self._delay_ns and self._candidate.count and not self._hold_until:
             due.append(self._candidate.oldest_ns + self._delay_ns)
-        if self._only is None:
+        if self._only is None and self._suspended_ns is None:
             due.extend(d for _, level in self._order if (d := level.next_deadline_ns()) is not None)
         return max(now_ns, min(due)) if due else None
 
@@ -219,7 +252,7 @@ class DynamicBatcher(Generic[RequestT]):
 
     def _sweep(self, now_ns: int) -> None:
         changed = False
-        for _, level in self._order:
+        for _, level in self._order if self._suspended_ns is None else ():
             if level.timed:
                 moved, rejected = level.sweep(now_ns)
                 changed = changed or moved

@@ -130,6 +130,10 @@ class Level(Generic[RequestT]):
             deadline_ns = self.next_deadline_ns()
         return changed, rejected
 
+    def extend(self, by_ns: int) -> None:
+        """Let everything that waits wait so much longer."""
+        self._heap = [(deadline_ns + by_ns, serial, request) for deadline_ns, serial, request in self._heap]
+
     def _effective_timeout_us(self, request: RequestT) -> int:
         own_us = request.timeout_us
         if self._allow_override and 0 < own_us < self._timeout_us:

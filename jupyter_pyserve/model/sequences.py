@@ -70,6 +70,7 @@ class SequenceScheduler(Generic[SequencedT]):
         self._deadlines: list[tuple[int, int, Sequence[SequencedT]]] = []
         self._serial = count().__next__
         self._lost: OrderedDict[CorrelationId, str] = OrderedDict()
+        self._suspended_ns: int | None = None
 
     def __len__(self) -> int:
         """How many requests wait."""
@@ -336,9 +337,31 @@ class SequenceScheduler(Generic[SequencedT]):
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def suspended(self) -> bool:
+        """Whether time does not count at present."""
+        return self._suspended_ns is not None
+
+    def suspend(self, now_ns: int) -> None:
+        """Nothing expires until `resume`."""
+        self._suspended_ns = now_ns
+
+    def resume(self, now_ns: int) -> None:
+        """Time counts again; every sequence may be idle, or wait, so much longer."""
+        since_ns, self._suspended_ns = self._suspended_ns, None
+        by_ns = 0 if since_ns is None else now_ns - since_ns
+        for sequence in self._touched:
+            sequence.touched_ns += by_ns
+        for sequence in self._backlog:
+            if sequence.expires_ns is not None:
+                sequence.expires_ns += by_ns
+        self._deadlines = [(due_ns + by_ns, serial, sequence) for due_ns, serial, sequence in self._deadlines]
+
     def expire(self, now_ns: int) -> list[Refusal[SequencedT]]:
         """End what has been idle for too long; the requests that waited too long for a slot are to be refused."""
         refused: list[Refusal[SequencedT]] = []
+        if self.suspended:
+            return refused
         while (sequence := self._first_deadline()) is not None and self._deadlines[0][0] <= now_ns:
             del self._backlog[sequence]
             self._close(sequence)
@@ -368,6 +391,8 @@ class SequenceScheduler(Generic[SequencedT]):
     def next_wakeup_ns(self, now_ns: int) -> int | None:
         """When to look again although nothing arrived and nothing finished; None for never."""
         due = [slots.due_ns for slots in self._members.values() if slots.due_ns is not None]
+        if self.suspended:
+            return max(now_ns, min(due)) if due else None
         if self._first_deadline() is not None:
             due.append(self._deadlines[0][0])
         if self._touched:

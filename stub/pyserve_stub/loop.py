@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any, Iterator, Sequence
 
-from . import last_words, output, readiness
+from . import debugging, last_words, output, readiness
 from . import status as page_status
 from .bls import Calls
 from .control import ModelControl, Refused
@@ -183,10 +183,12 @@ class Stub:
                 return {"ok": True, "config": self._load(call)}
             if call["op"] == "initialize":
                 return {"ok": True, **self._initialize(call)}
+            if call["op"] == "debug":
+                return {"ok": True, "port": debugging.listen(call["port"], call["sources"])}
             if call["op"] == "finalize":
                 self._finalize()
             return {"ok": True}
-        except LoadError as error:
+        except (LoadError, debugging.DebuggerMissing) as error:
             return {"ok": False, "text": str(error), "frames": [], "exception": None}
         except BaseException as error:  # noqa: BLE001 - whatever user code raises becomes the load's answer
             fault = describe(error)
@@ -286,6 +288,7 @@ def run_stub(channel_fd: int, status_fd: int) -> None:
     page = mmap.mmap(status_fd, STATUS_NBYTES)
     os.close(status_fd)
     last_words.listen()
+    debugging.install_hook()
     session = Session(sock)
     host = EngineHost(session)
     set_host(host)

@@ -16,6 +16,7 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.replies import Reply, Stream
 from jupyter_pyserve.v2 import metadata
 
+_INSTANCE = re.compile(r"models/([^/]+)/instances/([^/]+)/(debug|undebug)")
 _MODEL = re.compile(r"models/([^/]+)/(deploy|undeploy|restart|stacks|logs)")
 
 Query = Mapping[str, list[str]]
@@ -64,6 +65,31 @@ def _stacks(service: Service, name: str, body: Mapping[str, Any]) -> Reply:
     return _json({})
 
 
+async def _debug(service: Service, name: str, instance: str, body: Mapping[str, Any]) -> Reply:
+    port, sources = body.get("port", 0), body.get("sources", [])
+    if not isinstance(port, int) or not 0 <= port < 2**16:
+        raise PyServeError(Code.INVALID_ARG, "'port' must be a number from 0, which is any, to 65535")
+    if not isinstance(sources, list) or not all(_is_source(item) for item in sources):
+        raise PyServeError(Code.INVALID_ARG, "'sources' must be a list of objects with 'path', 'line' and 'count'")
+    return _json(await service.debuggers.attach(name, instance, port, sources))
+
+
+def _is_source(item: object) -> bool:
+    return isinstance(item, dict) and {key: type(value) for key, value in item.items()} == _SOURCE
+
+
+_SOURCE = {"path": str, "line": int, "count": int}
+
+
+async def _undebug(service: Service, name: str, instance: str, body: Mapping[str, Any]) -> Reply:
+    await service.debuggers.detach(name, instance)
+    return _json({})
+
+
+_INSTANCE_ACTIONS: Mapping[str, Callable[[Service, str, str, Mapping[str, Any]], Any]] = {
+    "debug": _debug,
+    "undebug": _undebug,
+}
 _ACTIONS: Mapping[str, Callable[[Service, str, Mapping[str, Any]], Any]] = {
     "deploy": _deploy,
     "undeploy": _undeploy,
@@ -80,6 +106,11 @@ def call(service: Service, method: bytes, target: str, body: bytes) -> Any:
         return _status(service)
     if path == "logs" and method == b"GET":
         return _logs(service, None, query)
+    found = _INSTANCE.fullmatch(path)
+    if found is not None:
+        name, instance = unquote(found.group(1)), unquote(found.group(2))
+        act = _INSTANCE_ACTIONS[found.group(3)]
+        return act(service, name, instance, _object(body)) if method == b"POST" else _wrong_method()
     found = _MODEL.fullmatch(path)
     if found is None:
         return Reply(404, metadata.error("Not Found"))

@@ -107,6 +107,20 @@ def test_work_waits_for_an_instance_in_order() -> None:
     play(scenario)
 
 
+def test_nothing_expires_while_timeouts_are_suspended() -> None:
+    def scenario(bench: Bench) -> None:
+        bench.offer("a", "b")
+        bench.dispatcher.suspend_timeouts(True, 0)
+        bench.dispatcher.pump(SECOND)
+        assert bench.expired == []
+        bench.dispatcher.suspend_timeouts(False, SECOND)
+        assert bench.expired == [], "it waits on from where it was"
+        bench.dispatcher.pump(2 * SECOND)
+        assert [item.id for item in bench.expired] == ["b"]
+
+    play(scenario, scheduling="dynamic_batching { default_queue_policy { default_timeout_microseconds: 1000 } }")
+
+
 def test_all_instances_work() -> None:
     def scenario(bench: Bench) -> None:
         bench.offer("a", "b")

@@ -114,8 +114,9 @@ def test_what_nobody_asked_for_is_not_minded() -> None:
 class Instance:
     name = "m_0"
 
-    def __init__(self, *reasons: str, alive: bool = True) -> None:
+    def __init__(self, *reasons: str, alive: bool = True, debug_port: int = 0) -> None:
         self.alive = alive
+        self.debug_port = debug_port
         self.reports: list[str] = []
         self._reasons = list(reasons)
         self.readiness = SimpleNamespace(ask=self._ask, reason="") if reasons else None
@@ -135,6 +136,7 @@ def test_all_that_live_and_have_an_opinion_must_agree() -> None:
     async def scenario() -> None:
         assert await agrees(version(Instance(), Instance("")))
         assert await agrees(version(Instance("no", alive=False)))
+        assert await agrees(version(Instance("no", debug_port=4711)))
         assert not await agrees(version(Instance(""), Instance("no")))
 
     asyncio.run(scenario())

@@ -21,6 +21,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "in_flight": [],
         "executing_since_ns": 0,
         "responses": SimpleNamespace(capacity=4096),
+        "debug_port": 0,
         "status": lambda: None,
         **changes,
     }
@@ -46,8 +47,13 @@ def test_an_idle_instance() -> None:
         "current_request": None,
         "arena_bytes": 4096,
         "arena_used_bytes": None,
+        "debug": None,
         "last_error": None,
     }
+
+
+def test_an_instance_that_a_debugger_may_attach_to_says_where() -> None:
+    assert row(debug_port=4711)["debug"] == {"port": 4711}
 
 
 def test_a_busy_instance_says_with_what_and_since_when() -> None:

@@ -240,6 +240,20 @@ def test_an_idle_sequence_ends_by_itself() -> None:
     play(scenario, scheduling="direct {} max_sequence_idle_microseconds: 1")
 
 
+def test_no_sequence_ends_while_timeouts_are_suspended() -> None:
+    def scenario(bench: Bench) -> None:
+        bench.offer("a", 1, START)
+        later_ns = 100_000_000_000
+        bench.sequencer.suspend_timeouts(True, 0)
+        bench.done(now_ns=later_ns)
+        bench.sequencer.suspend_timeouts(False, later_ns)
+        bench.offer("b", 1, now_ns=later_ns)
+        bench.done()
+        assert bench.instances[0].seen == [["a"], ["b"]]
+
+    play(scenario, scheduling="direct {} max_sequence_idle_microseconds: 60000000")
+
+
 def test_a_wait_in_the_backlog_ends_by_itself() -> None:
     async def scenario(bench: Bench) -> None:
         for number in (1, 2):

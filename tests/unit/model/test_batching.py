@@ -213,6 +213,18 @@ def test_the_wake_up_is_the_earlier_of_delay_and_timeout() -> None:
     assert scheduler.next_wakeup_ns(0) == 20 * US
 
 
+def test_nothing_expires_while_time_is_suspended_and_then_later() -> None:
+    scheduler = batcher(DynamicBatching(default_queue_policy=QueuePolicy(default_timeout_us=10)))
+    fill(scheduler, Item("a"))
+    scheduler.suspend(4 * US)
+    assert scheduler.next_wakeup_ns(50 * US) is None
+    assert scheduler.expire(50 * US) == []
+    scheduler.resume(54 * US)
+    assert scheduler.next_wakeup_ns(54 * US) == 60 * US
+    assert scheduler.expire(59 * US) == []
+    assert [item.id for item in scheduler.expire(60 * US)] == ["a"]
+
+
 def test_a_delayed_request_runs_when_nothing_else_waits() -> None:
     config = DynamicBatching(
         preferred_batch_size=(1,),

@@ -285,6 +285,26 @@ def test_a_sequence_that_is_idle_for_too_long_ends() -> None:
     assert bench.run() == [["b"]]
 
 
+def test_nothing_ends_while_time_is_suspended_and_then_later() -> None:
+    bench = Bench(size=1)
+    bench.offer("x", 1, START)
+    bench.run()
+    bench.offer("y", 2, START, timeout_us=10)
+    bench.scheduler.suspend(5 * US)
+    bench.now_ns = 5 * US + 2 * IDLE_NS
+    assert bench.scheduler.suspended
+    assert bench.expire() == []
+    assert bench.scheduler.next_wakeup_ns(bench.now_ns) is None
+    bench.scheduler.resume(bench.now_ns)
+    assert bench.scheduler.next_wakeup_ns(bench.now_ns) == bench.now_ns + 5 * US
+    bench.now_ns += 5 * US
+    assert bench.expire() == [("y", Code.UNAVAILABLE, SEQUENCE_TIMEOUT_EXPIRED)]
+    assert bench.scheduler.next_wakeup_ns(bench.now_ns) == 3 * IDLE_NS
+    bench.now_ns = 3 * IDLE_NS
+    bench.expire()
+    assert refused(bench, 1) == (Code.INVALID_ARG, NO_START.format(1))
+
+
 def test_idleness_counts_from_the_last_request_of_each() -> None:
     bench = Bench(size=2)
     bench.offer("a1", 1, START)

@@ -47,6 +47,17 @@ class Service:
     async def restart(self, name: str, *, force: bool) -> None:
         self.done.append(("restart", name, force))
 
+    @property
+    def debuggers(self) -> Service:
+        return self
+
+    async def attach(self, model: str, instance: str, port: int, sources: list[Any]) -> dict[str, int]:
+        self.done.append(("debug", model, instance, port, sources))
+        return {"port": port}
+
+    async def detach(self, model: str, instance: str) -> None:
+        self.done.append(("undebug", model, instance))
+
     def dump_stacks(self, name: str) -> None:
         self.done.append(("stacks", name))
 
@@ -127,6 +138,26 @@ def test_actions(action: str, body: bytes, done: Any) -> None:
     assert service.done == [done]
 
 
+def test_debuggers_of_an_instance() -> None:
+    service = Service()
+    source = {"path": "/tmp/cell.py", "line": 2, "count": 9}
+    body = json.dumps({"port": 4711, "sources": [source]}).encode()
+    assert json.loads(call(service, "POST", "models/m/instances/m_0_0/debug?", body).body) == {"port": 4711}
+    assert call(service, "POST", "models/m/instances/a%2Fb/undebug?").body == b"{}"
+    assert service.done == [("debug", "m", "m_0_0", 4711, [source]), ("undebug", "m", "a/b")]
+
+
+@pytest.mark.parametrize(
+    "body", [{"port": -1}, {"port": "1"}, {"port": 65536}, {"sources": {}}, {"sources": [{"path": "x"}]}], ids=repr
+)
+def test_debuggers_that_are_asked_for_wrongly(body: dict[str, Any]) -> None:
+    service = Service()
+    with pytest.raises(PyServeError) as refusal:
+        call(service, "POST", "models/m/instances/m_0_0/debug?", json.dumps(body).encode())
+    assert refusal.value.code is Code.INVALID_ARG
+    assert service.done == []
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b"1", b"[" * 100_000, b"\xff"], ids=lambda body: repr(body[:5]))
 def test_bodies_that_are_no_object(body: bytes) -> None:
     service = Service()
@@ -146,6 +177,8 @@ def test_bodies_that_are_no_object(body: bytes) -> None:
         ("POST", "models/m/restart/?", 404),
         ("POST", "models/m/logs?", 405),
         ("GET", "models/m/restart?", 405),
+        ("GET", "models/m/instances/m_0_0/debug?", 405),
+        ("POST", "models/m/instances/m_0_0/dance?", 404),
         ("GET", "models/m/deploy?", 405),
     ],
 )
