@@ -9,8 +9,13 @@ import os
 from collections.abc import Sequence
 
 from jupyter_pyserve.engine.launcher import LoadFailure
+from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.model.backend_settings import PythonBackendSettings, python_backend_settings
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.defaults import PYTHON_BACKEND, PYTHON_FILENAME
+from jupyter_pyserve.settings import EngineSettings
+
+_CPU_ONLY = "FORCE_CPU_ONLY_INPUT_TENSORS"
 
 
 def find_runtime(config: ModelConfig, searched: Sequence[str], backend_directory: str) -> tuple[str, str]:
@@ -36,6 +41,23 @@ def find_runtime(config: ModelConfig, searched: Sequence[str], backend_directory
         text = f"unable to find backend library '{config.runtime}' for model '{config.name}', searched: {shown}"
         raise LoadFailure(text, kind="Invalid argument")
     return found, config.runtime
+
+
+def python_settings(settings: EngineSettings) -> PythonBackendSettings:
+    """What `--backend-config=python,…` says; raises `LoadFailure` when that is nothing."""
+    given = ((key, value) for backend, key, value in settings.backend_config if backend == PYTHON_BACKEND)
+    try:
+        return python_backend_settings(given)
+    except PyServeError as error:
+        raise LoadFailure(error.message, kind="Invalid argument") from error
+
+
+def require_known_placement(config: ModelConfig) -> None:
+    """Inputs are in host memory either way; what the parameter says is judged as on Triton."""
+    value = config.parameters.get(_CPU_ONLY, "no")
+    if value not in ("yes", "no"):
+        # The quotation mark is Triton's.
+        raise LoadFailure(f"Incorrect value for {_CPU_ONLY}: {value}'", kind="Unsupported")
 
 
 def _directory(backend_directory: str, backend: str) -> str:

@@ -17,7 +17,8 @@ from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.batching import DefaultScheduler, DynamicBatcher, Scheduler
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import StubState
-from jupyter_pyserve.model.sequences import NOT_RESCHEDULABLE, Refusal
+from jupyter_pyserve.model.sequence_turns import Refusal
+from jupyter_pyserve.model.sequences import NOT_RESCHEDULABLE
 
 #: A model that is faster than this gets its next work while it executes, so that it never idles.
 _FAST_NS = 1_000_000

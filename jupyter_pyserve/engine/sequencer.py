@@ -25,8 +25,8 @@ from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import StubState
 from jupyter_pyserve.model.scheduling import SequenceBatching
 from jupyter_pyserve.model.sequence_controls import Controls
-from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Turn
-from jupyter_pyserve.model.sequences import SEQUENCE_CANCELLED, Refusal, SequenceScheduler
+from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Refusal, Turn
+from jupyter_pyserve.model.sequences import SEQUENCE_CANCELLED, SequenceScheduler
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.v2.messages import request_prefix
 

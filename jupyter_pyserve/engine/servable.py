@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from jupyter_pyserve.engine.arena import Segment
-from jupyter_pyserve.engine.backends import find_runtime
+from jupyter_pyserve.engine.backends import find_runtime, python_settings, require_known_placement
 from jupyter_pyserve.engine.dispatcher import Dispatcher
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
@@ -25,8 +25,7 @@ from jupyter_pyserve.engine.output_shapes import output_shapes
 from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
 from jupyter_pyserve.engine.warmup import WarmUp
-from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.backend_settings import PythonBackendSettings, python_backend_settings
+from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import (
     ModelConfig,
     instance_specs,
@@ -42,8 +41,6 @@ from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import FailureReason
 
 _log = logging.getLogger(__name__)
-
-_CPU_ONLY = "FORCE_CPU_ONLY_INPUT_TENSORS"
 
 
 class Servable(LoadedVersion):
@@ -115,8 +112,8 @@ class Servable(LoadedVersion):
 
     async def _start(self, progress: Progress) -> None:
         launcher = self._launcher
-        launcher.start_timeout_s = self._backend_settings().start_timeout_s
-        _require_known_placement(self.config)
+        launcher.start_timeout_s = python_settings(self._settings).start_timeout_s
+        require_known_placement(self.config)
         launcher.backend_dir, runtime = find_runtime(self.config, self._searched, self._settings.backend_directory)
         if runtime:
             self.config = launcher.config = self.config.with_runtime(runtime)
@@ -145,13 +142,6 @@ class Servable(LoadedVersion):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-
-    def _backend_settings(self) -> PythonBackendSettings:
-        given = ((key, value) for backend, key, value in self._settings.backend_config if backend == "python")
-        try:
-            return python_backend_settings(given)
-        except PyServeError as error:
-            raise LoadFailure(error.message, kind="Invalid argument") from error
 
     @property
     def _searched(self) -> tuple[str, ...]:
@@ -396,14 +386,6 @@ class Servable(LoadedVersion):
         for instance in (*self.instances, *self._supervisor.retiring):
             if instance.alive and instance.pid:
                 instance.attach((segment,))
-
-
-def _require_known_placement(config: ModelConfig) -> None:
-    """Inputs are in host memory either way; what the parameter says is judged as on Triton."""
-    value = config.parameters.get(_CPU_ONLY, "no")
-    if value not in ("yes", "no"):
-        # The quotation mark is Triton's.
-        raise LoadFailure(f"Incorrect value for {_CPU_ONLY}: {value}'", kind="Unsupported")
 
 
 def _output_ns(job: Job, times: BatchTimes, now_ns: int) -> int:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.lifecycle import SEQUENCE, SequenceEvent, SequenceState, advance
 from jupyter_pyserve.model.queueing import Queued
+from jupyter_pyserve.model.statistics import FailureReason
 
 if TYPE_CHECKING:
     from jupyter_pyserve.model.sequence_slots import Slots
@@ -34,6 +36,15 @@ class Sequenced(Queued, Protocol):
 
 
 SequencedT = TypeVar("SequencedT", bound=Sequenced)
+
+
+class Refusal(NamedTuple, Generic[SequencedT]):
+    """A request that was accepted and cannot be executed after all; `reason` is how that is counted."""
+
+    request: SequencedT
+    code: Code
+    text: str
+    reason: FailureReason = FailureReason.OTHER
 
 
 class Turn(Generic[SequencedT]):

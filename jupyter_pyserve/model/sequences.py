@@ -10,13 +10,13 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Collection, Hashable
 from itertools import count
-from typing import Final, Generic, NamedTuple
+from typing import Final, Generic
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.lifecycle import SequenceEvent, SequenceState
 from jupyter_pyserve.model.scheduling import DirectStrategy, SequenceBatching
 from jupyter_pyserve.model.sequence_slots import DirectSlots, OldestSlots, Slots
-from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Sequence, SequencedT, Turn
+from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Refusal, Sequence, SequencedT, Turn
 from jupyter_pyserve.model.statistics import FailureReason
 
 NOT_RESCHEDULABLE: Final = (
@@ -28,15 +28,6 @@ SEQUENCE_CANCELLED: Final = "a request of the same sequence was cancelled"
 
 #: How many lost sequences are remembered, so that whoever goes on with one is told what became of it.
 _MOST_LOST: Final = 1024
-
-
-class Refusal(NamedTuple, Generic[SequencedT]):
-    """A request that was accepted and cannot be executed after all; `reason` is how that is counted."""
-
-    request: SequencedT
-    code: Code
-    text: str
-    reason: FailureReason = FailureReason.OTHER
 
 
 class SequenceScheduler(Generic[SequencedT]):
