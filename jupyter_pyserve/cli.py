@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jupyter_pyserve.cache_options import BadCacheOptions, add_cache_options, cache_nbytes, cache_warning
 from jupyter_pyserve.grpc_options import add_grpc_options, grpc_settings
 from jupyter_pyserve.option_types import RESTRICTION, Restrict, header_pattern, parse_bool
 from jupyter_pyserve.settings import (
@@ -30,7 +31,7 @@ _WITHOUT_EFFECT = (
     "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
     "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "trace-config",
     "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
-    "cache-config", "response-cache-byte-size", "cache-directory", "repoagent-directory",
+    "repoagent-directory",
     "rate-limit", "rate-limit-resource",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
     "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
@@ -146,6 +147,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         help="of the backend 'python': stub-timeout-seconds, how long a model may take to start",
     )
     _add_log_options(parser, defaults.log)
+    add_cache_options(parser)
     add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
 
 
@@ -219,6 +221,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         http_max_input_nbytes=options.http_max_input_size,
         backend_directory=options.backend_directory,
         backend_config=tuple(options.backend_config),
+        cache_nbytes=_cache_nbytes(options),
         log=LogSettings(
             info=options.log_info,
             warning=options.log_warning,
@@ -236,6 +239,15 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
             **{name: value for name, value in options.metrics_config if name},
         ),
     )
+
+
+def _cache_nbytes(options: argparse.Namespace) -> int | None:
+    if cache_warning(options):
+        print(cache_warning(options), file=sys.stderr)
+    try:
+        return cache_nbytes(options)
+    except BadCacheOptions as error:
+        _fail(str(error))
 
 
 def listen_settings(options: argparse.Namespace) -> ListenSettings:

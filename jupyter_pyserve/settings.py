@@ -107,6 +107,8 @@ class EngineSettings:
     backend_directory: str = ""
     #: (backend, key, value) of each --backend-config; judged when a model of that backend is loaded.
     backend_config: tuple[tuple[str, str, str], ...] = ()
+    #: How much of their answers models with a response cache share; None is no cache.
+    cache_nbytes: int | None = None
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from jupyter_pyserve.engine.ensemble_run import Execution
 from jupyter_pyserve.engine.job import Job
 from jupyter_pyserve.engine.labels import read_labels
-from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
+from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext, VersionFailure
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
@@ -20,6 +20,7 @@ from jupyter_pyserve.model.lifecycle import VersionEvent, VersionState
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.model.validation_ensemble import member_problems
+from jupyter_pyserve.model.validation_schedulers import cache_problems
 
 Lookup = Callable[[str, str], LoadedVersion]
 
@@ -67,9 +68,12 @@ class EnsembleVersion(LoadedVersion):
         problems = member_problems(self.signature, self.graph, signatures)
         if problems:
             raise LoadFailure(problems[0], kind="Invalid argument")
-        self._members = members
         decoupled = any(member.signature.decoupled for member in members)
         self.config = self.config.with_decoupled(decoupled)
+        refused = list(cache_problems(self.config))
+        if refused:
+            raise VersionFailure(refused[0], self.version)
+        self._members = members
         self.signature = Signature.from_config(self.config).with_labels(self._labels(members))
         self.plans.clear()
 

@@ -245,7 +245,7 @@ class Execution:
             return {}
         member = self._members[run.step.index]
         inputs = self._held.get(job.block_id, ())
-        lent = [(response.segment(item), item) for item in response.descriptors]
+        lent = [(response.segment(item), item) for item in response.places()]
         holders = [_holder(inputs, item) if segment is None else None for segment, item in lent]
         source = _Source(response.hand_over())
         values = {}

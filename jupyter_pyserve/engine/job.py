@@ -260,6 +260,10 @@ class Response:
         """The bytes of each tensor, where they are; a stub that points elsewhere is refused with `WireError`."""
         return [self._view(item) for item in self.descriptors]
 
+    def places(self) -> Sequence[PlainDescriptor]:
+        """Where the bytes of each tensor are, for who passes them on."""
+        return self.descriptors
+
     def _view(self, descriptor: PlainDescriptor) -> memoryview:
         segment, offset, nbytes, _ = descriptor
         if nbytes == 0:

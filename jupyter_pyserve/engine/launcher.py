@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.environment import PARAMETER, brought_by, expand
 from jupyter_pyserve.engine.environments import Environments, ModelEnvironment
 from jupyter_pyserve.engine.instance import Instance
@@ -52,6 +53,14 @@ class LoadFailure(Exception):
         self.frames = list(frames)
 
 
+class VersionFailure(LoadFailure):
+    """An ensemble's that is told as that of one version, as those of other models are."""
+
+    def __init__(self, text: str, version: int) -> None:
+        super().__init__(text, kind="Invalid argument")
+        self.version = version
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServableContext:
     """What every servable needs of the engine."""
@@ -62,6 +71,8 @@ class ServableContext:
     settings: EngineSettings
     regions: ClientRegions
     services: StubServices
+    #: Where answers are kept, if the server has such a place.
+    cache: ResponseCache | None = None
 
 
 @dataclass(slots=True, kw_only=True)

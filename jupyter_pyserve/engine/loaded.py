@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_pyserve.engine.arena import Arena, Segment
 from jupyter_pyserve.engine.instance import Instance
@@ -25,6 +25,9 @@ from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState,
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import ModelStatistics
 from jupyter_pyserve.settings import EngineSettings, MetricsSettings
+
+if TYPE_CHECKING:
+    from jupyter_pyserve.engine.cache.answers import Answers
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ class LoadedVersion(abc.ABC):
         #: Memory of clients in which tensors of requests may lie.
         self.regions = regions
         self.instances: list[Instance] = []
+        #: The answers that are kept, where they are.
+        self.answers: Answers | None = None
         self.outstanding = 0
         self.plans: dict[Any, Any] = {}
         self.state = VersionState.UNAVAILABLE

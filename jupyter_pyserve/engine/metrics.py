@@ -99,5 +99,5 @@ def _row(version: LoadedVersion) -> ModelRow:
         statistics=version.statistics,
         pending=version.pending,
         load_s=version.load_s,
-        cached=config.response_cache,
+        cached=version.answers is not None,
     )

@@ -271,7 +271,7 @@ class Peer(abc.ABC):
         ranges: list[tuple[Segment, PlainDescriptor]] = []
         keeps_inputs = False
         try:
-            for descriptor in response.descriptors:
+            for descriptor in response.places():
                 segment = response.segment(descriptor)
                 if segment is not None and descriptor[3]:
                     self._show(segment)

@@ -11,10 +11,11 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+from jupyter_pyserve.engine.cache.versions import CachedEnsemble, CachedServable
 from jupyter_pyserve.engine.directory import Directory
 from jupyter_pyserve.engine.ensemble import EnsembleVersion
 from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord
-from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
+from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext, VersionFailure
 from jupyter_pyserve.engine.load_errors import LoadError
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.members import (
@@ -278,9 +279,7 @@ class Registry(Directory):
         if missing:
             raise LoadError(dict.fromkeys(source.versions, LoadFailure(missing, kind="Unsupported")))
         servables: dict[int, LoadedVersion] = {
-            version: Servable(self._context, source.config, version, source.model_dir)
-            for version in source.versions
-            if version not in kept
+            version: self._new_servable(source, version) for version in source.versions if version not in kept
         }
         entry.loading, entry.outdated = list(servables.values()), False
         try:
@@ -302,15 +301,28 @@ class Registry(Directory):
     async def _start_ensemble(self, source: ModelSource, progress: Progress) -> dict[int, LoadedVersion]:
         await self._load_members(source.config)
         versions: dict[int, LoadedVersion] = {
-            version: EnsembleVersion(self._context, source.config, version, source.model_dir, self.lookup)
-            for version in source.versions
+            version: self._new_ensemble(source, version) for version in source.versions
         }
         try:
             for version in versions.values():
                 await version.start(progress)
+        except VersionFailure as failure:
+            raise LoadError({failure.version: failure}) from failure
         except LoadFailure as failure:
             raise LoadError({}, f"{failure.text}\n") from failure
         return versions
+
+    def _new_servable(self, source: ModelSource, version: int) -> Servable:
+        arguments = self._context, source.config, version, source.model_dir
+        if source.config.response_cache and self._context.cache is not None:
+            return CachedServable(self._context.cache, *arguments)
+        return Servable(*arguments)
+
+    def _new_ensemble(self, source: ModelSource, version: int) -> EnsembleVersion:
+        arguments = self._context, source.config, version, source.model_dir, self.lookup
+        if source.config.response_cache and self._context.cache is not None:
+            return CachedEnsemble(self._context.cache, *arguments)
+        return EnsembleVersion(*arguments)
 
     def _swap(self, entry: ModelEntry, servables: dict[int, LoadedVersion]) -> None:
         for version, old in entry.held():
@@ -384,6 +396,4 @@ def _missing(config: ModelConfig) -> str:
     """What a configuration asks for that this server does not have: serving without it would give wrong answers."""
     if config.sequence_batching is not None and config.sequence_batching.has_state:
         return f"implicit state, which model '{config.name}' asks for, is not supported by this server"
-    if config.response_cache:
-        _log.warning("model '%s': response_cache is not supported by this server and is left out", config.name)
     return ""

@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any
 
+from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.loaded import LoadedVersion
@@ -45,6 +46,21 @@ def memory_row(servable: LoadedVersion | None) -> dict[str, Any]:
         "outstanding": servable.outstanding,
         "arena_bytes": servable.arena.capacity,
         "arena_used_bytes": servable.arena.used,
+    }
+
+
+def cache_row(cache: ResponseCache | None) -> dict[str, int] | None:
+    """The response cache; None when there is none."""
+    if cache is None:
+        return None
+    figures = cache.figures
+    return {
+        "size_bytes": cache.limit_nbytes,
+        "used_bytes": cache.used_nbytes,
+        "entries": len(cache),
+        "hits": figures.hits,
+        "misses": figures.misses,
+        "evictions": figures.evictions,
     }
 
 

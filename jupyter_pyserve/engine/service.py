@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from jupyter_pyserve.engine import deploys
+from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.debugging.attach import Debuggers
 from jupyter_pyserve.engine.directory import parse_version
 from jupyter_pyserve.engine.entries import ModelEntry
@@ -30,7 +31,7 @@ from jupyter_pyserve.engine.readiness import agrees, is_asked
 from jupyter_pyserve.engine.regions import ClientRegions, Region
 from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment, list_models
-from jupyter_pyserve.engine.rows import model_row
+from jupyter_pyserve.engine.rows import cache_row, model_row
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_peer import StubPeers
@@ -73,6 +74,7 @@ class Service:
         services = StubServices()
         self.environments = Environments()
         self.regions = ClientRegions(enabled=settings.allow_client_shm, on_forgotten=self._detach)
+        self.cache = ResponseCache(settings.cache_nbytes) if settings.cache_nbytes is not None else None
         context = ServableContext(
             zygote=self.zygote,
             environments=self.environments,
@@ -80,6 +82,7 @@ class Service:
             settings=settings,
             regions=self.regions,
             services=services,
+            cache=self.cache,
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
@@ -346,6 +349,7 @@ class Service:
                 "started_at": self.started_at,
                 "state": "READY" if self.accepting else "STARTING",
                 "repositories": [os.path.abspath(item) for item in self.settings.model_repositories],
+                "cache": cache_row(self.cache),
                 **self.urls,
             },
             "models": [model_row(entry) for _, entry in sorted(self.registry.entries.items())],

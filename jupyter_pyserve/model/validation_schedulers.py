@@ -23,7 +23,7 @@ def scheduler_problems(config: ModelConfig) -> Iterator[str]:
         yield from _dynamic_problems(config, config.dynamic_batching)
     if config.sequence_batching is not None:
         yield from _sequence_problems(config, config.sequence_batching)
-    yield from _cache_problems(config)
+    yield from cache_problems(config)
 
 
 def _dynamic_problems(config: ModelConfig, dynamic: DynamicBatching) -> Iterator[str]:
@@ -102,7 +102,8 @@ def _control_problems(config: ModelConfig, control: Control) -> Iterator[str]:
             yield f"sequence batching control '{name}' must have exactly 2 entries for {subject}"
 
 
-def _cache_problems(config: ModelConfig) -> Iterator[str]:
+def cache_problems(config: ModelConfig) -> Iterator[str]:
+    """Why its answers cannot be kept, if they should be."""
     if not config.response_cache:
         return
     subject = f"Response Cache does not currently support model {config.name} with"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from jupyter_pyserve.notebook.address import Address
 from jupyter_pyserve.notebook.markup import Markup, code_block, columns, element, table
 from jupyter_pyserve.notebook.payloads import (
+    CacheInfo,
     DeployEvent,
     EngineInfo,
     EngineStatus,
@@ -203,7 +204,16 @@ class EngineView(ModelList):
             f"engine {engine.get('version', '')} is {engine.get('state', '')}, pid {engine.get('pid', '')}",
             *ports,
         ]
-        return ", ".join([*words, *engine.get("repositories", [])])
+        return ", ".join([*words, *engine.get("repositories", []), *_cache_words(engine.get("cache"))])
+
+
+def _cache_words(cache: CacheInfo | None) -> list[str]:
+    if not cache:
+        return []
+    return [
+        f"response cache: {cache['entries']} answers, {cache['used_bytes']} of {cache['size_bytes']} bytes, "
+        f"{cache['hits']} hits, {cache['misses']} misses"
+    ]
 
 
 class LogView(View):

@@ -8,6 +8,15 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 
+class CacheInfo(TypedDict):
+    size_bytes: int
+    used_bytes: int
+    entries: int
+    hits: int
+    misses: int
+    evictions: int
+
+
 class EngineInfo(TypedDict, total=False):
     pid: int
     version: str
@@ -17,6 +26,7 @@ class EngineInfo(TypedDict, total=False):
     http_url: str | None
     grpc_url: str | None
     metrics_url: str | None
+    cache: CacheInfo | None
 
 
 class VersionInfo(TypedDict, total=False):

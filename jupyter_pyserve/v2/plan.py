@@ -16,6 +16,7 @@ from pyserve_stub.wire.layout import TensorMeta, encode_layout
 from jupyter_pyserve.model.reshaping import reshaped
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.v2 import jsonout
+from jupyter_pyserve.v2.cache_key import CacheIdentity
 from jupyter_pyserve.v2.classification import Classification
 from jupyter_pyserve.v2.messages import InferRequest, InputRef
 from jupyter_pyserve.v2.validate import batch_size, validate
@@ -34,6 +35,8 @@ class RequestPlan:
     strings: tuple[int, ...]
     #: What is wanted in place of outputs' values.
     classification: Classification | None
+    #: What equal requests have in common beside their bytes; worked out when an answer is kept.
+    cache_identity: CacheIdentity | None = None
 
 
 def make_request_plan(request: InferRequest, signature: Signature) -> RequestPlan:

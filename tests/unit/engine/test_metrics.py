@@ -19,7 +19,8 @@ def version(name: str, *, tags: dict[str, str] | None = None, catch_up: Callable
     return SimpleNamespace(
         name=name,
         version=3,
-        config=SimpleNamespace(metric_tags=tags or {}, response_cache=False),
+        config=SimpleNamespace(metric_tags=tags or {}),
+        answers=None,
         statistics=ModelStatistics(),
         pending=2,
         load_s=0.5,

@@ -100,6 +100,13 @@ def test_an_instance_that_hangs_shows_for_how_long() -> None:
     assert "BUSY 0" not in state(0.2)
 
 
+def test_the_engine_says_how_full_its_cache_is() -> None:
+    cache = {"size_bytes": 9000, "used_bytes": 700, "entries": 3, "hits": 5, "misses": 4, "evictions": 0}
+    status = cast(EngineStatus, {"engine": {**ENGINE, "cache": cache}, "models": []})
+    assert "response cache: 3 answers, 700 of 9000 bytes, 5 hits, 4 misses" in EngineView(status).plain()
+    assert "response cache" not in EngineView(_status()).plain()
+
+
 def test_the_list_counts() -> None:
     models = ModelList(_status(MODEL, {"name": "other", "state": "UNAVAILABLE"}))
     assert (len(models), models.names(), models[0]["name"]) == (2, ["add_one", "other"], "add_one")

@@ -1,0 +1,122 @@
+"""The cache as one model version has it: what was answered before is answered again, what is answered now is kept.
+
+Counts as Triton does: a request is a hit, or a miss unless an equal one was kept meanwhile; so a failed one is a miss,
+and is not kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from pyserve_stub.wire.layout import WireError
+
+from jupyter_pyserve.engine.cache.recalled import Copies, Recalled
+from jupyter_pyserve.engine.cache.store import Kept, ResponseCache
+from jupyter_pyserve.engine.job import Job, Response, Sink
+from jupyter_pyserve.v2.cache_key import cache_identity, cache_key
+
+if TYPE_CHECKING:
+    from jupyter_pyserve.engine.loaded import LoadedVersion
+
+_log = logging.getLogger(__name__)
+
+_new_owner = itertools.count(1).__next__
+
+
+class Answers:
+    """What is known of one model version's answers."""
+
+    def __init__(self, cache: ResponseCache, version: LoadedVersion, arena_limit_nbytes: int) -> None:
+        self._cache = cache
+        self._version = version
+        self._owner = _new_owner()
+        self._copies = Copies(arena_limit_nbytes)
+
+    def recall(self, job: Job) -> bool:
+        """Answer a job if that is known; else see to it that its answer is kept."""
+        began_ns = time.monotonic_ns()
+        job.enqueue_ns = job.enqueue_ns or began_ns
+        key = self._key(job)
+        looked_ns = time.monotonic_ns()
+        kept = self._cache.find(self._owner, key)
+        now_ns = time.monotonic_ns()
+        if kept is None:
+            job.sink = _Keeper(job.sink, self, self._owner, key, now_ns - looked_ns)
+            return False
+        since_ns, statistics = job.enqueue_ns, self._version.statistics
+        job.sink.deliver(job, Recalled(job, kept, self._copies))
+        total_ns = time.monotonic_ns() - since_ns
+        statistics.record_cache_hit(total_ns, looked_ns - since_ns, now_ns - looked_ns, int(time.time() * 1000))
+        return True
+
+    def _key(self, job: Job) -> bytes:
+        plan = job.plan
+        identity = plan.cache_identity
+        if identity is None:
+            identity = plan.cache_identity = cache_identity(plan.request, self._version.signature.outputs)
+        view, places = job.memory.view, job.descriptors
+        return cache_key(identity, [view(*places[index][:3]) for index in identity.order if places[index][2]])
+
+    def keep(self, response: Response, owner: int, key: bytes, lookup_ns: int) -> None:
+        """Keep an answer before it is passed on, unless what it was made by is not the same any more."""
+        began_ns = time.monotonic_ns()
+        if self._cache.knows(owner, key):
+            return
+        if response.code is None and not response.bare and owner == self._owner:
+            self._keep(response, key)
+        self._version.statistics.record_cache_miss(lookup_ns + time.monotonic_ns() - began_ns)
+
+    def _keep(self, response: Response, key: bytes) -> None:
+        limit = self._cache.limit_nbytes
+        nbytes = sum(item[2] for item in response.descriptors)
+        try:
+            if nbytes <= limit:
+                data = tuple([bytes(view) for view in response.views()])
+                kept = Kept(response.layout, response.tensors, data, response.parameters)
+                if self._cache.keep(self._owner, key, kept):
+                    return
+                nbytes = kept.nbytes
+        except WireError:
+            return  # whoever it is passed on to refuses it
+        _log.error(
+            "Failed to insert key [%s] into response cache: "
+            "Requested byte_size: %d is greater than total cache size: %d",
+            key.hex(),
+            nbytes,
+            limit,
+        )
+
+    def forget(self) -> None:
+        """From now on the same requests may have other answers; also those that are being carried out."""
+        self._cache.forget(self._owner)
+        self._owner = _new_owner()
+
+    def trim(self) -> None:
+        """There was no request for a while."""
+        self._copies.trim()
+
+    def close(self) -> None:
+        """The version is gone."""
+        self.forget()
+        self._copies.close()
+
+
+class _Keeper:
+    """Takes a job's answer before the one who waits for it."""
+
+    __slots__ = ("_answers", "_key", "_lookup_ns", "_owner", "_sink")
+
+    def __init__(self, sink: Sink, answers: Answers, owner: int, key: bytes, lookup_ns: int) -> None:
+        self._sink = sink
+        self._answers = answers
+        self._owner = owner
+        self._key = key
+        self._lookup_ns = lookup_ns
+
+    def deliver(self, job: Job, response: Response) -> None:
+        """One answer: models that may give several have no cache."""
+        self._answers.keep(response, self._owner, self._key, self._lookup_ns)
+        self._sink.deliver(job, response)
