@@ -11,9 +11,8 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-from jupyter_pyserve.engine.cache.versions import CachedEnsemble, CachedServable
+from jupyter_pyserve.engine.cache.versions import new_ensemble, new_servable
 from jupyter_pyserve.engine.directory import Directory
-from jupyter_pyserve.engine.ensemble import EnsembleVersion
 from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext, VersionFailure
 from jupyter_pyserve.engine.load_errors import LoadError
@@ -35,7 +34,6 @@ from jupyter_pyserve.engine.repository import (
     same_version,
     write_count,
 )
-from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import VersionEvent, VersionState
@@ -279,7 +277,9 @@ class Registry(Directory):
         if missing:
             raise LoadError(dict.fromkeys(source.versions, LoadFailure(missing, kind="Unsupported")))
         servables: dict[int, LoadedVersion] = {
-            version: self._new_servable(source, version) for version in source.versions if version not in kept
+            version: new_servable(self._context, source.config, version, source.model_dir)
+            for version in source.versions
+            if version not in kept
         }
         entry.loading, entry.outdated = list(servables.values()), False
         try:
@@ -301,7 +301,8 @@ class Registry(Directory):
     async def _start_ensemble(self, source: ModelSource, progress: Progress) -> dict[int, LoadedVersion]:
         await self._load_members(source.config)
         versions: dict[int, LoadedVersion] = {
-            version: self._new_ensemble(source, version) for version in source.versions
+            version: new_ensemble(self._context, source.config, version, source.model_dir, self.lookup)
+            for version in source.versions
         }
         try:
             for version in versions.values():
@@ -311,18 +312,6 @@ class Registry(Directory):
         except LoadFailure as failure:
             raise LoadError({}, f"{failure.text}\n") from failure
         return versions
-
-    def _new_servable(self, source: ModelSource, version: int) -> Servable:
-        arguments = self._context, source.config, version, source.model_dir
-        if source.config.response_cache and self._context.cache is not None:
-            return CachedServable(self._context.cache, *arguments)
-        return Servable(*arguments)
-
-    def _new_ensemble(self, source: ModelSource, version: int) -> EnsembleVersion:
-        arguments = self._context, source.config, version, source.model_dir, self.lookup
-        if source.config.response_cache and self._context.cache is not None:
-            return CachedEnsemble(self._context.cache, *arguments)
-        return EnsembleVersion(*arguments)
 
     def _swap(self, entry: ModelEntry, servables: dict[int, LoadedVersion]) -> None:
         for version, old in entry.held():

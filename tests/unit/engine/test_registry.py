@@ -102,7 +102,7 @@ class Bench:
 
 @pytest.fixture
 def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
-    monkeypatch.setattr(module, "Servable", FakeServable)
+    monkeypatch.setattr(module, "new_servable", FakeServable)
 
     def run(scenario: Callable[[Bench], Awaitable[None]]) -> None:
         async def main() -> None:
@@ -527,7 +527,7 @@ def test_what_a_deploy_started_ends_when_it_cannot_be_written(play: Play, monkey
             started.append(self)
 
     async def scenario(bench: Bench) -> None:
-        monkeypatch.setattr(module, "Servable", Watched)
+        monkeypatch.setattr(module, "new_servable", Watched)
         monkeypatch.setattr(Deployment, "commit", commit)
         with pytest.raises(OSError, match="no space"):
             await bench.deploy(GOOD)
