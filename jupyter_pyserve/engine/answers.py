@@ -5,7 +5,7 @@ Nothing that contradicts itself, or belongs to nobody, gets past here. Knows no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyserve_stub.wire import frames
@@ -38,13 +38,15 @@ class Outcome(NamedTuple):
 class Answers:
     """The answers of one stub; raises `WireError` for frames that no honest stub sends."""
 
-    __slots__ = ("_instance", "_kept", "_layouts", "_sizes", "decoupled", "held")
+    __slots__ = ("_instance", "_kept", "_layouts", "_on_failure", "_sizes", "decoupled", "held")
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, on_failure: Callable[[Job, str], None]) -> None:
+        """`on_failure` is told of each request that the model failed at, while its inputs are still there."""
         self.held = Held()
         #: Whether requests may have other than one response.
         self.decoupled = False
         self._instance = instance
+        self._on_failure = on_failure
         #: Requests that are executed, and whose inputs the stub still reads; several times, if it saw them so often.
         self._kept: dict[int, list[Job]] = {}
         self._layouts = LayoutCache()
@@ -138,7 +140,9 @@ class Answers:
         if code:
             self._instance.failures += 1
             known = Code(code - 1) if code <= len(Code) else Code.UNKNOWN
-            return Response(job, known, text.decode("utf-8", "replace"), final=final)
+            response = Response(job, known, text.decode("utf-8", "replace"), final=final)
+            self._on_failure(job, response.text)
+            return response
         if flags & frames.BARE:
             return Response(job, final=final, bare=True)
         tensors = self._layouts.decode(layout) if layout else ()

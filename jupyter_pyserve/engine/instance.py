@@ -63,7 +63,7 @@ class Instance:
         self.name = spec.name
         self.state = StubState.SPAWNED
         self.responses = ResponseArena(limit, self._tell_released)
-        self._answers = Answers(self)
+        self._answers = Answers(self, owner.failed)
         self._held = self._answers.held
         self.in_flight = self._held.in_flight
         self.requests = 0

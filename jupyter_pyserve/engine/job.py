@@ -325,6 +325,9 @@ class Executed(Protocol):
     def streamed(self, job: Job, response: Response) -> None:
         """A response that came by itself; with the final one the request is answered."""
 
+    def failed(self, job: Job, text: str) -> None:
+        """The model failed at a request, of which its response will say so too."""
+
     def relieved(self) -> None:
         """An instance may be able to take more work."""
 
@@ -338,3 +341,7 @@ class BatchTimes(NamedTuple):
     input_ns: int
     infer_ns: int
     failed: bool
+
+    def output_ns(self, job: Job, now_ns: int) -> int:
+        """What is left of the time since its execution began."""
+        return max(0, now_ns - job.dispatched_ns - self.input_ns - self.infer_ns)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.cache.store import ResponseCache
+from jupyter_pyserve.engine.debugging.recorder import Recorder
 from jupyter_pyserve.engine.environment import PARAMETER, brought_by, expand
 from jupyter_pyserve.engine.environments import Environments, ModelEnvironment
 from jupyter_pyserve.engine.instance import Instance
@@ -71,6 +72,7 @@ class ServableContext:
     settings: EngineSettings
     regions: ClientRegions
     services: StubServices
+    recorder: Recorder
     #: Where answers are kept, if the server has such a place.
     cache: ResponseCache | None = None
 
@@ -175,8 +177,9 @@ class Launcher:
             }
         )
 
-    async def _initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
-        args = {
+    def initialize_args(self, instance: Instance) -> dict[str, str]:
+        """What the model's `initialize` is given."""
+        return {
             "model_config": self.args_config,
             "model_instance_kind": instance.spec.kind,
             "model_instance_name": instance.name,
@@ -185,8 +188,10 @@ class Launcher:
             "model_version": str(self.version),
             "model_name": self.config.name,
         }
+
+    async def _initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
         arguments = {
-            "args": args,
+            "args": self.initialize_args(instance),
             "decoupled": self.config.decoupled,
             "keep_unfinished": keep_unfinished_requests(self.config),
         }

@@ -131,6 +131,9 @@ class LoadedVersion(abc.ABC):
         """End every process at once, whatever it is doing, and say which; those that serve are started again."""
         return []
 
+    def look_at_recorder(self) -> None:  # noqa: B027 - a hook
+        """What is kept of requests has changed; of an ensemble's, its members' are."""
+
     def detach(self, segment_ids: Sequence[int]) -> None:  # noqa: B027 - a hook
         """Client memory that no further job will refer to."""
 

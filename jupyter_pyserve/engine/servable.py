@@ -59,9 +59,12 @@ class Servable(LoadedVersion):
             model_dir=model_dir,
             model_file=self.model_file,
         )
+        self.failed = context.recorder.failed
+        self.initialize_args = self._launcher.initialize_args
+        self.look_at_recorder()
         self._launcher.warm_up = WarmUp(self, model_dir, lambda job: self._dispatcher.set_apart(job)).run
         self._shapes = output_shapes(self.signature)
-        self._dispatcher = self._new_dispatcher()
+        self._dispatcher: Dispatcher | Sequencer = self._new_dispatcher()
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
         )
@@ -247,10 +250,10 @@ class Servable(LoadedVersion):
             self._dispatcher.pump(now_ns)
         for job, response in zip(batch, responses):
             if job.tally is not None:
-                job.tally.add(times.input_ns, times.infer_ns, _output_ns(job, times, now_ns))
+                job.tally.add(times.input_ns, times.infer_ns, times.output_ns(job, now_ns))
             if response is not None:
                 self._responded(job)
-                deliver(job, response if self._shapes is None else self._shapes.apply(response))
+                self._deliver(job, response if self._shapes is None else self._shapes.apply(response))
         if not rescheduled:
             self._count(batch, times, now_ns)
 
@@ -258,7 +261,7 @@ class Servable(LoadedVersion):
         """Deliver a response that came by itself; its request was or will be counted with its batch."""
         if response.tensors:
             self._responded(job)
-        deliver(job, response if self._shapes is None else self._shapes.apply(response))
+        self._deliver(job, response if self._shapes is None else self._shapes.apply(response))
 
     def _reschedule(self, instance: Instance, jobs: Sequence[Job], now_ns: int) -> None:
         for job, code, text, _ in self._dispatcher.reschedule(instance, jobs, now_ns):
@@ -275,6 +278,8 @@ class Servable(LoadedVersion):
         """Fail what the stub was executing, keep what it had not started, and replace it."""
         text = f"Stub process '{instance.name}' is not healthy."
         instance.failures += len(executing) + len(answering)
+        for job in (*executing, *answering):
+            self.failed(job, text)
         for job in executing:
             self._fail(job, Code.INTERNAL, text, FailureReason.BACKEND)
         for job in answering:  # counted when `execute` was over
@@ -305,6 +310,10 @@ class Servable(LoadedVersion):
         suspended = any(item.debug_port and item.alive for item in self.instances)
         self._dispatcher.suspend_timeouts(suspended, time.monotonic_ns())
 
+    def look_at_recorder(self) -> None:
+        """What is kept of requests has changed."""
+        self._deliver = self._launcher.context.recorder.delivering(self.name, deliver)
+
     def kill(self) -> list[Instance]:
         """End every process at once, whatever it is doing, and say which; those that serve are started again."""
         return self._supervisor.kill()
@@ -333,7 +342,7 @@ class Servable(LoadedVersion):
             return
         statistics = self.statistics
         input_ns, infer_ns, failed = times
-        output_ns = _output_ns(batch[0], times, now_ns)
+        output_ns = times.output_ns(batch[0], now_ns)
         wall_ms = int(time.time() * 1000)
         size = 0
         for job in batch:
@@ -386,8 +395,3 @@ class Servable(LoadedVersion):
         for instance in (*self.instances, *self._supervisor.retiring):
             if instance.alive and instance.pid:
                 instance.attach((segment,))
-
-
-def _output_ns(job: Job, times: BatchTimes, now_ns: int) -> int:
-    """What is left of the time since its execution began."""
-    return max(0, now_ns - job.dispatched_ns - times.input_ns - times.infer_ns)

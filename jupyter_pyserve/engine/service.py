@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from jupyter_pyserve.engine import deploys
 from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.debugging.attach import Debuggers
+from jupyter_pyserve.engine.debugging.recorder import Mode, Recorder
 from jupyter_pyserve.engine.directory import parse_version
 from jupyter_pyserve.engine.entries import ModelEntry
 from jupyter_pyserve.engine.environments import Environments
@@ -72,6 +73,7 @@ class Service:
         self.urls: dict[str, str | None] = {"http_url": None, "grpc_url": None, "metrics_url": None}
         self._state_file = Path(runtime_dir, _STATE_FILE) if runtime_dir is not None else None
         services = StubServices()
+        self.recorder = Recorder()
         self.environments = Environments()
         self.regions = ClientRegions(enabled=settings.allow_client_shm, on_forgotten=self._detach)
         self.cache = ResponseCache(settings.cache_nbytes) if settings.cache_nbytes is not None else None
@@ -83,6 +85,7 @@ class Service:
             regions=self.regions,
             services=services,
             cache=self.cache,
+            recorder=self.recorder,
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
@@ -327,6 +330,13 @@ class Service:
         if not any(servable.instances for _, servable in self._entry(name).servables()):
             raise PyServeError(Code.INVALID_ARG, f"model '{name}' has no instances at present")
         await self.registry.scale(name, count)
+
+    def record(self, name: str, mode: Mode, limit: int | None) -> None:
+        """Choose which requests of a model are kept, to be run again."""
+        entry = self._entry(name)
+        self.recorder.choose(name, mode, limit)
+        for _, servable in entry.held():
+            servable.look_at_recorder()
 
     def dump_stacks(self, name: str) -> None:
         """Make every stub of a model write the stacks of its threads to its log."""

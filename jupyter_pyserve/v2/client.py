@@ -13,7 +13,13 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2 import arrays, jsonout, members
 from jupyter_pyserve.v2.arrays import Array
 from jupyter_pyserve.v2.datatypes import Datatype, lookup
-from jupyter_pyserve.v2.messages import FLAG_SEQUENCE_END, FLAG_SEQUENCE_START, ParameterValue
+from jupyter_pyserve.v2.messages import (
+    FLAG_SEQUENCE_END,
+    FLAG_SEQUENCE_START,
+    InferRequest,
+    OutputRef,
+    ParameterValue,
+)
 
 
 def encode_infer_request(
@@ -57,6 +63,32 @@ def encode_infer_request(
     if wanted:
         request["outputs"] = wanted
     return jsonout.dumps(request), blobs
+
+
+def encode_request(request: InferRequest) -> bytes:
+    """The JSON part of a request whose inputs all follow in binary form, in their order."""
+    controls = _controls(request.correlation_id, request.flags, request.priority, request.timeout_us)
+    members: dict[str, Any] = {"id": request.id} if request.id else {}
+    members["parameters"] = {**request.parameters, **controls, "binary_data_output": True}
+    members["inputs"] = [
+        {
+            "name": item.name,
+            "datatype": item.datatype,
+            "shape": list(item.shape),
+            "parameters": {"binary_data_size": item.nbytes},
+        }
+        for item in request.inputs
+    ]
+    if request.outputs:
+        members["outputs"] = [_wanted(item) for item in request.outputs]
+    return jsonout.dumps(members)
+
+
+def _wanted(output: OutputRef) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"binary_data": True}
+    if output.classification:
+        parameters["classification"] = output.classification
+    return {"name": output.name, "parameters": parameters}
 
 
 def lane_facts(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from urllib.parse import parse_qs, unquote
 
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.transports.http import recordings
 from jupyter_pyserve.transports.http.replies import Reply, Stream
 from jupyter_pyserve.v2 import metadata
 
 _INSTANCE = re.compile(r"models/([^/]+)/instances/([^/]+)/(debug|undebug)")
-_MODEL = re.compile(r"models/([^/]+)/(deploy|undeploy|restart|stacks|logs)")
+_MODEL = re.compile(r"models/([^/]+)/(deploy|undeploy|restart|stacks|logs|record)")
+_RECORDING = re.compile(r"recordings/([^/]+)(|/model)")
 
 Query = Mapping[str, list[str]]
 
@@ -95,6 +97,7 @@ _ACTIONS: Mapping[str, Callable[[Service, str, Mapping[str, Any]], Any]] = {
     "undeploy": _undeploy,
     "restart": _restart,
     "stacks": _stacks,
+    "record": recordings.record,
 }
 
 
@@ -106,6 +109,11 @@ def call(service: Service, method: bytes, target: str, body: bytes) -> Any:
         return _status(service)
     if path == "logs" and method == b"GET":
         return _logs(service, None, query)
+    if path == "recordings" and method == b"GET":
+        return recordings.listed(service, query.get("model", [""])[0])
+    found = _RECORDING.fullmatch(path)
+    if found is not None:
+        return recordings.one(service, method, unquote(found.group(1)), found.group(2))
     found = _INSTANCE.fullmatch(path)
     if found is not None:
         name, instance = unquote(found.group(1)), unquote(found.group(2))

@@ -29,6 +29,8 @@ _WRITING_PATHS: Final = re.compile(
     r"|logging"
     r")"
 )
+#: What clients have sent to models is not for everybody who may look.
+_SECRET_PATHS: Final = re.compile(r"/api/recordings(?:/.*)?")
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
 _DOT_SEGMENT: Final = re.compile(r"(?:\.|%2[eE]){1,2}")
 # Jupyter's own parameters: what authenticates must not travel on, and the engine has no use for the others.
@@ -59,7 +61,7 @@ def engine_query(raw_query: str) -> str:
 def action(method: str, path: str) -> str:
     """The action that a user must be authorised for: "read", "write" or "execute"."""
     if method in _READING_METHODS:
-        return READ
+        return EXECUTE if _SECRET_PATHS.fullmatch(path) is not None else READ
     if method == "POST" and _WRITING_PATHS.fullmatch(path) is not None:
         return WRITE
     return EXECUTE

@@ -57,7 +57,10 @@ class Desk:
         self.instance = Instance()
         self.memory = Memory()
         self.owner = Owner()
-        self.answers = Answers(cast(Any, self.instance))
+        self.failed: list[tuple[int, int, str]] = []
+        self.answers = Answers(
+            cast(Any, self.instance), lambda job, text: self.failed.append((job.key, len(self.memory.freed), text))
+        )
         self.answers.decoupled = decoupled
         self.jobs = [
             Job(cast(Any, self.owner), cast(Any, self.memory), number, cast(Any, None)) for number in range(count)
@@ -102,6 +105,7 @@ def test_a_failed_batch() -> None:
     desk = Desk(2, decoupled=False)
     outcome = desk.batch(desk.response(0, DONE | frames.BATCH_FAILED, 2), desk.response(1, LATER | frames.BATCH_FAILED))
     assert [item and (item.code, item.text) for item in outcome.responses] == [(Code.INTERNAL, "no"), None]
+    assert desk.failed == [(desk.jobs[0].key, 0, "no")], "and that while its inputs are there"
     assert outcome.times.failed
     assert desk.instance.failures == 1
 

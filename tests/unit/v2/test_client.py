@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -11,9 +12,9 @@ from hypothesis.extra import numpy as hnp
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.arrays import Array
-from jupyter_pyserve.v2.client import decode_infer_response, encode_infer_request, lane_facts
+from jupyter_pyserve.v2.client import decode_infer_response, encode_infer_request, encode_request, lane_facts
 from jupyter_pyserve.v2.datatypes import TABLE
-from jupyter_pyserve.v2.infer import InferRequest, OutputValue, parse_infer, render_response
+from jupyter_pyserve.v2.infer import InferRequest, OutputRef, OutputValue, parse_infer, render_response
 from tests.unit.v2.echo import outcome
 
 DTYPES = [row.numpy for row in TABLE.values() if row.numpy and row.name != "BF16"]
@@ -181,3 +182,18 @@ def test_controls_are_parameters_on_a_lane_too(parameters: dict[str, Any], facts
     given = dict(parameters)
     assert lane_facts(parameters) == facts
     assert parameters == given
+
+
+def test_a_parsed_request_is_encoded_as_it_was() -> None:
+    inputs = {"A": np.zeros((2, 3), np.float32), "B": np.array([b"x"], object)}
+    options: dict[str, Any] = {"correlation_id": "s", "flags": 1, "priority": 2, "timeout_us": 3}
+    header, blobs = encode_infer_request(inputs, ("OUT",), "r", {"colour": "red"}, **options)
+    request, _ = parsed(header, blobs)
+    again, _ = parsed(encode_request(request), blobs)
+    assert [(item.name, item.datatype, item.shape, item.nbytes) for item in again.inputs] == [
+        (item.name, item.datatype, item.shape, item.nbytes) for item in request.inputs
+    ]
+    assert dataclasses.replace(again, inputs=()) == dataclasses.replace(request, inputs=())
+    classified = dataclasses.replace(request, outputs=(OutputRef(name="OUT", binary=True, classification=3),))
+    (output,) = json.loads(encode_request(classified))["outputs"]
+    assert output == {"name": "OUT", "parameters": {"binary_data": True, "classification": 3}}
