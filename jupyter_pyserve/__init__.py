@@ -34,9 +34,11 @@ if TYPE_CHECKING:
         model,
         models,
         restart,
+        share,
         status,
         undeploy,
         unload,
+        unshare,
     )
 
 __all__ = [
@@ -54,9 +56,11 @@ __all__ = [
     "model",
     "models",
     "restart",
+    "share",
     "status",
     "undeploy",
     "unload",
+    "unshare",
     "__version__",
 ]
 

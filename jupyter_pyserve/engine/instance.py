@@ -75,7 +75,7 @@ class Instance:
         self.calls_others = False
         #: The calls that what it executes waits for, by key.
         self.waits_for: dict[int, Job] = {}
-        self._owner = owner
+        self.owner = owner
         self.greeting = Greeting()
         self._process = StubProcess(spawner, self._printed)
         self._log = logs.add
@@ -324,11 +324,11 @@ class Instance:
             self.average_ns += 0.1 * (times.infer_ns - self.average_ns)
             self._next()
         self._no_longer_busy()
-        self._owner.answered(self, batch, responses, times, rescheduled)
+        self.owner.answered(self, batch, responses, times, rescheduled)
 
     def _on_stream(self, data: bytes) -> None:
         for job, response in self._answers.of_stream(data):
-            self._owner.streamed(job, response)
+            self.owner.streamed(job, response)
         self._relieved()
 
     def _on_started(self, key: int) -> None:
@@ -349,7 +349,7 @@ class Instance:
 
     def _relieved(self) -> None:
         self._no_longer_busy()
-        self._owner.relieved()
+        self.owner.relieved()
 
     def _no_longer_busy(self) -> None:
         if self._idle is not None and not self._idle.done() and not self._held:
@@ -386,7 +386,7 @@ class Instance:
         executing, answering, waiting = self._answers.abandon()
         self._sent.clear()
         self._no_longer_busy()
-        self._owner.died(self, executing, answering, waiting)
+        self.owner.died(self, executing, answering, waiting)
         self.responses.close()
 
     def _advance(self, event: StubEvent) -> None:

@@ -309,6 +309,10 @@ def _nothing() -> None:
 class Executed(Protocol):
     """What an instance tells its owner."""
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it is being unloaded, or is."""
+
     def answered(
         self,
         instance: Instance,

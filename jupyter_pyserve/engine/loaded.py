@@ -73,6 +73,11 @@ class LoadedVersion(abc.ABC):
         self._loop = asyncio.get_running_loop()
         self._stopping = False
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it is being unloaded, or is."""
+        return self._stopping
+
     # -- what subclasses do -------------------------------------------------------------------------------------------
 
     @property

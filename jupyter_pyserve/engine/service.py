@@ -34,6 +34,7 @@ from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import cache_row, model_row
 from jupyter_pyserve.engine.server_log import ServerLog
+from jupyter_pyserve.engine.shared_arrays import SharedArrays
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_peer import StubPeers
 from jupyter_pyserve.engine.tracing import TraceBook
@@ -96,6 +97,8 @@ class Service:
         services.forked = peers.forked
         services.offer({}, peers.ended)
         ModelControl(self).serve(services)
+        self.shared = SharedArrays()
+        self.shared.serve(services)
 
     def _detach(self, region: Region) -> None:
         for servable in self.registry.all_servables():
@@ -169,6 +172,7 @@ class Service:
         await self.zygote.close(5.0)
         await self.environments.close()
         self.regions.close()
+        self.shared.close()
 
     # -- health and metadata ------------------------------------------------------------------------------------------
 
@@ -361,6 +365,7 @@ class Service:
                 "repositories": [os.path.abspath(item) for item in self.settings.model_repositories],
                 "cache": cache_row(self.cache),
                 **self.urls,
+                "shared": self.shared.rows(),
             },
             "models": [model_row(entry) for _, entry in sorted(self.registry.entries.items())],
         }

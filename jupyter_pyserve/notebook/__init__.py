@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.notebook.api import deploy, load, logs, models, restart, status, undeploy, unload
+from jupyter_pyserve.notebook.api import deploy, load, logs, models, restart, share, status, undeploy, unload, unshare
 from jupyter_pyserve.notebook.client import Client, asarray, connect, empty, model
 from jupyter_pyserve.notebook.failures import DeployError
 from jupyter_pyserve.notebook.remote_model import Model
@@ -31,9 +31,11 @@ __all__ = [
     "model",
     "models",
     "restart",
+    "share",
     "status",
     "undeploy",
     "unload",
+    "unshare",
 ]
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.naming import check_model_name
+from jupyter_pyserve.notebook import sharing
+from jupyter_pyserve.notebook.arrays import Array
 from jupyter_pyserve.notebook.client import Client, default_client
 from jupyter_pyserve.notebook.config_text import ConfigOptions, config_for
 from jupyter_pyserve.notebook.control import Control
@@ -84,6 +86,7 @@ def undeploy(name: str, *, delete: bool = False) -> None:
 
 def load(name: str) -> None:
     """Load a model that is in the model repository."""
+    sharing.offer_again(default_client())
     _control().load(name)
 
 
@@ -94,6 +97,7 @@ def unload(name: str) -> None:
 
 def restart(name: str, *, force: bool = False) -> None:
     """Stop a model's processes and start new ones; `force` does not wait for the requests that they are executing."""
+    sharing.offer_again(default_client())
     _control().restart(name, force=force)
 
 
@@ -123,8 +127,22 @@ def logs(name: str | None = None, *, tail: int = 200, instance: str | None = Non
     return LogView(records)
 
 
+def share(name: str, array: object) -> Array:
+    """Let models map `array` instead of copying it: `shared(name)` of `pyserve_share` is it. Returns the one copy.
+
+    The same name again makes a new generation, for what is loaded from then on.
+    """
+    return sharing.share(default_client(), name, array)
+
+
+def unshare(name: str) -> None:
+    """Stop sharing an array; models that have mapped it keep it until they are unloaded."""
+    sharing.unshare(default_client(), name)
+
+
 def start(client: Client, name: str, source: ModelSource, config: str | None) -> Deployment:
     """Hand a checked source to the engine; the deployment then goes on by itself."""
+    sharing.offer_again(client)
     stream = Control(client.connection).deploy(name, source.text, config, _origin(source))
     return Deployment(stream)
 

@@ -100,6 +100,13 @@ class Client:
                 self._lane = self._open_lane()
             return self._lane
 
+    def fresh_lane(self) -> InferenceLane:
+        """The lane to the engine that runs now: one whose engine has gone is given up first."""
+        lane = self.lane
+        if getattr(lane, "ended", False):
+            self._forget(lane)
+        return self.lane
+
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike = "FP32") -> Array:
         """An uninitialised array that travels to a model without a copy."""
         return self.lane.empty(shape, dtype_of(dtype))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 from jupyter_pyserve.notebook.address import Address
+from jupyter_pyserve.notebook.inclusion.remedies import nbytes_text
 from jupyter_pyserve.notebook.markup import Markup, code_block, columns, element, table
 from jupyter_pyserve.notebook.payloads import (
     CacheInfo,
@@ -27,6 +28,7 @@ _GOOD = "color:var(--jp-success-color1,#2e7d32);font-weight:bold"
 _BAD = "color:var(--jp-error-color1,#c62828);font-weight:bold"
 _WAITING = "color:var(--jp-warn-color1,#b26a00);font-weight:bold"
 _INSTANCE_KEYS = ("name", "version", "pid", "state", "kind", "requests", "failures")
+_SHARED = ("SHARED ARRAY", "TYPE", "SIZE", "USED BY")
 _STAGES = {
     "queue": "waiting for its turn",
     "write": "writing the model repository",
@@ -192,10 +194,25 @@ class EngineView(ModelList):
         return self.status["engine"].get("http_url")
 
     def html(self) -> Markup:
-        return element("div", element("div", self._engine_line()), super().html())
+        shared = self._shared()
+        below = [table(map(str.lower, _SHARED), shared)] if shared else []
+        return element("div", element("div", self._engine_line()), super().html(), *below)
 
     def plain(self) -> str:
-        return f"{self._engine_line()}\n\n{super().plain()}"
+        shared = self._shared()
+        below = f"\n\n{columns(_SHARED, shared)}" if shared else ""
+        return f"{self._engine_line()}\n\n{super().plain()}{below}"
+
+    def _shared(self) -> list[tuple[object, ...]]:
+        return [
+            (
+                item["name"],
+                f"{item['dtype']} {item['shape']}",
+                nbytes_text(item["nbytes"]),
+                ", ".join(item["references"]),
+            )
+            for item in self.status["engine"].get("shared", [])
+        ]
 
     def _engine_line(self) -> str:
         engine = self.status["engine"]

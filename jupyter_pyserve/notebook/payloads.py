@@ -17,6 +17,16 @@ class CacheInfo(TypedDict):
     evictions: int
 
 
+class SharedInfo(TypedDict, total=False):
+    """An array that a kernel shares with models."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+    nbytes: int
+    references: list[str]
+
+
 class EngineInfo(TypedDict, total=False):
     pid: int
     version: str
@@ -27,6 +37,7 @@ class EngineInfo(TypedDict, total=False):
     grpc_url: str | None
     metrics_url: str | None
     cache: CacheInfo | None
+    shared: list[SharedInfo]
 
 
 class VersionInfo(TypedDict, total=False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,17 @@ class ModelControl:
     def is_ready(self, name: str, version: str) -> bool:
         """Whether a model, or one version of it, is ready."""
         return bool(self._ask("is_model_ready", name=name, version=version).get("ready"))
+
+    def shared_array(self, name: str) -> np.ndarray[Any, Any]:
+        """An array over memory that a kernel has written and nobody can change."""
+        reply = self._ask("shared", name=name)
+        (fd,) = reply["fds"]
+        facts = reply["shared"]
+        try:
+            mapping = mmap.mmap(fd, facts["nbytes"], access=mmap.ACCESS_READ)
+        finally:
+            os.close(fd)
+        return np.frombuffer(mapping, dtype=facts["dtype"]).reshape(facts["shape"])
 
     def _place(self, content: bytes) -> PlainDescriptor:
         if not content:

@@ -97,6 +97,10 @@ class Host:
         """Carries out `increment`, `set`, `observe` or `value` on a series; `value` returns it."""
         return self._counted(self._metrics.apply, metric, operation, value)
 
+    def shared_array(self, name: str) -> Any:
+        """An array that a kernel shares; None where there is nobody to ask. Raised is the server's text."""
+        return None
+
     def free_memory(self) -> int:
         """Free bytes of the shared memory that responses go through; 0 where there is none."""
         return 0

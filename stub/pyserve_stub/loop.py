@@ -102,6 +102,13 @@ class EngineHost(Host):
         with self._refusing():
             return self._control.is_ready(name, version)
 
+    def shared_array(self, name: str) -> Any:
+        """An array that a kernel shares."""
+        try:
+            return self._control.shared_array(name)
+        except Refused as error:
+            raise TritonModelException(str(error)) from None
+
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
         try:

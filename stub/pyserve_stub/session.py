@@ -347,9 +347,11 @@ class Session:
             self._cancel(frames.decode_keys(data))
         elif kind == frames.REPLY:
             reply = frames.decode_cold(data)
-            self._map(reply.get("segments", ()), fds)
+            announced = reply.get("segments", ())
+            self._map(announced, fds)
             call = self._calls.pop(reply.get("id", 0), None)
             if call is not None:
+                reply["fds"] = fds[len(announced) :]
                 call.reply = reply
                 self._turns.tell()
         elif kind == frames.RESPONSES:

@@ -25,7 +25,7 @@ def test_layers_are_kept() -> None:
 
 @pytest.mark.parametrize("path", python_files(STUB), ids=name)
 def test_stub_needs_only_the_standard_library_and_numpy(path: Path) -> None:
-    allowed = sys.stdlib_module_names | {"numpy", "pyserve_stub", "triton_python_backend_utils"}
+    allowed = sys.stdlib_module_names | {"numpy", "pyserve_share", "pyserve_stub", "triton_python_backend_utils"}
     assert [found for found in imported_roots(parse(path)) if found[1] not in allowed] == []
 
 

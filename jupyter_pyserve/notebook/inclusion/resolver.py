@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.notebook.inclusion.constants import TooLong, expression
 from jupyter_pyserve.notebook.inclusion.definitions import CellTexts, Definition
 from jupyter_pyserve.notebook.inclusion.names import Names, Need, names_of
@@ -85,6 +86,8 @@ class Resolver:
             why = "" if self._found(name, value) else remedy(name, value)
         except TooLong as error:
             why = too_long(name, int(error.args[0]))
+        except PyServeError as error:
+            why = error.message
         if why and not is_vague:
             self.problems.append(f"{where(need.line)}: '{name}' {why}")
 

@@ -280,10 +280,16 @@ class Lane:
         self._cancel(pending)
         pending.settle(None, TimeoutError("the model did not answer in time"))
 
-    def _call(self, op: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, op: str, fds: Sequence[int] = (), **arguments: Any) -> None:
+        """Have something done that is not inference: `share`, with a descriptor, or `unshare`."""
+        reply = self._call(op, fds, **arguments)
+        if not reply.get("ok"):
+            raise PyServeError(Code(reply.get("code", Code.UNKNOWN)), str(reply.get("error")))
+
+    def _call(self, op: str, fds: Sequence[int] = (), **arguments: Any) -> dict[str, Any]:
         pending = Pending(self._new_key())
         self._calls[pending.key] = pending
-        self._mailbox.send(frames.encode_cold(frames.CALL, {"id": pending.key, "op": op, **arguments}))
+        self._mailbox.send(frames.encode_cold(frames.CALL, {"id": pending.key, "op": op, **arguments}), fds)
         self._mailbox.wait(pending)
         reply: dict[str, Any] = pending.result()
         return reply
@@ -304,6 +310,11 @@ class Lane:
         self._calls.clear()
         for pending in waiting:
             pending.add(None, error, final=True)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the engine has gone."""
+        return self._mailbox.ended
 
     def close(self) -> None:
         """Close the connection; arrays stay readable as long as they live."""

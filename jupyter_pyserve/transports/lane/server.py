@@ -22,6 +22,7 @@ from jupyter_pyserve.engine.arena import Segment, segment_size
 from jupyter_pyserve.engine.channel import Channel
 from jupyter_pyserve.engine.peer import Peer, Place
 from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.errors import PyServeError
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +57,7 @@ class LaneServer:
         except OSError:  # no descriptors left: the client waits, and we don't spin
             self._pause()
             return
-        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        if struct.unpack("3i", credentials)[1] != os.getuid():
+        if peer_of(sock)[1] != os.getuid():
             sock.close()
             return
         self._lanes.add(LaneConnection(self._service, sock, self._lanes.discard))
@@ -68,6 +68,12 @@ class LaneServer:
         loop.call_later(_ACCEPT_AGAIN_S, lambda: self._sock.fileno() < 0 or loop.add_reader(fd, self._accept))
 
 
+def peer_of(sock: socket.socket) -> tuple[int, int, int]:
+    """Process, user and group at the other end."""
+    pid, uid, gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return pid, uid, gid
+
+
 class LaneConnection(Peer):
     """One client process, and the memory that was made for it."""
 
@@ -75,6 +81,7 @@ class LaneConnection(Peer):
         super().__init__(service)
         self._on_closed = on_close
         self._limit = service.settings.arena_limit_nbytes
+        self._pid = peer_of(sock)[0]
         self._own: dict[int, Segment] = {}
         self._sent: dict[int, Segment] = {}
         # One frame at a turn: looking for a second, which is seldom there, costs as much as reading the first.
@@ -85,18 +92,19 @@ class LaneConnection(Peer):
         self._channel.close()
 
     def _on_frame(self, data: bytes, fds: list[int]) -> None:
-        for fd in fds:
-            os.close(fd)
         try:
             if data[0] == frames.CALL:
-                self._on_call(frames.decode_cold(data))
+                self._on_call(frames.decode_cold(data), fds)
             else:
                 self.take(data)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             _log.warning("a lane is closed: it broke the protocol (%s)", error)
             self._channel.close()
+        finally:
+            for fd in fds:
+                os.close(fd)
 
-    def _on_call(self, call: dict[str, Any]) -> None:
+    def _on_call(self, call: dict[str, Any], received: list[int]) -> None:
         reply: dict[str, Any] = {"id": int(call["id"]), "ok": True}
         fds: list[int] = []
         if call["op"] == "hello":
@@ -116,12 +124,26 @@ class LaneConnection(Peer):
                 self._own[segment.id] = segment
                 reply["segments"] = [segment.announce(writable=True, arena="lane")]
                 fds = [segment.fd]
+        elif call["op"] in ("share", "unshare"):
+            try:
+                self._share(call, received)
+            except PyServeError as error:
+                reply = {**reply, "ok": False, "error": error.message, "code": int(error.code)}
         else:
             raise WireError(f"unknown call {call['op']}")
         self._channel.send(frames.encode_cold(frames.REPLY, reply), fds)
 
+    def _share(self, call: dict[str, Any], received: list[int]) -> None:
+        """The client lets models map an array of its own, or does so no longer."""
+        shared = self._service.shared
+        if call["op"] == "unshare":
+            shared.unshare(self, str(call["name"]))
+        else:
+            shared.share(self, f"kernel {self._pid}", call, received.pop(0))
+
     def _on_close(self) -> None:
         self.end()
+        self._service.shared.kernel_ended(self)
         for target in self._service.registry.all_servables():
             target.detach(list(self._own))
         for segment in self._own.values():

@@ -91,11 +91,16 @@ class Mailbox:
         self._watched: dict[asyncio.AbstractEventLoop, int] = {}
         self.closed = False
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send one frame; any thread may."""
         if self.closed:
             raise ConnectionError("the lane is closed")
-        send_packet(self._sock, data)
+        send_packet(self._sock, data, fds)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody is at the other end any more."""
+        return self.closed or any(event & (select.POLLHUP | select.POLLERR) for _, event in self._poller.poll(0))
 
     def wait(self, pending: Awaited, timeout_s: float | None = None) -> None:
         """Until `pending` is settled: by reading the socket, or by the thread that reads it already."""

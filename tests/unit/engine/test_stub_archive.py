@@ -22,7 +22,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_holds_the_stub_and_nothing_of_the_engine(archive: Path) -> None:
     names = zipfile.ZipFile(archive).namelist()
     roots = {name.partition("/")[0] for name in names}
-    assert roots == {"__main__.py", "triton_python_backend_utils.py", "pyserve_stub"}
+    assert roots == {"__main__.py", "triton_python_backend_utils.py", "pyserve_share.py", "pyserve_stub"}
     assert {"pyserve_stub/__init__.py", "pyserve_stub/loop.py", "pyserve_stub/wire/frames.py"} <= set(names)
     assert all(name.endswith(".py") for name in names)
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from pyserve_stub.control import ModelControl, Refused
 from pyserve_stub.wire import frames
@@ -70,3 +72,21 @@ def test_the_server_is_gone(peer: Peer) -> None:
     peer.sock.close()
     with pytest.raises(Refused, match="gone"):
         ModelControl(peer.session).unload("m", False)
+
+
+def test_a_shared_array_is_mapped_and_can_not_be_changed(peer: Peer) -> None:
+    data = np.arange(6, dtype="<f4").reshape(2, 3)
+    fd = os.memfd_create("pyserve-test", os.MFD_CLOEXEC)
+    os.write(fd, data.tobytes())
+    thread, results = started(lambda: ModelControl(peer.session).shared_array("w"))
+    call = frames.decode_cold(peer.next())
+    assert (call["op"], call["name"]) == ("shared", "w")
+    facts = {"dtype": "<f4", "shape": [2, 3], "nbytes": 24}
+    peer.tell(frames.REPLY, {"id": call["id"], "ok": True, "shared": facts}, (fd,))
+    thread.join()
+    (array,) = results
+    os.pwrite(fd, np.float32(7).tobytes(), 0)
+    os.close(fd)
+    assert array.tolist() == [[7, 1, 2], [3, 4, 5]]  # it is that memory, not a copy
+    with pytest.raises(ValueError, match="read-only"):
+        array[0, 0] = 1

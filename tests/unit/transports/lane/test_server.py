@@ -13,6 +13,7 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
+from jupyter_pyserve.engine.shared_arrays import SharedArrays
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings
 from jupyter_pyserve.transports.lane.server import LaneConnection
@@ -36,6 +37,7 @@ class Service:
         self.settings = EngineSettings(arena_limit_nbytes=4 * MIB)
         self.registry = Registry(servable)
         self.accepting = True
+        self.shared = SharedArrays()
 
     def lookup(self, name: str, version: str = "") -> FakeServable:
         if name != "m":
