@@ -351,7 +351,8 @@ class Session:
             self._map(announced, fds)
             call = self._calls.pop(reply.get("id", 0), None)
             if call is not None:
-                reply["fds"] = fds[len(announced) :]
+                if len(fds) > len(announced):
+                    reply["fds"] = fds[len(announced) :]
                 call.reply = reply
                 self._turns.tell()
         elif kind == frames.RESPONSES:
