@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from jupyter_pyserve.cache_options import BadCacheOptions, add_cache_options, cache_nbytes, cache_warning
 from jupyter_pyserve.grpc_options import add_grpc_options, grpc_settings
 from jupyter_pyserve.option_types import RESTRICTION, Restrict, header_pattern, parse_bool
+from jupyter_pyserve.scheduling_options import add_scheduling_options, scheduling_settings
 from jupyter_pyserve.settings import (
     ControlMode,
     EngineSettings,
@@ -32,9 +33,8 @@ _WITHOUT_EFFECT = (
     "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "trace-config",
     "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
     "repoagent-directory",
-    "rate-limit", "rate-limit-resource",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
-    "min-supported-compute-capability", "host-policy", "model-load-gpu-limit", "enable-peer-access",
+    "min-supported-compute-capability", "model-load-gpu-limit", "enable-peer-access",
     "allow-sagemaker",
     "allow-vertex-ai",
 )  # fmt: skip
@@ -148,6 +148,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     _add_log_options(parser, defaults.log)
     add_cache_options(parser)
+    add_scheduling_options(parser)
     add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
 
 
@@ -222,6 +223,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         backend_directory=options.backend_directory,
         backend_config=tuple(options.backend_config),
         cache_nbytes=_cache_nbytes(options),
+        **scheduling_settings(options)._asdict(),
         log=LogSettings(
             info=options.log_info,
             warning=options.log_warning,

@@ -50,6 +50,15 @@ class Key(NamedTuple):
 Restrictions = Mapping[Category, Key]
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimitResource:
+    """How much there is of a resource that instances need: on one device, or on each where `device` is None."""
+
+    name: str
+    count: int
+    device: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """Which lines the engine's log has, and where it goes: to standard error when `file` is empty."""
@@ -109,6 +118,11 @@ class EngineSettings:
     backend_config: tuple[tuple[str, str, str], ...] = ()
     #: How much of their answers models with a response cache share; None is no cache.
     cache_nbytes: int | None = None
+    #: Whether instances execute by turns and within resources, as their configurations say.
+    rate_limit: bool = False
+    rate_limit_resources: tuple[RateLimitResource, ...] = ()
+    #: (policy, setting, value) of each --host-policy; judged when an instance of that policy starts.
+    host_policies: tuple[tuple[str, str, str], ...] = ()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
 

@@ -9,7 +9,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job
@@ -31,7 +31,7 @@ _PACKET_BATCHES = 8
 class Dispatcher:
     """Queue and instances of one model version."""
 
-    def __init__(self, config: ModelConfig, instances: list[Instance], on_expired: Callable[[Job], None]) -> None:
+    def __init__(self, config: ModelConfig, instances: Iterable[Instance], on_expired: Callable[[Job], None]) -> None:
         self._instances = instances
         self._on_expired = on_expired
         self._scheduler: Scheduler[Job]

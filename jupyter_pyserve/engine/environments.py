@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,9 +220,16 @@ class ModelEnvironment:
             "unset": list(found.removed),
         }
 
-    async def spawn(self, title: Sequence[str], fds: Sequence[int], on_exit: Callable[[int], None]) -> int:
+    async def spawn(
+        self,
+        title: Sequence[str],
+        fds: Sequence[int],
+        on_exit: Callable[[int], None],
+        *,
+        place: Mapping[str, Any] | None = None,
+    ) -> int:
         """As the zygote's, for this environment."""
-        return await self._zygote.spawn(title, fds, on_exit, self._order)
+        return await self._zygote.spawn(title, fds, on_exit, self._order, place=place)
 
     def close(self) -> None:
         """No stub is started any more, and none runs."""

@@ -6,7 +6,7 @@ Turns whatever goes wrong into one `LoadFailure` with Triton's text. Knows nothi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,17 +18,21 @@ from jupyter_pyserve.engine.environments import Environments, ModelEnvironment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Executed
 from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.placement import Placed, place_of
 from jupyter_pyserve.engine.regions import ClientRegions
+from jupyter_pyserve.engine.scheduling.rates import Rates
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
 from jupyter_pyserve.engine.zygote import Zygote
-from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.backend_settings import DEFAULT_START_TIMEOUT_S
 from jupyter_pyserve.model.config import InstanceSpec, ModelConfig
 from jupyter_pyserve.model.execution import keep_unfinished_requests, max_concurrency
 from jupyter_pyserve.settings import EngineSettings
 
 T = TypeVar("T")
+
+_KINDS = {Code.INVALID_ARG: "Invalid argument", Code.INTERNAL: "Internal"}
 
 #: How long a process that is stuck may take to write where it is.
 _LAST_WORDS_S = 0.3
@@ -75,6 +79,8 @@ class ServableContext:
     recorder: Recorder
     #: Where answers are kept, if the server has such a place.
     cache: ResponseCache | None = None
+    #: The rate limiter, where there is one.
+    rates: Rates | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,13 +107,19 @@ class Launcher:
         return Instance(
             spec,
             self.owner,
-            self.environment or self.context.zygote,
+            Placed(self.environment or self.context.zygote, self._place_of(spec)),
             self.context.logs,
             self.context.services,
             model=self.config.name,
             version=self.version,
             limit=self.context.settings.arena_limit_nbytes,
         )
+
+    def _place_of(self, spec: InstanceSpec) -> Mapping[str, Any] | None:
+        try:
+            return place_of(spec, self.config, self.context.settings.host_policies)
+        except PyServeError as error:
+            raise LoadFailure(error.message, kind=_KINDS[error.code]) from error
 
     def choose_environment(self) -> None:
         """The environment that the configuration asks for, or that the backend brings; ours when there is neither."""
@@ -127,7 +139,7 @@ class Launcher:
     async def initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
         """Construct and initialise the model."""
         await self._guarded(instance, self._initialize(instance, arena), "initializing")
-        if self.config.warmups and self.warm_up is not None:
+        if self.config.warmups and self.warm_up is not None and not instance.spec.passive:
             await self._guarded(instance, self.warm_up(instance), "warming up")
 
     async def bring_up(self, instance: Instance, arena: Sequence[Segment]) -> None:

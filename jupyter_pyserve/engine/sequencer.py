@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ Refuse = Callable[[Job, Code, str, FailureReason], None]
 class Sequencer:
     """Sequences and instances of one model version. `refuse` answers a job that was accepted and can't be executed."""
 
-    def __init__(self, config: ModelConfig, instances: list[Instance], owner: Owner, refuse: Refuse) -> None:
+    def __init__(self, config: ModelConfig, instances: Iterable[Instance], owner: Owner, refuse: Refuse) -> None:
         batching = config.sequence_batching
         assert batching is not None
         self._model_name = config.name
@@ -57,6 +57,7 @@ class Sequencer:
             hold_until=int(os.environ.get("TRITONSERVER_DELAY_SCHEDULER", "0")),
             hold_backlog=int(os.environ.get("TRITONSERVER_BACKLOG_DELAY_SCHEDULER", "0")),
         )
+        self._next_batch: Callable[[Instance, int], list[Turn[Job] | None] | None] = self._scheduler.next_batch
         #: The instances that the scheduler knows of, and those of them that execute a batch.
         self._joined: dict[Instance, None] = {}
         self._executing: set[Instance] = set()
@@ -184,7 +185,7 @@ class Sequencer:
     def _run(self, now_ns: int) -> None:
         for instance in list(self._joined):
             if instance in self._joined and instance not in self._executing and _is_free(instance):
-                turns = self._scheduler.next_batch(instance, now_ns)
+                turns = self._next_batch(instance, now_ns)
                 if turns is not None:
                     self._executing.add(instance)
                     instance.execute([self._batch(turns)], now_ns)

@@ -22,11 +22,14 @@ from jupyter_pyserve.engine.labels import read_labels
 from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.output_shapes import output_shapes
+from jupyter_pyserve.engine.scheduling.choosing import new_dispatcher
+from jupyter_pyserve.engine.scheduling.rates import Turns
 from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
 from jupyter_pyserve.engine.warmup import WarmUp
-from jupyter_pyserve.errors import Code
+from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import (
+    InstanceSpec,
     ModelConfig,
     instance_specs,
     join_problems,
@@ -36,7 +39,6 @@ from jupyter_pyserve.model.config import (
 )
 from jupyter_pyserve.model.defaults import PYTHON_FILENAME
 from jupyter_pyserve.model.lifecycle import StubState, VersionEvent, VersionState
-from jupyter_pyserve.model.queueing import REQUEST_TIMEOUT_EXPIRED
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import FailureReason
 
@@ -64,6 +66,7 @@ class Servable(LoadedVersion):
         self.look_at_recorder()
         self._launcher.warm_up = WarmUp(self, model_dir, lambda job: self._dispatcher.set_apart(job)).run
         self._shapes = output_shapes(self.signature)
+        self._turns = None if context.rates is None else Turns(context.rates, self._instance_ready)
         self._dispatcher: Dispatcher | Sequencer = self._new_dispatcher()
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
@@ -106,6 +109,7 @@ class Servable(LoadedVersion):
             self._stopping = True
             await asyncio.gather(*(item.stop(BRIEFLY_S) for item in self.instances), return_exceptions=True)
             self._launcher.close()
+            self._leave()
             self.arena.close()
             raise
         self._advance(VersionEvent.LOADED)
@@ -125,6 +129,7 @@ class Servable(LoadedVersion):
         if not specs:
             self._judge()
             raise LoadFailure(f"model '{self.name}' has no instances", kind="Invalid argument")
+        self._join(specs)
         self.instances += [launcher.new_instance(spec) for spec in specs]
         first, others = self.instances[0], self.instances[1:]
         progress("import", first.name)
@@ -145,6 +150,18 @@ class Servable(LoadedVersion):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    def _join(self, specs: Sequence[InstanceSpec]) -> None:
+        """Take part in the rate limiter, if there is one."""
+        if self._turns is not None:
+            try:
+                self._turns.join(specs)
+            except PyServeError as error:
+                raise LoadFailure(error.message, kind="Invalid argument") from error
+
+    def _leave(self) -> None:
+        if self._turns is not None:
+            self._turns.leave()
 
     @property
     def _searched(self) -> tuple[str, ...]:
@@ -174,9 +191,7 @@ class Servable(LoadedVersion):
         return not problem
 
     def _new_dispatcher(self) -> Dispatcher | Sequencer:
-        if self.config.sequence_batching is not None:
-            return Sequencer(self.config, self.instances, self, self._fail)
-        return Dispatcher(self.config, self.instances, self._expired)
+        return new_dispatcher(self.config, self.instances, self, self._fail, self._turns)
 
     def _segments(self) -> Sequence[Segment]:
         return tuple(self.arena.segments.values())
@@ -330,9 +345,6 @@ class Servable(LoadedVersion):
         for job in self._dispatcher.drain():
             self._fail(job, Code.UNAVAILABLE, self.reason)
 
-    def _expired(self, job: Job) -> None:
-        self._fail(job, Code.UNAVAILABLE, REQUEST_TIMEOUT_EXPIRED, FailureReason.REJECTED)
-
     def _fail(self, job: Job, code: Code, text: str, reason: FailureReason = FailureReason.OTHER) -> None:
         self._count_failure(job, time.monotonic_ns(), reason)
         deliver(job, Response(job, code=code, text=text))
@@ -385,6 +397,7 @@ class Servable(LoadedVersion):
             text = "Server is stopping, scheduler for model has stopped accepting new inference requests"
             self._fail(job, Code.UNAVAILABLE, text)
         self._dispatcher.close()
+        self._leave()
         self._close_memory()
 
     def _on_idle(self) -> None:

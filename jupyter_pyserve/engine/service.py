@@ -33,6 +33,7 @@ from jupyter_pyserve.engine.regions import ClientRegions, Region
 from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment, list_models
 from jupyter_pyserve.engine.rows import cache_row, model_row
+from jupyter_pyserve.engine.scheduling.rates import Rates
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.shared_arrays import SharedArrays
 from jupyter_pyserve.engine.stub_calls import StubServices
@@ -87,6 +88,7 @@ class Service:
             services=services,
             cache=self.cache,
             recorder=self.recorder,
+            rates=Rates(settings) if settings.rate_limit else None,
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup

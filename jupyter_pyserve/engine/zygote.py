@@ -55,17 +55,19 @@ class Zygote:
         fds: Sequence[int],
         on_exit: Callable[[int], None],
         order: Mapping[str, Any] | None = None,
+        *,
+        place: Mapping[str, Any] | None = None,
     ) -> int:
         """Fork a stub; its process id. `on_exit` gets its wait status when it ends.
 
-        With an `order` (see `pyserve_stub.birth`) it runs another interpreter.
+        With an `order` it runs another interpreter, at a `place` only on some processors (see `pyserve_stub.birth`).
         """
         await self.start()
         self._next_id += 1
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._spawning[self._next_id] = future, on_exit
         assert self._channel is not None
-        note = {"op": "spawn", "id": self._next_id, "title": list(title), "order": order}
+        note = {"op": "spawn", "id": self._next_id, "title": list(title), "order": order, "place": place}
         self._channel.send(frames.encode_cold(frames.NOTE, note), fds)
         return await asyncio.wait_for(future, _START_TIMEOUT_S)
 

@@ -228,6 +228,10 @@ class SequenceScheduler(Generic[SequencedT]):
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
+    def has_turns(self, instance: Hashable) -> bool:
+        """Whether any sequence in its slots waits for it."""
+        return any(sequence.turns for sequence in self._members[instance].book.taken.values())
+
     def next_batch(self, instance: Hashable, now_ns: int) -> list[Turn[SequencedT] | None] | None:
         """What an idle instance should execute now, or None to wait; None in a batch is a slot without a request."""
         if self._held():

@@ -251,6 +251,8 @@ class ModelConfig:
     parameters: Mapping[str, str]
     decoupled: bool
     response_cache: bool
+    #: PRIORITY_DEFAULT, PRIORITY_MAX or PRIORITY_MIN.
+    priority: str
     warmups: tuple[Warmup, ...]
     agents: tuple[str, ...]
     _tree: Mapping[str, Any] = field(repr=False)
@@ -282,6 +284,7 @@ class ModelConfig:
             parameters={name: value["string_value"] for name, value in tree["parameters"].items()},
             decoupled=tree.get("model_transaction_policy", {}).get("decoupled", False),
             response_cache=tree.get("response_cache", {}).get("enable", False),
+            priority=tree.get("optimization", {}).get("priority", "PRIORITY_DEFAULT"),
             warmups=tuple(Warmup.parse(w) for w in tree["model_warmup"]),
             agents=tuple(a["name"] for a in tree.get("model_repository_agents", {}).get("agents", ())),
             _tree=tree,

@@ -15,6 +15,13 @@ from .process import TITLE_ROOM, end, keep_freed_memory, set_output, set_signals
 from .wire import frames
 
 
+def settle(place: dict[str, Any]) -> None:
+    """Stay on some processors, and give way to other processes; what is forked or executed from here does the same."""
+    if place["cores"] is not None:
+        os.sched_setaffinity(0, place["cores"])
+    os.nice(place["nice"])
+
+
 def live(title: Sequence[str], fds: Sequence[int]) -> NoReturn:
     """Be a stub until there is nothing left to do, and end: channel, standard output and error, and status page."""
     status = 1

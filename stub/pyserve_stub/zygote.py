@@ -85,6 +85,8 @@ class Zygote:
             die_with_parent(self._pid)
             for sock in (self._control, self._wakeup, self._writer):
                 sock.close()
+            if request["place"] is not None:
+                birth.settle(request["place"])
             if request["order"] is not None:
                 birth.execute(request["order"], request["title"], fds)
             birth.live(request["title"], fds)

@@ -257,7 +257,7 @@ class Zygote:
     def __init__(self) -> None:
         self.orders: list[dict[str, Any]] = []
 
-    async def spawn(self, title: Any, fds: Any, on_exit: Any, order: dict[str, Any]) -> int:
+    async def spawn(self, title: Any, fds: Any, on_exit: Any, order: dict[str, Any], *, place: Any) -> int:
         self.orders.append(order)
         return 7
 

@@ -82,7 +82,7 @@ class Zygote:
         end = StubEnd()
         self.ends.append(end)
         self.spawned += 1
-        message = {"op": "spawn", "id": self.spawned, "title": list(title), "order": None}
+        message = {"op": "spawn", "id": self.spawned, "title": list(title), "order": None, "place": None}
         send_packet(self.control, frames.encode_cold(frames.NOTE, message), end.handed_over[:count])
         end.handed()
         return end
