@@ -30,15 +30,19 @@ class Seat:
             (_GLOBAL if resource.is_global else device, resource.name): resource.count for resource in limits.resources
         }
         self.weight = max(1, limits.priority)
-        self.executions = 0
+        self.executions = 1  # its start counts, as on Triton: else the weak would begin level with the strong
         self.held = False
         #: Its entry among those that wait; 0 if it does not.
         self.asked = 0
 
     @property
-    def score(self) -> int:
-        """Who has the lowest comes first."""
-        return self.executions * self.weight
+    def score(self) -> tuple[int, int]:
+        """Who has the lowest comes first; of two who had as much, the stronger."""
+        return self.executions * self.weight, self.weight
+
+
+#: Its score, when it asked, and who.
+_Entry: TypeAlias = tuple[tuple[int, int], int, Seat]
 
 
 class SeatBook:
@@ -49,7 +53,7 @@ class SeatBook:
         self._seats: dict[Seat, None] = {}
         self._capacity: dict[Pool, int] = {}
         self._used: dict[Pool, int] = {}
-        self._waiting: list[tuple[int, int, Seat]] = []
+        self._waiting: list[_Entry] = []
         self._serial = count(1).__next__
 
     # -- who there is -------------------------------------------------------------------------------------------------
@@ -114,7 +118,7 @@ class SeatBook:
         Nobody takes what one that comes first is waiting for, so that those that need much have their turn too.
         """
         granted: list[Seat] = []
-        passed: list[tuple[int, int, Seat]] = []
+        passed: list[_Entry] = []
         contested: set[Pool] = set()
         for entry in self._in_order():
             seat = entry[2]
@@ -135,7 +139,7 @@ class SeatBook:
         self._free(seat)
         seat.executions += executed
 
-    def _in_order(self) -> Iterator[tuple[int, int, Seat]]:
+    def _in_order(self) -> Iterator[_Entry]:
         waiting = self._waiting
         while waiting:
             entry = heapq.heappop(waiting)

@@ -63,16 +63,19 @@ class Turns:
 
     def finish(self) -> None:
         """Release what has been executed, or what has ended with its process."""
-        self._release([seat for seat, holder in self._holders.items() if holder is not None and self.is_done(holder)])
+        self._release(executed=True, seats=[seat for seat, holder in self._holders.items() if holder is not None])
 
     def give_back(self) -> None:
-        """Release what nobody took, and let those go on who waited for what was released."""
-        self._release([seat for seat, holder in self._holders.items() if holder is None])
+        """Release what nobody made use of, and let those go on who waited for what was released."""
+        self._release(executed=False, seats=list(self._holders))
         self._rates.go_on(None)
 
-    def _release(self, seats: Sequence[Seat]) -> None:
+    def _release(self, *, executed: bool, seats: Sequence[Seat]) -> None:
         for seat in seats:
-            self._rates.release(seat, executed=self._holders.pop(seat) is not None)
+            holder = self._holders[seat]
+            if holder is None or self.is_done(holder):
+                del self._holders[seat]
+                self._rates.release(seat, executed=executed)
 
 
 class Rates:
