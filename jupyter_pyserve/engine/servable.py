@@ -23,13 +23,12 @@ from jupyter_pyserve.engine.launcher import Launcher, LoadFailure, Progress, Ser
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.output_shapes import output_shapes
 from jupyter_pyserve.engine.scheduling.choosing import new_dispatcher
-from jupyter_pyserve.engine.scheduling.rates import Turns
+from jupyter_pyserve.engine.scheduling.membership import Membership
 from jupyter_pyserve.engine.sequencer import Sequencer
 from jupyter_pyserve.engine.supervisor import BRIEFLY_S, Supervisor
 from jupyter_pyserve.engine.warmup import WarmUp
-from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.config import (
-    InstanceSpec,
     ModelConfig,
     instance_specs,
     join_problems,
@@ -54,19 +53,14 @@ class Servable(LoadedVersion):
         self.model_file = os.path.join(model_dir, str(version), filename)
         self._logs = context.logs
         self._launcher = Launcher(
-            context=context,
-            owner=self,
-            config=config,
-            version=version,
-            model_dir=model_dir,
-            model_file=self.model_file,
+            context=context, owner=self, config=config, version=version, model_dir=model_dir, model_file=self.model_file
         )
         self.failed = context.recorder.failed
         self.initialize_args = self._launcher.initialize_args
         self.look_at_recorder()
         self._launcher.warm_up = WarmUp(self, model_dir, lambda job: self._dispatcher.set_apart(job)).run
         self._shapes = output_shapes(self.signature)
-        self._turns = None if context.rates is None else Turns(context.rates, self._instance_ready)
+        self._membership = Membership(context.rates, self._instance_ready)
         self._dispatcher: Dispatcher | Sequencer = self._new_dispatcher()
         self._supervisor = Supervisor(
             self._launcher, self.instances, self._segments, self._instance_ready, self._give_up
@@ -109,7 +103,7 @@ class Servable(LoadedVersion):
             self._stopping = True
             await asyncio.gather(*(item.stop(BRIEFLY_S) for item in self.instances), return_exceptions=True)
             self._launcher.close()
-            self._leave()
+            self._membership.keep(())
             self.arena.close()
             raise
         self._advance(VersionEvent.LOADED)
@@ -129,7 +123,7 @@ class Servable(LoadedVersion):
         if not specs:
             self._judge()
             raise LoadFailure(f"model '{self.name}' has no instances", kind="Invalid argument")
-        self._join(specs)
+        self._membership.join(specs)
         self.instances += [launcher.new_instance(spec) for spec in specs]
         first, others = self.instances[0], self.instances[1:]
         progress("import", first.name)
@@ -150,18 +144,6 @@ class Servable(LoadedVersion):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-
-    def _join(self, specs: Sequence[InstanceSpec]) -> None:
-        """Take part in the rate limiter, if there is one."""
-        if self._turns is not None:
-            try:
-                self._turns.join(specs)
-            except PyServeError as error:
-                raise LoadFailure(error.message, kind="Invalid argument") from error
-
-    def _leave(self) -> None:
-        if self._turns is not None:
-            self._turns.leave()
 
     @property
     def _searched(self) -> tuple[str, ...]:
@@ -191,7 +173,7 @@ class Servable(LoadedVersion):
         return not problem
 
     def _new_dispatcher(self) -> Dispatcher | Sequencer:
-        return new_dispatcher(self.config, self.instances, self, self._fail, self._turns)
+        return new_dispatcher(self.config, self.instances, self, self._fail, self._membership.turns)
 
     def _segments(self) -> Sequence[Segment]:
         return tuple(self.arena.segments.values())
@@ -204,14 +186,21 @@ class Servable(LoadedVersion):
         before, changed = (self.config, launcher.args_config), self.config.with_instances_of(config)
         self._require_valid(changed)
         self.config, launcher.config, launcher.args_config = changed, changed, changed.to_json()
+        specs, limit_s = instance_specs(changed), self._settings.drain_timeout_s
         try:
-            specs, limit_s = instance_specs(changed), self._settings.drain_timeout_s
+            self._membership.join(specs)
             self._ends = await self._supervisor.resize(specs, self._dispatcher.release, limit_s)
         except BaseException:
             self.config, launcher.args_config = before
             launcher.config = self.config
+            self._keep_seats()
             raise
+        for end in self._ends:
+            end.add_done_callback(self._keep_seats)
         self.source_config = config
+
+    def _keep_seats(self, *_: object) -> None:
+        self._membership.keep(item.spec for item in (*self.instances, *self._supervisor.retiring))
 
     def abandon_update(self) -> None:
         """Give up on an `update` that waits for new instances: it fails."""
@@ -397,7 +386,7 @@ class Servable(LoadedVersion):
             text = "Server is stopping, scheduler for model has stopped accepting new inference requests"
             self._fail(job, Code.UNAVAILABLE, text)
         self._dispatcher.close()
-        self._leave()
+        self._membership.keep(())
         self._close_memory()
 
     def _on_idle(self) -> None:

@@ -26,16 +26,19 @@ class Turns:
         self.is_done: Callable[[Instance], bool] = lambda instance: not instance.executing
 
     def join(self, specs: Iterable[InstanceSpec]) -> None:
-        """There will be these instances; raises `PyServeError` when one could never execute."""
-        seats = {spec: Seat(spec.rate_limiter, spec.device_id) for spec in specs if not spec.passive}
+        """There will be these instances too; raises `PyServeError` when one could never execute."""
+        new = [spec for spec in specs if not spec.passive and spec not in self._seats]
+        seats = {spec: Seat(spec.rate_limiter, spec.device_id) for spec in new}
         self._rates.join(self, seats.values())
-        self._seats = seats
+        self._seats.update(seats)
 
-    def leave(self) -> None:
-        """There are none any more."""
-        self._rates.leave(self._seats.values())
-        self._seats.clear()
-        self._holders.clear()
+    def keep(self, specs: Iterable[InstanceSpec]) -> None:
+        """There are no others any more."""
+        kept = set(specs)
+        gone = [self._seats.pop(spec) for spec in list(self._seats) if spec not in kept]
+        for seat in gone:
+            self._holders.pop(seat, None)
+        self._rates.leave(gone)
 
     @property
     def held(self) -> bool:

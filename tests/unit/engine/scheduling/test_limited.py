@@ -260,10 +260,34 @@ def test_a_model_that_leaves_frees_what_it_held() -> None:
         first.offer("a")
         second.offer("u")
         assert first.turns is not None
-        first.turns.leave()
+        first.turns.keep([])
         await others()
         assert second.seen() == "u"
         first.pump()  # late news of what is over
+
+    play(scenario)
+
+
+def test_other_instances_come_and_go() -> None:
+    async def scenario(rates: Rates) -> None:
+        model, other = Model(rates, "", group()), Model(rates, "", group())
+        (before,) = instance_specs(model.config)
+        after = InstanceSpec(name="n", group="n", kind="CPU", device_id=0, rate_limiter=before.rate_limiter)
+        assert model.turns is not None
+        model.offer("a")
+        leaving, fresh = model.instances[0], Instance(after)
+        model.turns.join([before, after])
+        model.instances[0] = fresh
+        model.offer("b")
+        assert fresh.seen == []
+        leaving.in_flight.clear()
+        model.pump()
+        assert fresh.seen == [["b"]]
+        model.turns.keep([after])
+        other.offer("u")
+        model.done()
+        await others()
+        assert other.seen() == "u"
 
     play(scenario)
 
