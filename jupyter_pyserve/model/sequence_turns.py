@@ -5,7 +5,7 @@ Owns where a sequence is in its life. Must not know slots, batches or other sequ
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -22,6 +22,8 @@ START: Final = 1
 END: Final = 2
 
 CorrelationId: TypeAlias = int | str
+
+_MOST_LOST: Final = 1024
 
 
 class Sequenced(Queued, Protocol):
@@ -110,3 +112,13 @@ class Sequence(Generic[SequencedT]):
         if turn.timeout_us:
             expires_ns = now_ns + turn.timeout_us * 1000
             self.expires_ns = expires_ns if self.expires_ns is None else min(self.expires_ns, expires_ns)
+
+
+class Lost(OrderedDict[CorrelationId, str]):
+    """What became of sequences that were lost, so that whoever goes on with one is told; the last of them."""
+
+    def remember(self, correlation_id: CorrelationId, text: str) -> None:
+        """One more is lost."""
+        self[correlation_id] = text
+        if len(self) > _MOST_LOST:
+            self.popitem(last=False)

@@ -16,7 +16,7 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.lifecycle import SequenceEvent, SequenceState
 from jupyter_pyserve.model.scheduling import DirectStrategy, SequenceBatching
 from jupyter_pyserve.model.sequence_slots import DirectSlots, OldestSlots, Slots
-from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Refusal, Sequence, SequencedT, Turn
+from jupyter_pyserve.model.sequence_turns import END, START, CorrelationId, Lost, Refusal, Sequence, SequencedT, Turn
 from jupyter_pyserve.model.statistics import FailureReason
 
 NOT_RESCHEDULABLE: Final = (
@@ -25,9 +25,6 @@ NOT_RESCHEDULABLE: Final = (
 )
 SEQUENCE_TIMEOUT_EXPIRED: Final = "timeout of the corresponding sequence has been expired"
 SEQUENCE_CANCELLED: Final = "a request of the same sequence was cancelled"
-
-#: How many lost sequences are remembered, so that whoever goes on with one is told what became of it.
-_MOST_LOST: Final = 1024
 
 
 class SequenceScheduler(Generic[SequencedT]):
@@ -60,7 +57,7 @@ class SequenceScheduler(Generic[SequencedT]):
         self._touched: OrderedDict[Sequence[SequencedT], None] = OrderedDict()
         self._deadlines: list[tuple[int, int, Sequence[SequencedT]]] = []
         self._serial = count().__next__
-        self._lost: OrderedDict[CorrelationId, str] = OrderedDict()
+        self._lost = Lost()
         self._suspended_ns: int | None = None
 
     def __len__(self) -> int:
@@ -119,9 +116,7 @@ class SequenceScheduler(Generic[SequencedT]):
 
     def _lose(self, sequence: Sequence[SequencedT], text: str) -> None:
         if sequence.state is SequenceState.ACTIVE and not self._config.iterative_sequence:
-            self._lost[sequence.id] = text
-            if len(self._lost) > _MOST_LOST:
-                self._lost.popitem(last=False)
+            self._lost.remember(sequence.id, text)
         self._close(sequence)
         sequence.take(SequenceEvent.LOSE)
 
