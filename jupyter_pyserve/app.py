@@ -183,6 +183,7 @@ class Engine:
         """Named phases: stop accepting, answer what is being answered, unload, end the processes."""
         timeout_s = self._settings.exit_timeout_s
         self.service.accepting = False
+        self.service.watch.close()  # else those who watch would be waited for
         _log.info("Waiting for in-flight requests to complete.")
 
         async def phases() -> None:

@@ -6,6 +6,7 @@ Changes nothing but its own memory of answers.
 from __future__ import annotations
 
 from jupyter_pyserve.engine.entries import ModelEntry, index_row
+from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.repository import list_models
 from jupyter_pyserve.errors import Code, PyServeError
@@ -58,6 +59,16 @@ class Directory:
     def all_servables(self) -> list[LoadedVersion]:
         """Every version that requests may reach, by name and number."""
         return [servable for _, entry in sorted(self.entries.items()) for _, servable in entry.servables()]
+
+    def all_instances(self) -> list[Instance]:
+        """Every instance that has a process, of versions that are loading too; not of those that are retiring."""
+        return [
+            instance
+            for entry in self.entries.values()
+            for owner in (*(servable for _, servable in entry.held()), *entry.loading)
+            for instance in owner.instances
+            if instance.pid
+        ]
 
     def index(self) -> list[dict[str, str]]:
         """Rows of the repository index: every version that was ever loaded, and names of models that never were."""

@@ -42,6 +42,8 @@ class ModelEntry:
     owner: str | None = None
     #: Whether what is served came from a deploy, so that its directory is this server's to write.
     deployed: bool = False
+    #: Why the last load or deploy failed; empty when it did not.
+    loading_error: str = ""
     #: The versions whose load is in progress, and whether somebody has asked for something newer meanwhile.
     loading: list[LoadedVersion] = field(default_factory=list)
     outdated: bool = False

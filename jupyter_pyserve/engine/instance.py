@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyserve_stub.spin import BUDGET_NS
-from pyserve_stub.status import Status
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import WireError
@@ -35,6 +34,7 @@ from jupyter_pyserve.engine.readiness import Readiness
 from jupyter_pyserve.engine.responses import ResponseArena
 from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
+from jupyter_pyserve.engine.watching.tally import Tally
 from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.lifecycle import STUB, IllegalTransition, StubEvent, StubState, advance
 
@@ -68,6 +68,7 @@ class Instance:
         self.in_flight = self._held.in_flight
         self.requests = 0
         self.failures = 0
+        self.tally = Tally()
         self.readiness: Readiness | None = None
         self.executing_since_ns = 0
         self.average_ns = 1_000_000.0
@@ -77,7 +78,7 @@ class Instance:
         self.waits_for: dict[int, Job] = {}
         self.owner = owner
         self.greeting = Greeting()
-        self._process = StubProcess(spawner, self._printed)
+        self.process = StubProcess(spawner, self._printed)
         self._log = logs.add
         self._services = services
         self.model = model
@@ -106,11 +107,7 @@ class Instance:
     @property
     def pid(self) -> int:
         """The process id; 0 before there is one."""
-        return self._process.pid
-
-    def status(self) -> Status | None:
-        """What the stub says it is doing; for showing only."""
-        return self._process.status()
+        return self.process.pid
 
     # -- life cycle ---------------------------------------------------------------------------------------------------
 
@@ -118,7 +115,7 @@ class Instance:
         """Start the process and wait for its first frame."""
         self.greeting.expect()
         try:
-            await self._process.start((model_file, self.name), self._open_channel)
+            await self.process.start((model_file, self.name), self._open_channel)
             await self.greeting.wait(_HELLO_TIMEOUT_S)
             self._require_alive()
         except asyncio.TimeoutError:
@@ -162,19 +159,19 @@ class Instance:
             if loaded:
                 with contextlib.suppress(StubDied, StubFault, asyncio.TimeoutError):
                     await asyncio.wait_for(self.ask("finalize"), timeout_s)
-            if not loaded or not await self._process.wait(_EXIT_S):
+            if not loaded or not await self.process.wait(_EXIT_S):
                 self.kill()
         if self._channel is not None:
             self._channel.close()
-        await self._process.wait(_KILLED_S)
+        await self.process.wait(_KILLED_S)
 
     def kill(self) -> None:
         """End the process at once; its death is then noticed like any other."""
-        self._process.kill()
+        self.process.kill()
 
     async def gone(self) -> None:
         """Wait until a process that was killed has ended."""
-        await self._process.wait(_KILLED_S)
+        await self.process.wait(_KILLED_S)
 
     def trim(self) -> None:
         """Ask the stub to give the memory that it does not use back to the system."""
@@ -191,12 +188,12 @@ class Instance:
 
     async def epitaph(self) -> str:
         """How its process ended, as far as that can be known."""
-        await self._process.wait(_EXIT_S)
-        return f"Stub process '{self.name}' (pid {self.pid}) {self._process.end}"
+        await self.process.wait(_EXIT_S)
+        return f"Stub process '{self.name}' (pid {self.pid}) {self.process.end}"
 
     def dump_stacks(self) -> None:
         """Make the process write the stacks of its threads to its log, whatever it is doing."""
-        self._process.signal(signal.SIGUSR2)
+        self.process.signal(signal.SIGUSR2)
 
     # -- work ---------------------------------------------------------------------------------------------------------
 
@@ -379,7 +376,7 @@ class Instance:
 
     def _on_close(self) -> None:
         self._advance(StubEvent.EOF)
-        self._process.close()
+        self.process.close()
         self._calls.end()
         self._services.ended(self)
         self.greeting.ended()

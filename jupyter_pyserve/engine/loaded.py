@@ -56,6 +56,9 @@ class LoadedVersion(abc.ABC):
         #: Memory of clients in which tensors of requests may lie.
         self.regions = regions
         self.instances: list[Instance] = []
+        #: How often each was started again after a death, and how its last process ended by itself.
+        self.restarts: dict[str, int] = {}
+        self.last_exits: dict[str, str] = {}
         #: The answers that are kept, where they are.
         self.answers: Answers | None = None
         self.outstanding = 0
@@ -84,11 +87,6 @@ class LoadedVersion(abc.ABC):
     @abc.abstractmethod
     def ready(self) -> bool:
         """Whether a request would be executed now."""
-
-    @property
-    def restarts(self) -> dict[str, int]:
-        """How often each instance was started again after a death."""
-        return {}
 
     @property
     def pending(self) -> int:

@@ -11,12 +11,14 @@ import mmap
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pyserve_stub import status as status_page
 
 from jupyter_pyserve.engine.logs import PipeReader
+from jupyter_pyserve.telemetry.processes import start_ticks
 
 
 class Spawner(Protocol):
@@ -36,6 +38,9 @@ class StubProcess:
         self._page: mmap.mmap | None = None
         self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.pid = 0
+        self.started_at = 0.0
+        #: With the number, what tells this process from a later one.
+        self.start_ticks: int | None = None
 
     async def start(self, title: Sequence[str], take_socket: Callable[[socket.socket], None]) -> None:
         """Start it; `take_socket` gets our end of its channel before the process exists."""
@@ -50,6 +55,7 @@ class StubProcess:
                 self._page = mmap.mmap(page, status_page.STATUS_NBYTES, access=mmap.ACCESS_READ)
                 self._pipes = [PipeReader(out, self._printed("stdout")), PipeReader(err, self._printed("stderr"))]
                 self.pid = await self._spawner.spawn(title, [theirs.fileno(), out_end, err_end, page], self._on_exit)
+                self.started_at, self.start_ticks = time.time(), start_ticks(self.pid)
             finally:
                 for fd in (page, out_end, err_end):
                     os.close(fd)

@@ -242,6 +242,9 @@ class Registry(Directory):
                     continue  # whoever had it before has forgotten it
                 try:
                     yield entry
+                except (LoadError, PyServeError) as error:
+                    entry.loading_error = error.message(name) if isinstance(error, LoadError) else error.message
+                    raise
                 finally:
                     if not entry.versions:
                         del self.entries[name]
@@ -322,6 +325,7 @@ class Registry(Directory):
                 self._retire(old, record)
             elif servables[version] is not old:
                 self._retire(old, None)
+        entry.loading_error = ""
         for version, servable in servables.items():
             entry.versions[version] = VersionRecord(VersionState.READY, servable=servable)
         self._changed()

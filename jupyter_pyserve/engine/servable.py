@@ -67,11 +67,7 @@ class Servable(LoadedVersion):
         )
         #: The ends of instances that the last `update` had no place for.
         self._ends: list[asyncio.Task[None]] = []
-
-    @property
-    def restarts(self) -> dict[str, int]:
-        """How often each instance was started again after a death."""
-        return self._supervisor.restarts
+        self.restarts, self.last_exits = self._supervisor.restarts, self._supervisor.last_exits
 
     @property
     def last_error(self) -> str:
@@ -248,7 +244,7 @@ class Servable(LoadedVersion):
         """Deliver a batch's answers; the instance is given more work first, so that it does not wait for that."""
         now_ns = time.monotonic_ns()
         if rescheduled:
-            self._count(batch, times, now_ns)  # each execution of a request counts
+            self._count(instance, batch, times, now_ns)  # each execution of a request counts
             self._reschedule(instance, rescheduled, now_ns)
         if self._dispatcher.waiting:
             self._dispatcher.pump(now_ns)
@@ -259,7 +255,7 @@ class Servable(LoadedVersion):
                 self._responded(job)
                 self._deliver(job, response if self._shapes is None else self._shapes.apply(response))
         if not rescheduled:
-            self._count(batch, times, now_ns)
+            self._count(instance, batch, times, now_ns)
 
     def streamed(self, job: Job, response: Response) -> None:
         """Deliver a response that came by itself; its request was or will be counted with its batch."""
@@ -338,7 +334,7 @@ class Servable(LoadedVersion):
         self._count_failure(job, time.monotonic_ns(), reason)
         deliver(job, Response(job, code=code, text=text))
 
-    def _count(self, batch: list[Job], times: BatchTimes, now_ns: int) -> None:
+    def _count(self, instance: Instance, batch: list[Job], times: BatchTimes, now_ns: int) -> None:
         if not batch:
             return
         statistics = self.statistics
@@ -363,6 +359,7 @@ class Servable(LoadedVersion):
                 wall_ms,
             )
         statistics.record_execution(size, input_ns, infer_ns, output_ns)
+        instance.tally.add(size, now_ns - batch[0].dispatched_ns)
 
     def _responded(self, job: Job) -> None:
         """How long requests wait for their first response, where somebody wants to know."""

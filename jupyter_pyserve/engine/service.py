@@ -32,13 +32,14 @@ from jupyter_pyserve.engine.readiness import agrees, is_asked
 from jupyter_pyserve.engine.regions import ClientRegions, Region
 from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment, list_models
-from jupyter_pyserve.engine.rows import cache_row, model_row
+from jupyter_pyserve.engine.rows import model_row
 from jupyter_pyserve.engine.scheduling.rates import Rates
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.shared_arrays import SharedArrays
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_peer import StubPeers
 from jupyter_pyserve.engine.tracing import TraceBook
+from jupyter_pyserve.engine.watching import status
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import check_model_name
@@ -101,6 +102,7 @@ class Service:
         ModelControl(self).serve(services)
         self.shared = SharedArrays()
         self.shared.serve(services)
+        self.watch = status.watch(self)
 
     def _detach(self, region: Region) -> None:
         for servable in self.registry.all_servables():
@@ -169,6 +171,7 @@ class Service:
     async def close(self) -> None:
         """Unload everything, then let the zygote go."""
         self.accepting = False
+        self.watch.close()
         self.environments.abandon()
         await self.registry.close()
         await self.zygote.close(5.0)
@@ -357,20 +360,8 @@ class Service:
         return entry
 
     def status(self) -> dict[str, Any]:
-        """The engine and all models, for showing."""
-        return {
-            "engine": {
-                "pid": os.getpid(),
-                "version": self.version,
-                "started_at": self.started_at,
-                "state": "READY" if self.accepting else "STARTING",
-                "repositories": [os.path.abspath(item) for item in self.settings.model_repositories],
-                "cache": cache_row(self.cache),
-                **self.urls,
-                "shared": self.shared.rows(),
-            },
-            "models": [model_row(entry) for _, entry in sorted(self.registry.entries.items())],
-        }
+        """The engine and all models, for showing; `watch` has what must be sampled too."""
+        return self.watch.now()
 
 
 def _version() -> str:

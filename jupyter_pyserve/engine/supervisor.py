@@ -46,6 +46,7 @@ class Supervisor:
         self._starting: list[Instance] = []
         self._closed = False
         self.restarts: dict[str, int] = {}
+        self.last_exits: dict[str, str] = {}
         self.last_error = ""
 
     def died(self, instance: Instance) -> None:
@@ -146,7 +147,8 @@ class Supervisor:
         policy = self._policies.setdefault(instance.name, RestartPolicy())
         loop = asyncio.get_running_loop()
         while (delay_s := policy.died(loop.time())) is not None:
-            instance.report(f"{await instance.epitaph()}; it starts again in {delay_s:.2f} s")
+            self.last_exits[instance.name] = end = await instance.epitaph()
+            instance.report(f"{end}; it starts again in {delay_s:.2f} s")
             await asyncio.sleep(delay_s)
             if self._closed or instance not in self._instances:
                 return  # a restart was faster
@@ -182,6 +184,7 @@ class Supervisor:
         fresh.attach(self._segments())  # the arena may have grown since it started
         fresh.requests += old.requests
         fresh.failures += old.failures
+        fresh.tally = old.tally
         self._instances[self._instances.index(old)] = fresh
         self._on_change()
         return True

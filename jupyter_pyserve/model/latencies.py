@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 #: What `Latencies` keeps a window of.
 REQUEST, QUEUE, COMPUTE_INPUT, COMPUTE_INFER, COMPUTE_OUTPUT, CACHE_HIT, CACHE_MISS = range(7)
@@ -100,6 +100,15 @@ class Latencies:
         """The time from a request to its first response, of which whole milliseconds count, as on Triton."""
         if self.first_response_ms is not None:
             self.first_response_ms.add(ns // 1_000_000)
+
+
+def recent_quantiles_ms(recent_ns: Collection[int]) -> dict[str, float] | None:
+    """What half and what 99 in 100 of some durations do not exceed; None when there are none."""
+    if not recent_ns:
+        return None
+    ordered = sorted(recent_ns)
+    last = len(ordered) - 1
+    return {f"p{percent}": round(ordered[last * percent // 100] / 1e6, 3) for percent in (50, 99)}
 
 
 def _rounded(value: int) -> int:

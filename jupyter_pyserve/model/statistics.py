@@ -6,10 +6,13 @@ Owns what each event counts towards. Must not know how the instants were taken; 
 from __future__ import annotations
 
 import enum
+from collections import deque
 from typing import Any
 
 from jupyter_pyserve.model import latencies
 from jupyter_pyserve.model.latencies import Latencies
+
+_RECENT = 512
 
 
 class FailureReason(enum.Enum):
@@ -43,6 +46,7 @@ class ModelStatistics:
         "latencies",
         "queue_count",
         "queue_ns",
+        "recent_ns",
         "success_count",
         "success_ns",
     )
@@ -50,6 +54,8 @@ class ModelStatistics:
     def __init__(self, spread: Latencies | None = None) -> None:
         #: How durations are spread, where somebody wants to know.
         self.latencies = spread
+        #: How long the last successful requests took, for whoever looks.
+        self.recent_ns: deque[int] = deque(maxlen=_RECENT)
         self.inference_count = 0
         self.execution_count = 0
         self.last_inference_ms = 0
@@ -90,6 +96,7 @@ class ModelStatistics:
         self.inference_count += batch_size
         self.success_count += 1
         self.success_ns += total_ns
+        self.recent_ns.append(total_ns)
         self.queue_count += 1
         self.queue_ns += queue_ns
         self.compute_count += 1
@@ -135,6 +142,11 @@ class ModelStatistics:
         self.cache_miss_ns += duration_ns
         if self.latencies is not None:
             self.latencies.record(self.last_inference_ms, {latencies.CACHE_MISS: duration_ns})
+
+    @property
+    def batch_sizes(self) -> dict[int, int]:
+        """How many executions there were of each batch size."""
+        return {size: self._batches[size][0] for size in sorted(self._batches)}
 
     def to_json_dict(self, *, name: str, version: str) -> dict[str, Any]:
         """This version's entry of `model_stats`, its keys in Triton's order."""

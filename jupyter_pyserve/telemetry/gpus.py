@@ -75,22 +75,24 @@ class Gpus:
     """The GPUs that models may use: those that `visible` names by number or UUID, as CUDA_VISIBLE_DEVICES does."""
 
     def __init__(self, visible: str | None, load: Callable[[], Any] = load_nvml) -> None:
-        self._nvml: Any = load() if visible != "" else None
-        self._devices: list[tuple[str, ctypes.c_void_p]] = []
+        #: NVML, if it is there.
+        self.library: Any = load() if visible != "" else None
+        #: UUID and handle of each.
+        self.devices: list[tuple[str, ctypes.c_void_p]] = []
         self._energy_before: dict[str, float] = {}
-        if self._nvml is not None and self._nvml.nvmlInit_v2() == 0:
-            self._devices = self._find(visible)
+        if self.library is not None and self.library.nvmlInit_v2() == 0:
+            self.devices = self._find(visible)
             for facts in self.read():
                 self._energy_before[facts.uuid] = facts.energy_j or 0.0
 
     @property
     def present(self) -> bool:
         """Whether there is one."""
-        return bool(self._devices)
+        return bool(self.devices)
 
     def read(self) -> list[GpuFacts]:
         """What is so now; takes milliseconds."""
-        return [self._facts(uuid, device) for uuid, device in self._devices]
+        return [self._facts(uuid, device) for uuid, device in self.devices]
 
     def _find(self, visible: str | None) -> list[tuple[str, ctypes.c_void_p]]:
         count = self._ask("DeviceGetCount_v2", ctypes.c_uint())
@@ -99,7 +101,7 @@ class Gpus:
         for index in range(count.value if count is not None else 0):
             device = self._ask("DeviceGetHandleByIndex_v2", ctypes.c_void_p(), ctypes.c_uint(index))
             text = ctypes.create_string_buffer(_UUID_NBYTES)
-            if device is None or self._nvml.nvmlDeviceGetUUID(device, text, ctypes.c_uint(_UUID_NBYTES)) != 0:
+            if device is None or self.library.nvmlDeviceGetUUID(device, text, ctypes.c_uint(_UUID_NBYTES)) != 0:
                 continue
             uuid = text.value.decode("ascii", "replace")
             if wanted is None or str(index) in wanted or any(item and uuid.startswith(item) for item in wanted):
@@ -129,6 +131,6 @@ class Gpus:
     def _ask(self, name: str, result: Any, *arguments: Any) -> Any:
         """`result`, filled in; None when the driver does not have it."""
         with contextlib.suppress(AttributeError):
-            if getattr(self._nvml, f"nvml{name}")(*arguments, ctypes.byref(result)) == 0:
+            if getattr(self.library, f"nvml{name}")(*arguments, ctypes.byref(result)) == 0:
                 return result
         return None

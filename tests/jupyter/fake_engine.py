@@ -111,6 +111,19 @@ class FakeEngine:
         if not await request._reader.read(1):
             raise ConnectionError("the client hung up")
 
+    async def do_events(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """Two lines in odd pieces, and then nothing more, for as long as somebody listens; `end=1` ends it."""
+        credentials = [name for name, _ in request.headers if name.lower() in ("authorization", "cookie", "referer")]
+        first = json.dumps({"seq": 1, "target": request.target, "credentials": credentials}).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (first[:7], first[7:] + b'\n{"se', b'q": 2}\n'):
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+        if "end=1" in request.target:
+            writer.write(b"0\r\n\r\n")
+        elif not await request._reader.read(1):
+            raise ConnectionError("the client hung up")
+
     async def do_no_answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Hangs up."""
 

@@ -145,7 +145,7 @@ class Inside:
 
 
 def _idle(instance: Instance) -> bool:
-    status = instance.status()
+    status = instance.process.status()
     return instance.alive and not instance.busy and status is not None and not status.arena_used
 
 

@@ -6,8 +6,9 @@ Not part of the v2 protocol: whoever may use it may run code, because deploying 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -17,6 +18,7 @@ from jupyter_pyserve.transports.http import recordings
 from jupyter_pyserve.transports.http.replies import Reply, Stream
 from jupyter_pyserve.v2 import metadata
 
+_LINES = b"application/x-ndjson"
 _INSTANCE = re.compile(r"models/([^/]+)/instances/([^/]+)/(debug|undebug)")
 _MODEL = re.compile(r"models/([^/]+)/(deploy|undeploy|restart|stacks|logs|record)")
 _RECORDING = re.compile(r"recordings/([^/]+)(|/model)")
@@ -24,8 +26,23 @@ _RECORDING = re.compile(r"recordings/([^/]+)(|/model)")
 Query = Mapping[str, list[str]]
 
 
-def _status(service: Service) -> Reply:
-    return _json(service.status())
+def _status(service: Service, query: Query) -> Any:
+    return _sampled(service) if query.get("sample") == ["1"] else _json(service.status())
+
+
+async def _sampled(service: Service) -> Reply:
+    return _json(await service.watch.look())
+
+
+def _events(service: Service, query: Query) -> Stream:
+    try:
+        interval_s = float(query.get("interval_s", ["1"])[0])
+    except ValueError:
+        interval_s = math.nan
+    if not 0 < interval_s < math.inf:
+        raise PyServeError(Code.INVALID_ARG, "'interval_s' must be a number of seconds")
+    models = [name for text in query.get("models", []) for name in text.split(",")]
+    return Stream(service.watch.lines(interval_s, models or None), _LINES)
 
 
 def _logs(service: Service, name: str | None, query: Query) -> Reply:
@@ -45,11 +62,11 @@ def _deploy(service: Service, name: str, body: Mapping[str, Any]) -> Stream:
     owner = origin.get("notebook") if isinstance(origin, dict) else None
     events = service.deploy(name, source, config, owner if isinstance(owner, str) else None)
 
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines() -> AsyncGenerator[bytes, None]:
         async for event in events:
             yield json.dumps(event, separators=(",", ":")).encode() + b"\n"
 
-    return Stream(lines(), b"application/x-ndjson")
+    return Stream(lines(), _LINES)
 
 
 async def _undeploy(service: Service, name: str, body: Mapping[str, Any]) -> Reply:
@@ -101,16 +118,21 @@ _ACTIONS: Mapping[str, Callable[[Service, str, Mapping[str, Any]], Any]] = {
 }
 
 
+#: What can be asked of the engine as a whole.
+_QUESTIONS: Mapping[str, Callable[[Service, Query], Any]] = {
+    "status": _status,
+    "events": _events,
+    "logs": lambda service, query: _logs(service, None, query),
+    "recordings": lambda service, query: recordings.listed(service, query.get("model", [""])[0]),
+}
+
+
 def call(service: Service, method: bytes, target: str, body: bytes) -> Any:
     """Answer a request to `/api/<target>`."""
     path, _, query_text = target.partition("?")
     query = parse_qs(query_text)
-    if path == "status" and method == b"GET":
-        return _status(service)
-    if path == "logs" and method == b"GET":
-        return _logs(service, None, query)
-    if path == "recordings" and method == b"GET":
-        return recordings.listed(service, query.get("model", [""])[0])
+    if path in _QUESTIONS:
+        return _QUESTIONS[path](service, query) if method == b"GET" else _wrong_method()
     found = _RECORDING.fullmatch(path)
     if found is not None:
         return recordings.one(service, method, unquote(found.group(1)), found.group(2))

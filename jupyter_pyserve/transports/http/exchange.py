@@ -6,6 +6,7 @@ The sink of inference requests. Knows nothing of how bytes come in; `on_answered
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Sequence
@@ -171,7 +172,8 @@ class Exchange:
         try:
             found = answer if isinstance(answer, Stream) else await answer
             if isinstance(found, Stream):
-                await self._writer.stream(found.chunks, found.content_type)
+                async with contextlib.aclosing(found.chunks):
+                    await self._writer.stream(found.chunks, found.content_type)
             else:
                 reply = found
         except PyServeError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from jupyter_pyserve.errors import PyServeError
@@ -40,7 +40,7 @@ class Reply:
 class Stream:
     """An answer that comes in pieces."""
 
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes, None]
     content_type: bytes
 
 

@@ -15,6 +15,7 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_pyserve.transports.jupyter import environment, paths
 from jupyter_pyserve.transports.jupyter.config import PyServe
 from jupyter_pyserve.transports.jupyter.environment import ChildEnvironment
+from jupyter_pyserve.transports.jupyter.events import EventsHandler
 from jupyter_pyserve.transports.jupyter.handlers import EngineProxyHandler
 from jupyter_pyserve.transports.jupyter.supervisor import EngineSupervisor, MissingEngine
 
@@ -46,6 +47,7 @@ class PyServeExtension(ExtensionApp):
             self.engine = MissingEngine(f"the inference engine is not available: {error}")
 
     def initialize_handlers(self) -> None:
+        self.handlers.append((paths.EVENTS_ROUTE, EventsHandler, {"engine": self.engine}))
         self.handlers.extend((route, EngineProxyHandler, {"engine": self.engine}) for route in paths.ROUTES)
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:

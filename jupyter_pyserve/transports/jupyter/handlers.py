@@ -39,7 +39,11 @@ class EngineProxyHandler(APIHandler):
 
     SUPPORTED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     auth_resource = paths.RESOURCE
+    #: Whether a client may ask for a WebSocket here.
+    takes_upgrades = False
 
+    #: What is asked of the engine: path and query.
+    engine_target = ""
     _exchange: Exchange | None = None
     _relaying: asyncio.Task[Relay] | None = None
     _problem: tuple[int, str] | None = None
@@ -57,7 +61,7 @@ class EngineProxyHandler(APIHandler):
         """Everything that can refuse the request comes first; then the engine is asked."""
         await super().prepare()
         method = self.request.method or ""
-        if self.current_user is None or "websocket" in self.request.headers.get("Upgrade", "").lower():
+        if self.current_user is None or (self.wants_upgrade and not self.takes_upgrades):
             raise web.HTTPError(403)
         path = paths.engine_path(self.request.path, self.base_url)
         if path is None:
@@ -66,9 +70,16 @@ class EngineProxyHandler(APIHandler):
         if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource)):
             raise web.HTTPError(403, f"User is not authorized to {action} on resource: {self.auth_resource}.")
         self._track_activity = paths.is_activity(method)
-        await self._open(method, path + paths.engine_query(self.request.query))
+        self.engine_target = path + paths.engine_query(self.request.query)
+        if not self.wants_upgrade:
+            await self._ask_engine(method, self.engine_target)
 
-    async def _open(self, method: str, target: str) -> None:
+    @property
+    def wants_upgrade(self) -> bool:
+        """Whether the client asks for a WebSocket, in any spelling."""
+        return "websocket" in self.request.headers.get("Upgrade", "").lower()
+
+    async def _ask_engine(self, method: str, target: str) -> None:
         sent = list(self.request.headers.get_all())
         try:
             body = framing(sent)

@@ -11,6 +11,8 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 MOUNT: Final = "pyserve"
+#: The one place where a WebSocket may be opened.
+EVENTS_ROUTE: Final = rf"/{MOUNT}/api/events"
 ROUTES: Final = (rf"/{MOUNT}/v2(?:/.*)?", rf"/{MOUNT}/api(?:/.*)?", rf"/{MOUNT}/metrics")
 RESOURCE: Final = "jupyter_pyserve"
 

@@ -5,11 +5,18 @@ import time
 from types import SimpleNamespace
 from typing import Any, cast
 
-from jupyter_pyserve.engine.rows import instance_row, memory_row
+from jupyter_pyserve.engine.rows import engine_figures, instance_row, memory_row
+from jupyter_pyserve.engine.watching.sampler import Process, Sample
+from jupyter_pyserve.engine.watching.tally import Tally
 from jupyter_pyserve.model.lifecycle import StubState
+from jupyter_pyserve.telemetry.gpu_processes import GpuShare
+from jupyter_pyserve.telemetry.machine import MachineFacts
+from jupyter_pyserve.telemetry.processes import ProcessFacts
 
 
-def row(**changes: Any) -> dict[str, Any]:
+def row(sample: Sample | None = None, **changes: Any) -> dict[str, Any]:
+    tally = Tally()
+    tally.add(2, 3_000_000)
     facts = {
         "name": "m_0",
         "pid": os.getpid(),
@@ -22,17 +29,21 @@ def row(**changes: Any) -> dict[str, Any]:
         "executing_since_ns": 0,
         "responses": SimpleNamespace(capacity=4096),
         "debug_port": 0,
-        "status": lambda: None,
+        "process": SimpleNamespace(status=lambda: None, started_at=time.time() - 9, start_ticks=77),
+        "tally": tally,
         **changes,
     }
-    owner = SimpleNamespace(version=2, restarts={"m_0": 7}, last_error="")
-    return instance_row(cast(Any, SimpleNamespace(**facts)), cast(Any, owner))
+    owner = SimpleNamespace(version=2, restarts={"m_0": 7}, last_exits={"m_0": "fell over"}, last_error="")
+    return instance_row(cast(Any, SimpleNamespace(**facts)), cast(Any, owner), sample)
 
 
 def test_an_idle_instance() -> None:
     told = row()
     assert told.pop("rss_bytes") > 1 << 20
+    assert 9 <= told.pop("uptime_s") < 60
+    assert time.time() - told.pop("started_at") >= 9
     assert told == {
+        "id": "m_0",
         "name": "m_0",
         "version": "2",
         "pid": os.getpid(),
@@ -43,6 +54,12 @@ def test_an_idle_instance() -> None:
         "requests": 3,
         "failures": 1,
         "restarts": 7,
+        "last_exit": "fell over",
+        "start_ticks": 77,
+        "latency_ms": {"p50": 3.0, "p99": 3.0},
+        "batch_sizes": {"2": 1},
+        **dict.fromkeys(("pss_bytes", "uss_bytes", "cpu_percent", "threads", "fds", "gpu")),
+        "unavailable": {},
         "busy_since_s": None,
         "current_request": None,
         "arena_bytes": 4096,
@@ -65,7 +82,10 @@ def test_a_busy_instance_says_with_what_and_since_when() -> None:
 
 
 def test_what_the_stub_says_of_its_memory() -> None:
-    assert row(status=lambda: SimpleNamespace(arena_used=99))["arena_used_bytes"] == 99
+    page = SimpleNamespace(status=lambda: SimpleNamespace(arena_used=99), started_at=0.0, start_ticks=None)
+    told = row(process=page)
+    assert told["arena_used_bytes"] == 99
+    assert (told["started_at"], told["uptime_s"]) == (None, None)
 
 
 def test_a_process_that_is_gone_has_no_memory() -> None:
@@ -75,6 +95,34 @@ def test_a_process_that_is_gone_has_no_memory() -> None:
 def test_a_stub_that_has_not_said_what_it_runs_has_no_interpreter() -> None:
     told = row(greeting=SimpleNamespace(interpreter="", python=""))
     assert (told["interpreter"], told["python"]) == (None, None)
+
+
+def test_what_was_sampled() -> None:
+    facts = ProcessFacts(rss_bytes=5, pss_bytes=4, threads=3, unavailable={"fds": "no"})
+    share = GpuShare(device=1, uuid="GPU-1", nbytes=6)
+    told = row(Sample(processes={Process(os.getpid(), 77): facts}, gpus={os.getpid(): [share]}))
+    assert (told["rss_bytes"], told["pss_bytes"], told["threads"], told["fds"]) == (5, 4, 3, None)
+    assert told["gpu"] == [{"device": 1, "uuid": "GPU-1", "bytes": 6}]
+    assert told["unavailable"] == {"fds": "no"}
+
+
+def test_another_process_with_the_same_number_is_not_this_one() -> None:
+    facts = ProcessFacts(rss_bytes=5)
+    assert row(Sample(processes={Process(os.getpid(), 78): facts}))["rss_bytes"] is None
+
+
+def test_why_there_is_no_gpu() -> None:
+    told = row(Sample(no_gpus="no driver"))
+    assert (told["gpu"], told["unavailable"]) == (None, {"gpu": "no driver"})
+
+
+def test_figures_of_the_engine() -> None:
+    facts = {Process(os.getpid(), None): ProcessFacts(cpu_percent=1.5, pss_bytes=7)}
+    sample = Sample(processes=facts, host=MachineFacts(0.25, 100, 40))
+    host = {"cpu_percent": 25.0, "memory_used_bytes": 40, "memory_total_bytes": 100}
+    assert engine_figures(sample, host_too=True) == {"cpu_percent": 1.5, "pss_bytes": 7, "host": host}
+    assert engine_figures(sample, host_too=False)["host"] is None
+    assert engine_figures(None, host_too=True) == {"cpu_percent": None, "pss_bytes": None, "host": None}
 
 
 def test_memory_of_requests() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 from hypothesis import given, settings
@@ -491,7 +491,7 @@ def test_an_unforeseen_failure_is_an_internal_error(caplog: pytest.LogCaptureFix
 
 
 def test_a_stream_is_sent_in_chunks() -> None:
-    async def lines() -> AsyncIterator[bytes]:
+    async def lines() -> AsyncGenerator[bytes, None]:
         yield b"one\n"
         yield b"x" * 20
 

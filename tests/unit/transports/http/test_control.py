@@ -170,7 +170,8 @@ def test_bodies_that_are_no_object(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "target", "status"),
     [
-        ("POST", "status?", 404),
+        ("POST", "status?", 405),
+        ("POST", "events?", 405),
         ("GET", "nowhere?", 404),
         ("POST", "models/a/b/restart?", 404),
         ("POST", "models//restart?", 404),

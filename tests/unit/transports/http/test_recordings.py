@@ -81,7 +81,7 @@ def test_wrong_choices(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("method", "target", "status"),
-    [("POST", "recordings/m-1", 405), ("DELETE", "recordings/m-1/model", 405), ("DELETE", "recordings", 404)],
+    [("POST", "recordings/m-1", 405), ("DELETE", "recordings/m-1/model", 405), ("DELETE", "recordings", 405)],
 )
 def test_wrong_methods(method: str, target: str, status: int) -> None:
     assert call(Service(), method, target).status == status
