@@ -25,13 +25,13 @@ from jupyter_pyserve.settings import (
     LogSettings,
     MetricsSettings,
 )
+from jupyter_pyserve.trace_options import add_trace_options, trace_settings
 
 #: Triton's options that have no effect here (yet): name -> whether it takes a value.
 _WITHOUT_EFFECT = (
     "repository-poll-secs", "model-load-retry-count", "model-namespacing", "http-thread-count",
     "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
-    "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data", "trace-config",
-    "trace-file", "trace-level", "trace-rate", "trace-count", "trace-log-frequency",
+    "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data",
     "repoagent-directory",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
     "min-supported-compute-capability", "model-load-gpu-limit", "enable-peer-access",
@@ -107,12 +107,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_http_options(serve, ListenSettings().http_port)
     _add_metrics_options(serve, ListenSettings().metrics_port)
     add_grpc_options(serve, ListenSettings().grpc_port)
+    add_trace_options(serve)
     _add_options_without_effect(serve)
     engine = commands.add_parser("engine", help="serve for a Jupyter server that started this process")
     _add_model_options(engine)
     _add_http_options(engine, 0)
     _add_metrics_options(engine, None)
     add_grpc_options(engine, 0)
+    add_trace_options(engine)
     engine.add_argument("--runtime-dir", required=True)
     engine.add_argument("--http-fd", type=int, required=True)
     engine.add_argument("--lane-fd", type=int, required=True)
@@ -224,6 +226,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         backend_config=tuple(options.backend_config),
         cache_nbytes=_cache_nbytes(options),
         **scheduling_settings(options)._asdict(),
+        trace=trace_settings(options),
         log=LogSettings(
             info=options.log_info,
             warning=options.log_warning,

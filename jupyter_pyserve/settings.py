@@ -26,6 +26,13 @@ class LogFormat(enum.Enum):
     ISO8601 = "ISO8601"
 
 
+class TraceMode(enum.Enum):
+    """Where traces go: to a file in Triton's format, or to an OpenTelemetry collector."""
+
+    TRITON = "triton"
+    OPENTELEMETRY = "opentelemetry"
+
+
 class Category(enum.Enum):
     """A part of the protocol that can be kept for some clients, by its name on the command line."""
 
@@ -91,6 +98,20 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceSettings:
+    """What is traced of which requests (Triton's --trace-config); no levels is off, a count of -1 has no end."""
+
+    levels: tuple[str, ...] = ()
+    rate: int = 1000
+    count: int = -1
+    log_frequency: int = 0
+    file: str = ""
+    mode: TraceMode = TraceMode.TRITON
+    #: The mode's own settings by name, as they were given; one may be there several times.
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """What the engine is told at start; sizes are bytes, times seconds."""
 
@@ -125,6 +146,7 @@ class EngineSettings:
     host_policies: tuple[tuple[str, str, str], ...] = ()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    trace: TraceSettings = TraceSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ class EnsembleVersion(LoadedVersion):
     def __init__(
         self, context: ServableContext, config: ModelConfig, version: int, model_dir: str, lookup: Lookup
     ) -> None:
-        super().__init__(context.settings, config, version, context.regions)
+        super().__init__(context.settings, config, version, context.regions, context.traces)
         assert config.ensemble_scheduling is not None
         self.graph = EnsembleGraph.compile(config.ensemble_scheduling)
         self._model_dir = model_dir

@@ -21,6 +21,7 @@ from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.job import Job, Response, Tally
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
+from jupyter_pyserve.engine.tracing.watch import watched
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.ensembles import Flow, Run
 from jupyter_pyserve.model.ensembles import Progress as FlowProgress
@@ -82,6 +83,7 @@ class Execution:
         self._held: dict[int, list[Value]] = {}
         self._views: dict[int, Segment] = {}
         self._tally = Tally()
+        self._watch = watched(job)
         self._over = False
 
     def _given(self, job: Job) -> dict[str, Value]:
@@ -141,7 +143,8 @@ class Execution:
         inputs = [(name, value, self._shape_for(member, value)) for name, value in run.inputs.items()]
         plan = self._plan(member, run, inputs)
         block_id = _new_lease()
-        job = member.foreign_job(self, block_id, self)
+        watch = self._watch.below(self) if self._watch is not None else None
+        job = member.foreign_job(self, block_id, watch or self)
         job.plan = plan
         job.tally = self._tally
         job.descriptors = [(*value.place, frames.SHARED if value.shared else 0) for _, value, _ in inputs]
@@ -150,6 +153,8 @@ class Execution:
         self._held[block_id] = [value for _, value, _ in inputs]
         self._jobs[job.key] = (job, run)
         run.inputs = {}
+        if watch is not None:
+            watch.begin(job, member)
         try:
             member.submit(job)
         except PyServeError:

@@ -15,6 +15,7 @@ from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.loaded import LoadedVersion, MemoryFull
 from jupyter_pyserve.engine.regions import Region, Target
+from jupyter_pyserve.engine.tracing.watch import begin
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.v2.classification import Classification
 from jupyter_pyserve.v2.infer import InputRef, check_bytes, element_count
@@ -166,6 +167,8 @@ class _Pinned:
 def enter(job: Job, plan: RequestPlan, servable: LoadedVersion) -> None:
     """Queue a job; on `PyServeError` it is still the caller's."""
     job.plan = plan
+    if servable.tracer is not None:
+        begin(job, servable)
     servable.submit(job)
 
 

@@ -111,7 +111,7 @@ class Job:
         #: What the stub is sent instead of the plan's `meta`, if a scheduler has more to say.
         self.facts: bytes | None = None
         #: Where its durations are added up besides, if it is part of another request.
-        self.tally: Tally | None = None
+        self.tally: Durations | None = None
         self.enqueue_ns = 0
         self.dispatched_ns = 0
         #: Whose stub was given it.
@@ -187,6 +187,13 @@ class Job:
         return any(
             segment == own[0] and own[1] <= offset and offset + nbytes <= own[1] + own[2] for own in self.descriptors
         )
+
+
+class Durations(Protocol):
+    """What wants to know how long an execution took."""
+
+    def add(self, input_ns: int, infer_ns: int, output_ns: int) -> None:
+        """One is over."""
 
 
 class Tally:

@@ -23,6 +23,7 @@ from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.engine.scheduling.rates import Rates
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
+from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.backend_settings import DEFAULT_START_TIMEOUT_S
@@ -76,6 +77,7 @@ class ServableContext:
     settings: EngineSettings
     regions: ClientRegions
     services: StubServices
+    traces: TraceBook
     recorder: Recorder
     #: Where answers are kept, if the server has such a place.
     cache: ResponseCache | None = None

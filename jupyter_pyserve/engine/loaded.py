@@ -18,6 +18,8 @@ from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.launcher import Progress
 from jupyter_pyserve.engine.regions import ClientRegions
+from jupyter_pyserve.engine.tracing.book import TraceBook
+from jupyter_pyserve.engine.tracing.sampler import Sampler
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.latencies import FIRST_RESPONSE, Latencies
@@ -46,7 +48,14 @@ class MemoryFull(PyServeError):
 class LoadedVersion(abc.ABC):
     """A model version that is loading, serving or draining."""
 
-    def __init__(self, settings: EngineSettings, config: ModelConfig, version: int, regions: ClientRegions) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        config: ModelConfig,
+        version: int,
+        regions: ClientRegions,
+        traces: TraceBook,
+    ) -> None:
         self.name = config.name
         self.version = version
         #: What it was asked to be, and what it is: defaults of the model's own are filled in.
@@ -55,6 +64,8 @@ class LoadedVersion(abc.ABC):
         self.statistics = ModelStatistics(_latencies(settings.metrics, config))
         #: Memory of clients in which tensors of requests may lie.
         self.regions = regions
+        #: Who samples its requests, if any may be traced.
+        self.tracer: Sampler | None = None
         self.instances: list[Instance] = []
         #: How often each was started again after a death, and how its last process ended by itself.
         self.restarts: dict[str, int] = {}
@@ -75,6 +86,7 @@ class LoadedVersion(abc.ABC):
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._stopping = False
+        traces.enroll(self)
 
     @property
     def stopping(self) -> bool:

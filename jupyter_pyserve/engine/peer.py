@@ -19,8 +19,10 @@ from pyserve_stub.wire.datatypes import NAMES
 from pyserve_stub.wire.frames import PlainDescriptor, PlainRequest, PlainResponse
 from pyserve_stub.wire.layout import LayoutCache, TensorMeta, WireError
 
-from jupyter_pyserve.engine.job import Job, Memory, Response
+from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
+from jupyter_pyserve.engine.tracing.watch import begin
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.telemetry.traces import Front
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, check_bytes, element_count
 from jupyter_pyserve.v2.messages import request_prefix
 from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
@@ -151,7 +153,9 @@ class Peer(abc.ABC):
                     model_name=target.name,
                     request_id=plan.request.id,
                 )
-            job = target.foreign_job(memory, block_id, self)
+            traced = target.tracer is not None or flags & frames.TRACED
+            sink = self._behind_watch(target, began_ns) if traced else self
+            job = target.foreign_job(memory, block_id, sink)
             job.foreign = foreign
             job.plan = plan
             job.descriptors = descriptors
@@ -159,6 +163,8 @@ class Peer(abc.ABC):
                 job.enqueue_ns = began_ns
             self._jobs[key] = job
             self._keys[job.key] = key
+            if traced:
+                begin(job, target)
             self._submit(job, target, flags)
         except PyServeError as error:
             self._answering, self._freed = key, False
@@ -173,6 +179,11 @@ class Peer(abc.ABC):
             if job is None:
                 memory.free(block_id)
             raise
+
+    def _behind_watch(self, target: LoadedVersion, began_ns: int) -> Sink:
+        """Itself as who gets an answer, behind a watch if the request is traced."""
+        tracer = target.tracer
+        return tracer.watch(self, Front.LANE, (began_ns, began_ns)) if tracer is not None else self
 
     def _require_accepting(self) -> None:
         if not self._service.accepting:

@@ -48,7 +48,7 @@ class Servable(LoadedVersion):
     """A version of a model that runs in processes of its own."""
 
     def __init__(self, context: ServableContext, config: ModelConfig, version: int, model_dir: str) -> None:
-        super().__init__(context.settings, config, version, context.regions)
+        super().__init__(context.settings, config, version, context.regions, context.traces)
         filename = config.default_model_filename or PYTHON_FILENAME
         self.model_file = os.path.join(model_dir, str(version), filename)
         self._logs = context.logs

@@ -38,7 +38,7 @@ from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.shared_arrays import SharedArrays
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.engine.stub_peer import StubPeers
-from jupyter_pyserve.engine.tracing import TraceBook
+from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.engine.watching import status
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
@@ -68,7 +68,7 @@ class Service:
         self.settings = settings
         self.log = log
         self.logs = LogBook(output, log, marked=marked)
-        self.traces = TraceBook()
+        self.traces = TraceBook(settings.trace)
         self.zygote = Zygote()
         self.started_at = time.time()
         self.accepting = False
@@ -90,6 +90,7 @@ class Service:
             cache=self.cache,
             recorder=self.recorder,
             rates=Rates(settings) if settings.rate_limit else None,
+            traces=self.traces,
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
@@ -112,6 +113,7 @@ class Service:
 
     async def start(self) -> None:
         """Start what stubs are made from and load what is to be loaded; raises when that is an error at start."""
+        self.traces.start()
         self.environments.sweep()
         await asyncio.gather(self.zygote.start(), asyncio.to_thread(model_config_messages))
         names = await asyncio.to_thread(self._startup_models)
@@ -174,6 +176,7 @@ class Service:
         self.watch.close()
         self.environments.abandon()
         await self.registry.close()
+        await self.traces.close()
         await self.zygote.close(5.0)
         await self.environments.close()
         self.regions.close()

@@ -8,16 +8,18 @@ of what the calling model does with the answers.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pyserve_stub.wire import frames
-from pyserve_stub.wire.frames import PlainDescriptor
+from pyserve_stub.wire.frames import PlainDescriptor, PlainRequest, encode_meta
 from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine.forks import MAX_FORKS, Fork, channel_of
-from jupyter_pyserve.engine.job import Job
+from jupyter_pyserve.engine.job import Job, Sink
 from jupyter_pyserve.engine.peer import Peer, Place
+from jupyter_pyserve.engine.tracing.watch import Watch, watched
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.waits import find_circle
 
@@ -90,6 +92,27 @@ class StubPeer(Peer):
         self._instance = instance
         instance.calls_others = True
         self._timer: asyncio.TimerHandle | None = None
+        #: Over the request that the one which is being taken in belongs to.
+        self._watch: Watch | None = None
+
+    def _infer(self, request: PlainRequest, flags: int) -> None:
+        if not flags & frames.TRACED:
+            super()._infer(request, flags)
+            return
+        key, meta, layout, descriptors = request
+        facts = json.loads(meta)
+        if not isinstance(facts, dict):
+            raise WireError("a request's facts are not an object")
+        parent = self._instance.holding(facts.pop("trace"))
+        self._watch = watched(parent) if parent is not None else None
+        try:
+            super()._infer((key, encode_meta(**facts), layout, descriptors), flags)
+        finally:
+            self._watch = None
+
+    def _behind_watch(self, target: LoadedVersion, began_ns: int) -> Sink:
+        """Calls of models are traced if their model wants that, and as part of the request that it says."""
+        return self._watch.below(self) if self._watch is not None else self
 
     def _send(self, data: bytes) -> None:
         self._instance.send(data)

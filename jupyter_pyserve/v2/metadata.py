@@ -31,7 +31,7 @@ EXTENSIONS: Final = (
 )
 """Triton's list in Triton's order; clients look names up in it."""
 
-SUPPORTED: Final = tuple(name for name in EXTENSIONS if name not in ("cuda_shared_memory", "trace"))
+SUPPORTED: Final = tuple(name for name in EXTENSIONS if name != "cuda_shared_memory")
 """Of these the ones that this server has."""
 
 

@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any, Final
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.settings import LogSettings
+from jupyter_pyserve.settings import LogSettings, TraceSettings
 from jupyter_pyserve.v2.logsettings import log_format, log_settings_dict, verbose_level
 from jupyter_pyserve.v2.tracesettings import (
     TraceChanges,
-    TraceSettings,
     count,
     trace_levels,
-    trace_settings_dict,
+    trace_settings_lists,
     unsigned,
 )
 
@@ -69,10 +68,8 @@ def trace_changes(given: Mapping[str, Any], current: TraceChanges) -> TraceChang
 
 def trace_response(settings: TraceSettings) -> dict[str, Any]:
     """The tree of a TraceSettingResponse."""
-    tree = trace_settings_dict(settings)
-    return {
-        "settings": {name: {"value": value if isinstance(value, list) else [value]} for name, value in tree.items()}
-    }
+    lists = trace_settings_lists(settings)
+    return {"settings": {name: {"value": values} for name, values in lists.items()}}
 
 
 def _value(given: Mapping[str, Any], name: str, kind: str) -> Any:

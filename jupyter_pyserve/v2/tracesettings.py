@@ -10,23 +10,13 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, NoReturn
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.settings import TraceMode, TraceSettings
 from jupyter_pyserve.v2 import jsonout, limits, members, rapidjson
 
 _LEVELS: Final = ("TIMESTAMPS", "TENSORS")
 _MAX_UINT32: Final = 2**32 - 1
 _MAX_INT32: Final = 2**31 - 1
 _NUMBER: Final = re.compile(r"\s*([+-]?[0-9]{1,40})")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceSettings:
-    """How much is traced; no levels is off."""
-
-    levels: tuple[str, ...] = ()
-    rate: int = 1000
-    count: int = -1
-    log_frequency: int = 0
-    file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +57,9 @@ def parse_trace_update(
 
 def check_trace(settings: TraceSettings) -> None:
     """Refuse settings that say to trace and not how."""
+    lacks_file = settings.mode is TraceMode.TRITON and not settings.file
     reason = "sample rate must be non-zero" if settings.rate == 0 else "trace file name is not given"
-    if settings.levels and not (settings.rate and settings.file):
+    if settings.levels and (settings.rate == 0 or lacks_file):
         raise PyServeError(Code.INVALID_ARG, f"Attempting to set invalid trace setting :{reason}")
 
 
@@ -98,20 +89,28 @@ def count(name: str, text: str, *, got: str = "got:") -> int:
 
 
 def trace_settings(settings: TraceSettings) -> bytes:
-    """The settings as both verbs answer with them."""
-    return jsonout.dumps(trace_settings_dict(settings))
+    """The settings as both verbs answer with them; what was given several times stands there as often."""
+    members = [
+        b"%b:%b" % (jsonout.dumps(name), jsonout.dumps(value))
+        for name, values in trace_settings_lists(settings).items()
+        for value in ([values] if name == "trace_level" else values)
+    ]
+    return b"{%b}" % b",".join(members)
 
 
-def trace_settings_dict(settings: TraceSettings) -> dict[str, str | list[str]]:
-    """The settings by the names that clients know them by."""
-    return {
+def trace_settings_lists(settings: TraceSettings) -> dict[str, list[str]]:
+    """The values of the settings by the names that clients know them by."""
+    lists = {
         "trace_level": list(settings.levels) or ["OFF"],
-        "trace_rate": str(settings.rate),
-        "trace_count": str(settings.count),
-        "log_frequency": str(settings.log_frequency),
-        "trace_file": settings.file,
-        "trace_mode": "triton",
+        "trace_rate": [str(settings.rate)],
+        "trace_count": [str(settings.count)],
     }
+    if settings.mode is TraceMode.TRITON:
+        lists |= {"log_frequency": [str(settings.log_frequency)], "trace_file": [settings.file]}
+    lists["trace_mode"] = [settings.mode.value]
+    for name, value in settings.options:
+        lists.setdefault(name, []).append(value)
+    return lists
 
 
 def _levels(value: object) -> tuple[str, ...] | None:

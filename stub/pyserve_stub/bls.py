@@ -159,6 +159,8 @@ class Calls:
             meta = self._meta(request, decoupled)
             layout = self._layout(tuple(metas))
             flags = frames.BLOCKING if threading.get_ident() == self._main or self.is_waited_for() else 0
+            if request._trace._key is not None:
+                flags |= frames.TRACED
             frame = ((call.key, meta, layout, descriptors),)
             self._open[call.key] = call
             self._session.send(frames.encode_execute(frame, self._returns.take(), frames.INFER, flags))
@@ -201,7 +203,11 @@ class Calls:
         """The rare facts of a request; remembered where only few are likely to come."""
         key = (request._model_name, request._model_version, tuple(request._requested), decoupled)
         plain = request._parameters in _NONE and not (
-            request._request_id or request._correlation_id or request._flags or request._timeout_us
+            request._request_id
+            or request._correlation_id
+            or request._flags
+            or request._timeout_us
+            or request._trace._key is not None
         )
         meta = self._metas.get(key) if plain else None
         if meta is None:
@@ -314,6 +320,7 @@ def _facts(request: InferenceRequest, decoupled: bool) -> bytes:
         "flags": request._flags,
         "timeout_us": request._timeout_us,
         "parameters": json.loads(parameters) if parameters not in _NONE else None,
+        "trace": request._trace._key,
     }
     return frames.encode_meta(**{name: fact for name, fact in facts.items() if fact or name == "model"})
 

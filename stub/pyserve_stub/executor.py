@@ -15,7 +15,7 @@ from . import output
 from .coroutines import EventLoop
 from .faults import describe, standard_traceback
 from .host import get_host
-from .messages import InferenceRequest, InferenceResponse
+from .messages import NO_TRACE, InferenceRequest, InferenceResponse, InferenceTrace
 from .outbox import Outbox
 from .session import Hold, Session
 from .slots import NO_OUTPUTS, Control, zeros
@@ -52,6 +52,7 @@ class Meta:
         "parameters",
         "request_id",
         "timeout_us",
+        "trace",
         "wanted",
     )
 
@@ -65,6 +66,8 @@ class Meta:
         self.outputs: tuple[str, ...] = tuple(fields.get("outputs", ()))
         #: It only fills a slot of a sequence batcher.
         self.null: bool = fields.get("null", False)
+        #: Of what trace it is told, "" is a trace without a context.
+        self.trace: str | None = fields.get("trace")
         self.controls = [Control(*item) for item in fields.get("controls", ())]
         self.wanted = NO_OUTPUTS if self.null else frozenset(self.outputs)
 
@@ -249,6 +252,7 @@ class Executor:
             meta.outputs,
             self._model_name,
             decoupled=self._decoupled,
+            trace=NO_TRACE if meta.trace is None else InferenceTrace._of(meta.trace or None, key),
         )
 
     def _execute(self, requests: list[InferenceRequest]) -> Any:

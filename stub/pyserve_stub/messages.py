@@ -56,15 +56,18 @@ class PreferredMemory(NativeObject):
 class InferenceTrace(Unconstructible):
     """The trace that a request belongs to; to be passed on to BLS requests."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "_key")
     __module__ = NATIVE_MODULE
 
     _context: str | None
+    #: Of the request that is traced; None stands for no trace.
+    _key: int | None
 
     @classmethod
-    def _of(cls, context: str | None) -> InferenceTrace:
+    def _of(cls, context: str | None, key: int | None = None) -> InferenceTrace:
         trace = cls.__new__(cls)
         trace._context = context
+        trace._key = key
         return trace
 
     def get_context(self) -> str | None:
@@ -74,7 +77,7 @@ class InferenceTrace(Unconstructible):
 
 #: Stands for no preference: outputs stay where the callee puts them.
 NO_PREFERENCE: PreferredMemory = PreferredMemory.__new__(PreferredMemory)
-_NO_TRACE = InferenceTrace._of(None)
+NO_TRACE = InferenceTrace._of(None)
 
 _INIT = Signature(
     "__init__",
@@ -91,7 +94,7 @@ _INIT = Signature(
     Parameter("flags", "int", arguments.UINT32, 0),
     Parameter("timeout", "int", arguments.UINT64, 0),
     Parameter("preferred_memory", _PREFERRED, arguments.native(PreferredMemory), NO_PREFERENCE),
-    Parameter("trace", _TRACE, arguments.native(InferenceTrace), _NO_TRACE),
+    Parameter("trace", _TRACE, arguments.native(InferenceTrace), NO_TRACE),
     Parameter("parameters", "object", arguments.anything, None),
     returns=_REQUEST,
 )
@@ -192,7 +195,7 @@ class InferenceRequest(NativeObject):
         model_name: str = "",
         model_version: int = -1,
         decoupled: bool = False,
-        trace: InferenceTrace = _NO_TRACE,
+        trace: InferenceTrace = NO_TRACE,
     ) -> InferenceRequest:
         """A client's request, taken as it is: the hot path, where nothing is checked or copied."""
         request = cls.__new__(cls)

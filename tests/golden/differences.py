@@ -68,7 +68,7 @@ def _index() -> Difference:
 
 
 _SEARCHED = " '<backend>'"
-_MISSING = ("cuda_shared_memory", "trace")
+_MISSING = ("cuda_shared_memory",)
 
 
 def _metadata(answer: Answer) -> Answer:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.job import Job, Response, Sink
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.grpc.call import MAX_MESSAGE_NBYTES, Call, Piece, Status
@@ -42,7 +43,7 @@ def _not_decoupled(servable: LoadedVersion) -> None:
 class Infer:
     """Serves one call; the sink of its request."""
 
-    __slots__ = ("_ask", "_asked", "_call", "_forwarded", "_job", "_requests")
+    __slots__ = ("_ask", "_asked", "_began_ns", "_call", "_forwarded", "_job", "_requests")
 
     def __init__(self, requests: Requests, call: Call, forwarded: Headers) -> None:
         self._requests = requests
@@ -51,6 +52,8 @@ class Infer:
         self._asked = False
         self._ask: Ask
         self._job: Job | None = None
+        #: When the call began, where traces are taken.
+        self._began_ns = time.monotonic_ns() if requests.traces.on else 0
 
     def message(self, data: Piece) -> None:
         """The request."""
@@ -59,10 +62,13 @@ class Infer:
         self._asked = True
         try:
             self._ask = ask = self._requests.read(data, _not_decoupled, self._forwarded)
-            job = intake.if_there_is_room(ask.servable, lambda: ask.place(self))
+            sink: Sink = self
+            if ask.servable.tracer is not None:
+                sink = ask.behind_watch(self, self._call.head, self._began_ns, time.monotonic_ns())
+            job = intake.if_there_is_room(ask.servable, lambda: ask.place(sink))
             if job is None:
                 intake.when_there_is_room(
-                    ask.servable, ask.nbytes, lambda: ask.place(self), lambda: not self._call.over, self._enter_late
+                    ask.servable, ask.nbytes, lambda: ask.place(sink), lambda: not self._call.over, self._enter_late
                 )
             else:
                 self._enter(job)
@@ -94,7 +100,7 @@ class Infer:
     def _enter(self, job: Job) -> None:
         self._job = job
         try:
-            self._ask.servable.submit(job)
+            self._ask.enter(job)
         except BaseException:
             self._job = None
             job.finish()

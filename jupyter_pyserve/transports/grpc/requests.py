@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jupyter_pyserve.engine import intake
@@ -15,6 +15,8 @@ from jupyter_pyserve.engine.job import Job, Sink
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.telemetry.traces import Front
+from jupyter_pyserve.transports.grpc.heads import CallHead
 from jupyter_pyserve.transports.grpc.methods import check_version
 from jupyter_pyserve.v2.forwarding import Headers, with_headers
 from jupyter_pyserve.v2.plan import RequestPlan, encode_facts, make_request_plan
@@ -71,18 +73,28 @@ class Ask:
 
     def place(self, sink: Sink) -> Job:
         """Its tensors in shared memory; raises `MemoryFull`."""
-        job = intake.gathered(self.own, self.servable, self.body, sink)
-        job.plan = self.own
-        return job
+        return intake.gathered(self.own, self.servable, self.body, sink)
+
+    def enter(self, job: Job) -> None:
+        """Queue it; on `PyServeError` it is still the caller's."""
+        intake.enter(job, self.own, self.servable)
+
+    def behind_watch(self, sink: Sink, told: CallHead, began_ns: int, now_ns: int) -> Sink:
+        """Who gets the answers, behind a watch if the request is traced."""
+        tracer = self.servable.tracer
+        if tracer is None:
+            return sink
+        return tracer.watch(sink, Front.GRPC, (began_ns or now_ns, now_ns), _trace_context(told))
 
 
 class Requests:
     """Reads the inference requests of a server."""
 
-    __slots__ = ("_beginnings", "_names", "_service", "_start")
+    __slots__ = ("_beginnings", "_names", "_service", "_start", "traces")
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self.traces = service.traces
         self._names: dict[bytes, tuple[str, str]] = {}
         # What the bytes before the only tensor come to, where there is no id between them.
         self._beginnings: dict[tuple[bytes, int], Split] = {}
@@ -148,6 +160,14 @@ class Requests:
                 self._names.clear()
             self._names[taken.head] = (given.model, version)
         return _ask(servable, plan, message, taken)
+
+
+def _trace_context(told: CallHead) -> Mapping[str, str] | None:
+    """The trace of the client's that a call belongs to, by the names of its metadata."""
+    if b"traceparent" not in told.metadata:
+        return None
+    names = ("traceparent", "tracestate")
+    return {name: told.metadata.get(name.encode(), b"").decode("latin-1") for name in names}
 
 
 def _ask(servable: LoadedVersion, plan: Plan, message: bytes | memoryview, taken: Split) -> Ask:

@@ -6,11 +6,12 @@ Answers of models that are not decoupled leave in the order of their requests, t
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
 from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.job import Job, Response, Sink
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.transports.grpc.call import Call, Piece
@@ -29,7 +30,17 @@ _Outgoing = tuple[list[Piece], Callable[[], None] | None]
 class StreamInfer:
     """Serves one call."""
 
-    __slots__ = ("_call", "_client_done", "_forwarded", "_in_order", "_open", "_requests", "_waiting", "strict")
+    __slots__ = (
+        "_call",
+        "_client_done",
+        "_forwarded",
+        "_idle_since_ns",
+        "_in_order",
+        "_open",
+        "_requests",
+        "_waiting",
+        "strict",
+    )
 
     def __init__(self, requests: Requests, call: Call, forwarded: Headers) -> None:
         self._requests = requests
@@ -38,6 +49,8 @@ class StreamInfer:
         self._client_done = False
         self._open: dict[_Exchange, None] = {}
         self._in_order: deque[_Exchange] = deque()
+        #: Since when the next request is waited for, where traces are taken.
+        self._idle_since_ns = time.monotonic_ns() if requests.traces.on else 0
         #: Requests behind one for which there is no room.
         self._waiting: deque[Piece] = deque()
         #: Whether the first failure of a model ends the call.
@@ -77,7 +90,8 @@ class StreamInfer:
             exchange.ask = ask = self._requests.read(data, exchange.is_of, self._forwarded)
             if not exchange.decoupled:
                 self._in_order.append(exchange)
-            job = intake.if_there_is_room(ask.servable, lambda: ask.place(exchange))
+            sink = self._behind_watch(exchange, ask)
+            job = intake.if_there_is_room(ask.servable, lambda: ask.place(sink))
             if job is not None:
                 exchange.enter(job)
                 return
@@ -100,8 +114,15 @@ class StreamInfer:
             self._go_on()
 
         intake.when_there_is_room(
-            ask.servable, ask.nbytes, lambda: ask.place(exchange), lambda: not self._call.over, resume
+            ask.servable, ask.nbytes, lambda: ask.place(sink), lambda: not self._call.over, resume
         )
+
+    def _behind_watch(self, exchange: _Exchange, ask: Ask) -> Sink:
+        """Who gets the answers, behind a watch if the request is traced."""
+        if ask.servable.tracer is None:
+            return exchange
+        began_ns, self._idle_since_ns = self._idle_since_ns, time.monotonic_ns()
+        return ask.behind_watch(exchange, self._call.head, began_ns, self._idle_since_ns)
 
     def _go_on(self) -> None:
         self._call.stalled = False
@@ -182,7 +203,7 @@ class _Exchange:
         """Queue the request."""
         self._job = job
         try:
-            self.ask.servable.submit(job)
+            self.ask.enter(job)
         except BaseException:
             self._job = None
             job.finish()

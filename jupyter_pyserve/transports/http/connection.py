@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import time
 from typing import Protocol, cast
 
 from jupyter_pyserve.errors import PyServeError
@@ -70,6 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self._heads = app.heads
         self._lookup = app.service.lookup
         self._limit = app.service.settings.http_max_input_nbytes
+        self._traces = app.service.traces
         # per connection
         self._transport: asyncio.Transport
         self._exchange: exchange.Exchange
@@ -180,6 +182,8 @@ class Connection(asyncio.BufferedProtocol):
         if head.expects_continue and not self._inbox:
             self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         route = head.route
+        if self._traces.on:
+            self._exchange.received_ns = time.monotonic_ns()
         if head.access is not Access.GRANTED:
             self._refuse(head, denied(head.access))
         elif head.lacks:

@@ -9,15 +9,18 @@ import asyncio
 import contextlib
 import functools
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.job import Job, Response, Sink
+from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.telemetry.traces import Front
 from jupyter_pyserve.transports.http import inference
 from jupyter_pyserve.transports.http.generation import Generation
 from jupyter_pyserve.transports.http.head import Head
@@ -59,6 +62,7 @@ class Exchange:
         "_task",
         "_writer",
         "closed",
+        "received_ns",
     )
 
     def __init__(
@@ -79,10 +83,22 @@ class Exchange:
         self._generation: Generation | None = None
         self._task: asyncio.Task[None] | None = None
         self.closed = False
+        #: When the request began to arrive, where traces are taken.
+        self.received_ns = 0
+
+    def _behind_watch(self, head: Head, servable: LoadedVersion, sink: Sink) -> Sink:
+        """Who gets the answer, behind a watch if the request is traced."""
+        tracer = servable.tracer
+        if tracer is None:
+            return sink
+        now_ns = time.monotonic_ns()
+        return tracer.watch(sink, Front.HTTP, (self.received_ns or now_ns, now_ns), head.trace_context)
 
     def submit(self, head: Head, landing: inference.Landing) -> None:
         """Queue an inference whose body has landed."""
         self._encoding = head.accepted_encoding
+        if landing.servable.tracer is not None:
+            landing.job.sink = self._behind_watch(head, landing.servable, self)
         try:
             inference.submit(landing, self._limit, head.forwarded)
         except PyServeError as error:
@@ -147,21 +163,24 @@ class Exchange:
         servable = self._app.service.lookup(route.model, route.version)
         if header_nbytes is None:
             self._encoding = head.accepted_encoding
-            self._job = inference.submit_json(servable, body, self._limit, self, head.forwarded)
+            sink = self if servable.tracer is None else self._behind_watch(head, servable, self)
+            self._job = inference.submit_json(servable, body, self._limit, sink, head.forwarded)
             return
         landing = inference.land(servable, len(body), header_nbytes, self)
         landing.view[:] = body
         self.submit(head, landing)
 
     def _generate(self, head: Head, route: Route, body: bytes) -> None:
+        servable = self._app.service.lookup(route.model, route.version)
         self._generation = generation = Generation(
-            self._app.service.lookup(route.model, route.version),
+            servable,
             self._writer,
             self._connection_header(),
             self._generated,
             streaming=route.endpoint is Endpoint.GENERATE_STREAM,
         )
-        generation.submit(head, body, self._limit)
+        sink = generation if servable.tracer is None else self._behind_watch(head, servable, generation)
+        generation.submit(head, body, self._limit, sink)
 
     def _generated(self) -> None:
         self._generation = None

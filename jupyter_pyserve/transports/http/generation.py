@@ -14,7 +14,7 @@ from pyserve_stub.wire.datatypes import NAMES
 from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.job import Job, Response, Sink
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Head
@@ -68,15 +68,15 @@ class Generation:
         #: What is to be cancelled when the client goes; None before it is queued, and after its last response.
         self.job: Job | None = None
 
-    def submit(self, head: Head, body: bytes, limit: int) -> None:
-        """Queue the request; raises `PyServeError` when it is refused."""
+    def submit(self, head: Head, body: bytes, limit: int, sink: Sink) -> None:
+        """Queue the request, whose responses come through `sink`; raises `PyServeError` when it is refused."""
         if head.content_encoding is not Encoding.IDENTITY:
             raise PyServeError(Code.INVALID_ARG, "Unsupported content-encoding, only 'identity' is supported.")
         servable = self._servable
         request = parse_generate(body, servable.signature, max_json_bytes=limit)
         plan = make_request_plan(request, servable.signature)
         self._id = request.id
-        self.job = job = intake.gathered(plan, servable, memoryview(b""), self)
+        self.job = job = intake.gathered(plan, servable, memoryview(b""), sink)
         try:
             intake.enter(job, plan, servable)
         except PyServeError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import httptools
@@ -70,6 +70,8 @@ class Head:
     accepted_encoding: Encoding
     #: Headers that become parameters of an inference.
     forwarded: Headers
+    #: The trace of the client's that the request belongs to, by the names of its headers.
+    trace_context: Mapping[str, str] | None
     #: The header that the sender lacks, if only who has it may use this path.
     lacks: str
 
@@ -216,6 +218,7 @@ class HeadParser:
             content_encoding=request_encoding(headers.get(b"content-encoding")),
             accepted_encoding=response_encoding(headers.get(b"accept-encoding")),
             forwarded=self._forwarding.choose(_texts(collector.lines)) if self._forwarding is not None else (),
+            trace_context=_trace_context(headers),
             lacks=self._lacking(path, headers) if self._restrictions else "",
         )
 
@@ -225,6 +228,12 @@ class HeadParser:
         if key is None or headers.get(key.header.lower().encode()) == key.value.encode():
             return ""
         return key.header
+
+
+def _trace_context(headers: Mapping[bytes, bytes]) -> Mapping[str, str] | None:
+    if b"traceparent" not in headers:
+        return None
+    return {name: headers.get(name.encode(), b"").decode("latin-1") for name in ("traceparent", "tracestate")}
 
 
 def _texts(lines: Sequence[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

@@ -44,8 +44,10 @@ RESCHEDULED = 16
 BARE = 32
 REFUSED = 64
 
-#: Flag of an INFER frame: `execute` cannot return before it is answered.
+#: Flags of an INFER frame: `execute` cannot return before it is answered; it belongs to the trace of the request whose
+#: key its facts name.
 BLOCKING = 1
+TRACED = 2
 
 #: What the last number of a descriptor of an INFER frame names, by its two highest bits: a block of the sender's own,
 #: a request that the sender holds and in whose inputs the tensor lies, or a lease of an answer in which it lies.

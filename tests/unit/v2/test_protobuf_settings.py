@@ -8,9 +8,9 @@ import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.messages import service_messages
-from jupyter_pyserve.settings import LogFormat, LogSettings
+from jupyter_pyserve.settings import LogFormat, LogSettings, TraceMode, TraceSettings
 from jupyter_pyserve.v2.protobuf_settings import log_changes, log_response, trace_changes, trace_response
-from jupyter_pyserve.v2.tracesettings import TraceChanges, TraceSettings
+from jupyter_pyserve.v2.tracesettings import TraceChanges
 
 messages = service_messages()
 
@@ -90,3 +90,11 @@ def test_wrong_trace_settings(given: dict[str, list[str]], code: Code, text: str
     with pytest.raises(PyServeError) as refusal:
         trace_changes(trace(**given), TraceChanges())
     assert (refusal.value.code, refusal.value.message) == (code, text)
+
+
+def test_settings_of_spans_are_lists() -> None:
+    options = (("resource", "a=b"), ("resource", "c=d"))
+    told = trace_response(TraceSettings(mode=TraceMode.OPENTELEMETRY, options=options))["settings"]
+    assert told["resource"] == {"value": ["a=b", "c=d"]}
+    assert told["trace_mode"] == {"value": ["opentelemetry"]}
+    assert "trace_file" not in told

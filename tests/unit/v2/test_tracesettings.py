@@ -5,9 +5,9 @@ import json
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.settings import TraceMode, TraceSettings
 from jupyter_pyserve.v2.tracesettings import (
     TraceChanges,
-    TraceSettings,
     check_trace,
     parse_trace_update,
     trace_settings,
@@ -85,6 +85,22 @@ def test_settings_that_cannot_be_carried_out(settings: TraceSettings, reason: st
         check_trace(settings)
 
 
-@pytest.mark.parametrize("settings", [TraceSettings(rate=0), TraceSettings(levels=("TENSORS",), file="/t")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TraceSettings(rate=0),
+        TraceSettings(levels=("TENSORS",), file="/t"),
+        TraceSettings(levels=("TENSORS",), mode=TraceMode.OPENTELEMETRY),
+    ],
+)
 def test_settings_that_can(settings: TraceSettings) -> None:
     check_trace(settings)
+
+
+def test_settings_of_spans_stand_as_often_as_they_were_given() -> None:
+    options = (("url", "u"), ("resource", "a=b"), ("resource", "c=d"))
+    settings = TraceSettings(rate=1, mode=TraceMode.OPENTELEMETRY, options=options)
+    assert trace_settings(settings) == (
+        b'{"trace_level":["OFF"],"trace_rate":"1","trace_count":"-1","trace_mode":"opentelemetry","url":"u",'
+        b'"resource":"a=b","resource":"c=d"}'
+    )

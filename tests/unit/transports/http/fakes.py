@@ -12,6 +12,7 @@ from jupyter_pyserve.engine.arena import Arena
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.loaded import MemoryFull
 from jupyter_pyserve.engine.regions import ClientRegions
+from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.signature import Signature, TensorSpec
 from jupyter_pyserve.settings import EngineSettings
@@ -68,6 +69,8 @@ class FakeServable:
         self.hungry: list[Callable[[], bool]] = []
         self.instance = FakeInstance()
         self.detached: list[int] = []
+        self.tracer: Any = None
+        self.members = ()
 
     def parts(self, job: Job) -> tuple[Job, ...]:
         return ()
@@ -127,6 +130,7 @@ class FakeService:
     def __init__(self, servable: FakeServable) -> None:
         self.servable = servable
         self.settings = EngineSettings(http_max_input_nbytes=LIMIT)
+        self.traces = TraceBook()
 
     def lookup(self, name: str, version: str = "") -> FakeServable:
         if name != "m":

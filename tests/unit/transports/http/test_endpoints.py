@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from jupyter_pyserve.engine.server_log import ServerLog
-from jupyter_pyserve.engine.tracing import TraceBook
+from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings, LogSettings
 from jupyter_pyserve.transports.http import endpoints
