@@ -22,7 +22,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test check lint format types js-check js-test pytest coverage build bench differential clean browser
+.PHONY: help run test check lint format types js-check js-test pytest coverage build bench differential clean browser promtool
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ js-test: labextension/node_modules/.installed
 	cd labextension && jlpm test
 
 # The browser driver wants the main thread's event loop for itself, hence a process of its own.
-pytest: $(VENV)/.dev $(BUNDLE) browser
+pytest: $(VENV)/.dev $(BUNDLE) browser promtool build/kserve/.installed
 	pytest --ignore=tests/browser $(ARGS)
 	if [ -d tests/browser ]; then pytest tests/browser $(ARGS); fi
 
@@ -123,6 +123,12 @@ $(VENV)/.dev: pyproject.toml labextension/package.json $(VENV)/.node
 	pip install --quiet --editable '.[lab,dev,test]'
 	touch $@ $(VENV)/.lab
 
+# An environment of its own: the SDK asks for other versions than ours, and registers the messages that Triton's client does.
+build/kserve/.installed: | $(VENV)/.created
+	python -m venv build/kserve
+	build/kserve/bin/pip install --quiet 'kserve>=0.15'
+	touch $@
+
 labextension/node_modules/.installed: labextension/package.json labextension/yarn.lock | $(VENV)/.dev
 	cd labextension && jlpm install --immutable
 	touch $@
@@ -140,3 +146,10 @@ browser:
 	@command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null || { \
 		$(call apt-install,The tests in a real browser,chromium-headless-shell fonts-dejavu-core); }
 	@command -v curl >/dev/null || { $(call apt-install,The quickstart as a test,curl); }
+
+# Unpacked, not installed: an installed Prometheus starts to serve.
+promtool:
+	@command -v promtool build/prometheus/usr/bin/promtool >/dev/null || { \
+		command -v apt-get >/dev/null || { echo "The tests of metrics: please put promtool on the PATH." >&2; exit 1; }; \
+		mkdir -p build/prometheus && cd build/prometheus && { apt-get download -qq prometheus 2>/dev/null || \
+			{ apt-get update -qq && apt-get download -qq prometheus; }; } && dpkg -x prometheus_*.deb . ; }

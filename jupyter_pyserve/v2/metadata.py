@@ -49,6 +49,11 @@ def server_metadata(server_id: str, version: str, extensions: Sequence[str] = EX
     return jsonout.dumps({"name": server_id, "version": version, "extensions": list(extensions)})
 
 
+def health(state: str) -> bytes:
+    """What a server in good health says of itself, in the protocol's words."""
+    return jsonout.dumps({state: True})
+
+
 def model_metadata(signature: Signature, *, versions: Sequence[str], platform: str) -> bytes:
     """Metadata of a model, for the versions given (ascending)."""
     return jsonout.dumps(model_metadata_dict(signature, versions=versions, platform=platform))

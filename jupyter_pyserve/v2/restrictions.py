@@ -17,6 +17,7 @@ _ENDPOINTS: Final[Mapping[Endpoint, Category]] = {
     Endpoint.MODEL_READY: Category.HEALTH,
     Endpoint.SERVER_METADATA: Category.METADATA,
     Endpoint.MODEL_METADATA: Category.METADATA,
+    Endpoint.OPENAPI: Category.METADATA,
     Endpoint.INFER: Category.INFERENCE,
     Endpoint.GENERATE: Category.INFERENCE,
     Endpoint.GENERATE_STREAM: Category.INFERENCE,

@@ -10,7 +10,7 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 
@@ -20,6 +20,7 @@ class Endpoint(enum.Enum):
     SERVER_LIVE = "server_live"
     SERVER_READY = "server_ready"
     SERVER_METADATA = "server_metadata"
+    OPENAPI = "openapi"
     MODEL_METADATA = "model_metadata"
     MODEL_READY = "model_ready"
     MODEL_CONFIG = "model_config"
@@ -47,13 +48,18 @@ class Endpoint(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """An endpoint with the names that stood in its path; a name that was not given is empty."""
+    """An endpoint with the names that stood in its path; a name that was not given is empty.
+
+    `in_words` is health with a body, for who says that it accepts one: KServe's SDK does, and reads it. To others a
+    status is all, as on Triton.
+    """
 
     endpoint: Endpoint
     model: str = ""
     version: str = ""
     region: str = ""
     repository: str = ""
+    in_words: bool = False
 
 
 class RouteError(enum.Enum):
@@ -86,6 +92,7 @@ _TRACE: Final[_Methods] = {b"GET": Endpoint.TRACE_GET, b"POST": Endpoint.TRACE_U
 
 _FIXED: Final[Mapping[bytes, _Methods]] = {
     b"/v2": _get(Endpoint.SERVER_METADATA),
+    b"/v2/openapi.json": _get(Endpoint.OPENAPI),
     b"/v2/health/live": _get(Endpoint.SERVER_LIVE),
     b"/v2/health/ready": _get(Endpoint.SERVER_READY),
     b"/v2/models/stats": _get(Endpoint.MODEL_STATISTICS),
@@ -137,7 +144,8 @@ def match(method: bytes, path: bytes) -> Route | RouteError:
     endpoint = methods.get(method)
     if endpoint is None:
         return RouteError.METHOD_NOT_ALLOWED
-    return Route(endpoint=endpoint, **{key: _text(value) for key, value in names.items() if value is not None})
+    given: dict[str, Any] = {key: _text(value) for key, value in names.items() if value is not None}
+    return Route(endpoint=endpoint, **given)
 
 
 def match_metrics(method: bytes, path: bytes) -> Route | RouteError:

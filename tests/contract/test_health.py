@@ -31,6 +31,12 @@ def test_health_answers_are_empty_text(plain: Plain, path: str) -> None:
     assert answer.headers["content-length"] == "0"
 
 
+@pytest.mark.parametrize("state", ["live", "ready"])
+def test_who_accepts_words_gets_them(plain: Plain, state: str) -> None:
+    answer = plain.send("GET", f"/v2/health/{state}", headers={"Accept": "*/*"})
+    assert (answer.status, answer.json()) == (200, {state: True})
+
+
 def test_an_unknown_model_is_named(plain: Plain) -> None:
     answer = plain.send("GET", "/v2/models/nobody/ready")
     assert answer.status == 404

@@ -8,7 +8,7 @@ from typing import Any
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.replies import TEXT, Reply
-from jupyter_pyserve.v2 import metadata, sharedmemory
+from jupyter_pyserve.v2 import metadata, openapi, sharedmemory
 from jupyter_pyserve.v2.logsettings import log_settings, parse_log_update
 from jupyter_pyserve.v2.repository import parse_index, parse_load, parse_unload
 from jupyter_pyserve.v2.routes import Endpoint, Route
@@ -21,21 +21,29 @@ Function = Callable[[Service, Route, bytes], Any]
 
 
 def _server_live(service: Service, route: Route, body: bytes) -> Reply:
-    return Reply(200, content_type=TEXT)
+    return _healthy(route, "live")
 
 
 def _server_ready(service: Service, route: Route, body: bytes) -> Any:
     if service.settings.strict_readiness and service.models_are_asked():
-        return _later(service.is_server_ready(), _server_readiness)
-    return _server_readiness(service.server_ready())
+        return _later(service.is_server_ready(), lambda ready: _server_readiness(route, ready))
+    return _server_readiness(route, service.server_ready())
 
 
-def _server_readiness(ready: bool) -> Reply:
-    return Reply(200 if ready else 400, content_type=TEXT)
+def _server_readiness(route: Route, ready: bool) -> Reply:
+    return _healthy(route, "ready") if ready else Reply(400, content_type=TEXT)
+
+
+def _healthy(route: Route, what: str) -> Reply:
+    return Reply(200, metadata.health(what)) if route.in_words else Reply(200, content_type=TEXT)
 
 
 def _server_metadata(service: Service, route: Route, body: bytes) -> Reply:
     return Reply(200, metadata.server_metadata(service.settings.server_id, service.version, metadata.SUPPORTED))
+
+
+def _openapi(service: Service, route: Route, body: bytes) -> Reply:
+    return Reply(200, openapi.document(service.version))
 
 
 def _model_ready(service: Service, route: Route, body: bytes) -> Any:
@@ -161,6 +169,7 @@ ENDPOINTS: Mapping[Endpoint, Function] = {
     Endpoint.SERVER_LIVE: _server_live,
     Endpoint.SERVER_READY: _server_ready,
     Endpoint.SERVER_METADATA: _server_metadata,
+    Endpoint.OPENAPI: _openapi,
     Endpoint.MODEL_READY: _model_ready,
     Endpoint.MODEL_METADATA: _model_metadata,
     Endpoint.MODEL_CONFIG: _model_config,

@@ -5,6 +5,7 @@ Pure: bytes in, a frozen value out. The grammar of HTTP/1.1 is httptools'; what 
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import ipaddress
 import re
@@ -196,6 +197,8 @@ class HeadParser:
         if not length.isdigit() or len(length) > 18:
             raise HeadError("Content-Length is not a number")
         route = self._match(method, path)
+        if b"accept" in headers and isinstance(route, Route):
+            route = dataclasses.replace(route, in_words=True)
         header_nbytes, problem = _header_length(headers.get(b"inference-header-content-length"), int(length))
         connection = b"" if collector.keep_alive else b"Connection: close\r\n"
         if old and collector.keep_alive:
