@@ -13,6 +13,7 @@ from jupyter_pyserve.engine.job import Job
 from jupyter_pyserve.engine.labels import read_labels
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext, VersionFailure
 from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.output_shapes import OutputShapes, output_shapes
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.ensembles import EnsembleGraph, Step
@@ -38,6 +39,8 @@ class EnsembleVersion(LoadedVersion):
         self._lookup = lookup
         #: By their steps. One that is unloaded takes this with it, and then carries out what is under way still.
         self._members: list[LoadedVersion] = []
+        #: Of its answers, if its own configuration says that clients see them otherwise.
+        self.shapes: OutputShapes | None = None
         self._runs: dict[int, Execution] = {}
 
     @property
@@ -75,6 +78,7 @@ class EnsembleVersion(LoadedVersion):
             raise VersionFailure(refused[0], self.version)
         self._members = members
         self.signature = Signature.from_config(self.config).with_labels(self._labels(members))
+        self.shapes = output_shapes(self.signature)
         self.plans.clear()
 
     def _labels(self, members: Sequence[LoadedVersion]) -> dict[str, tuple[str, ...]]:

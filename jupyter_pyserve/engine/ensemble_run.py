@@ -25,10 +25,11 @@ from jupyter_pyserve.engine.tracing.watch import watched
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.ensembles import Flow, Run
 from jupyter_pyserve.model.ensembles import Progress as FlowProgress
+from jupyter_pyserve.model.reshaping import handed_over
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.v2 import jsonout
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef
-from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
+from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan, seen_shape
 
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.ensemble import EnsembleVersion
@@ -50,7 +51,7 @@ class _Source:
 
 @dataclass(slots=True)
 class Value:
-    """A tensor where it is; `shared` says that more than one party may read it."""
+    """A tensor where it is; `shared` says that more than one party may read it, `batch` how many inferences made it."""
 
     code: int
     shape: tuple[int, ...]
@@ -58,6 +59,7 @@ class Value:
     segment: Segment | None
     source: _Source
     shared: bool
+    batch: int
 
 
 class Execution:
@@ -68,6 +70,7 @@ class Execution:
         self._job = job
         request: InferRequest = job.plan.request
         self._request = request
+        self._batch = _batch_of(job, owner)
         outputs = [item.name for item in request.outputs] or list(owner.signature.outputs)
         self._members = list(owner.members)
         #: They, and theirs, stay for as long as this goes on, also when others have taken their place meanwhile.
@@ -93,11 +96,12 @@ class Execution:
         return {
             item.name: Value(
                 CODES[item.datatype],
-                item.shape,
+                seen_shape(item, self._owner.signature),
                 place[:3],
                 segments.get(place[0]),
                 source,
                 self._is_shared(item.name) or bool(place[3]),
+                self._batch,
             )
             for item, place in zip(self._request.inputs, job.descriptors)
         }
@@ -140,7 +144,7 @@ class Execution:
 
     def _run(self, run: Run[Value]) -> None:
         member = self._members[run.step.index]
-        inputs = [(name, value, self._shape_for(member, value)) for name, value in run.inputs.items()]
+        inputs = [(name, value, _handed(value, member, name)) for name, value in run.inputs.items()]
         plan = self._plan(member, run, inputs)
         block_id = _new_lease()
         watch = self._watch.below(self) if self._watch is not None else None
@@ -161,19 +165,6 @@ class Execution:
             self._jobs.pop(job.key, None)
             job.finish()
             raise
-
-    def _shape_for(self, member: LoadedVersion, value: Value) -> tuple[int, ...]:
-        """The batch dimension comes and goes between members that have one and members that have none."""
-        own, other = self._owner.signature.max_batch_size > 0, member.signature.max_batch_size > 0
-        if own and not other and value.shape[:1] == (1,):
-            return value.shape[1:]
-        return (1, *value.shape) if other and not own else value.shape
-
-    def _shape_from(self, member: LoadedVersion, shape: tuple[int, ...]) -> tuple[int, ...]:
-        own, other = self._owner.signature.max_batch_size > 0, member.signature.max_batch_size > 0
-        if other and not own and shape[:1] == (1,):
-            return shape[1:]
-        return (1, *shape) if own and not other else shape
 
     def _plan(
         self, member: LoadedVersion, run: Run[Value], inputs: Sequence[tuple[str, Value, tuple[int, ...]]]
@@ -244,11 +235,11 @@ class Execution:
             return
         self._go_on(self._flow.answer(run, values, final=response.final))
 
-    def _values(self, job: Job, run: Run[Value], response: Response) -> dict[str, Value]:
+    def _values(self, job: Job, run: Run[Value], response: Response) -> dict[str, Value] | None:
         if response.bare:
             response.release()
-            return {}
-        member = self._members[run.step.index]
+            return None
+        batch = _batch_of(job, self._members[run.step.index])
         inputs = self._held.get(job.block_id, ())
         lent = [(response.segment(item), item) for item in response.places()]
         holders = [_holder(inputs, item) if segment is None else None for segment, item in lent]
@@ -257,18 +248,19 @@ class Execution:
         for meta, (segment, descriptor), holder in zip(response.tensors, lent, holders):
             values[meta.name] = Value(
                 meta.code,
-                self._shape_from(member, meta.shape),
+                meta.shape,
                 descriptor[:3],
                 holder.segment if holder is not None else segment,
                 holder.source if holder is not None else source,
                 self._is_shared(run.step.outputs.get(meta.name, "")) or (holder is not None and holder.shared),
+                batch,
             )
         return values
 
     # -- to the client ------------------------------------------------------------------------------------------------
 
     def _answer(self, answer: Mapping[str, Value], *, final: bool) -> None:
-        tensors = tuple(TensorMeta(name, value.code, value.shape) for name, value in answer.items())
+        tensors = tuple(TensorMeta(name, value.code, self._shown(name, value)) for name, value in answer.items())
         response = Response(
             self._job,
             None,
@@ -276,14 +268,20 @@ class Execution:
             encode_layout(tensors),
             tensors,
             [(*value.place, 1) for value in answer.values()],
-            self._parameters(),
+            self._parameters() if any(value.place[2] for value in answer.values()) else b"",
             _Lender(list(answer.values())),
             final=final,
         )
+        if self._owner.shapes is not None:
+            response = self._owner.shapes.apply(response)
         if final:
             self._close(response)
         else:
             deliver(self._job, response)
+
+    def _shown(self, name: str, value: Value) -> tuple[int, ...]:
+        spec = self._owner.signature.outputs[name]
+        return handed_over(value.shape, value.batch, spec.reshape or spec.dims, batched=self._batch > 0)
 
     def _parameters(self) -> bytes:
         request = self._request
@@ -341,6 +339,16 @@ class _Lender:
 
     def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
         self._values = []
+
+
+def _batch_of(job: Job, carrier: LoadedVersion) -> int:
+    return job.batch_size if carrier.signature.max_batch_size > 0 else 0
+
+
+def _handed(value: Value, member: LoadedVersion, name: str) -> tuple[int, ...]:
+    """The shape in which a member gets a tensor."""
+    dims, batched = member.signature.inputs[name].dims, member.signature.max_batch_size > 0
+    return handed_over(value.shape, value.batch, dims, batched=batched)
 
 
 def _with_members(versions: Iterable[LoadedVersion]) -> Iterator[LoadedVersion]:

@@ -4,6 +4,9 @@ Owns the order of things for one request. Values are opaque, so it must not know
 
 A member that answers several times starts an iteration with each answer: what depends on it runs once in each, and sees
 besides everything that does not depend on it. Two such members are paired answer by answer.
+
+A tensor that will never be there, because the request or a member leaves it out, is known to be missing: whatever reads
+it goes on without it, and it is for that member to say whether it can.
 """
 
 from __future__ import annotations
@@ -70,7 +73,8 @@ class Scope(Generic[T]):
     def __init__(self, parent: Scope[T] | None = None, number: int = 0) -> None:
         self.parent = parent
         self.number = number
-        self.values: dict[str, T] = {}
+        #: None for tensors that will never be there.
+        self.values: dict[str, T | None] = {}
         self.children: dict[int, Scope[T]] = {}
         self.started: set[int] = set()
         #: Runs that are not over, here and in the iterations that see this scope.
@@ -89,6 +93,10 @@ class Scope(Generic[T]):
     def find(self, tensor: str) -> T | None:
         """The tensor as this iteration sees it."""
         return next((scope.values[tensor] for scope in self.chain() if tensor in scope.values), None)
+
+    def knows(self, tensor: str) -> bool:
+        """Whether it is settled what the tensor is, or that there is none."""
+        return any(tensor in scope.values for scope in self.chain())
 
     def has_started(self, step: int) -> bool:
         """Whether a step runs, or ran, in this iteration or for all of them."""
@@ -146,25 +154,27 @@ class Flow(Generic[T]):
         needed = graph.needed(outputs)
         self._steps = [step for step in graph.steps if step.index in needed]
         self._root: Scope[T] = Scope()
-        self._root.values.update(given)
         produced = {tensor for step in self._steps for tensor in step.outputs.values()}
-        #: Tensors that will be there some time; what an optional input is mapped to may never be.
-        self._expected = produced.union(given)
+        read = {tensor for step in self._steps for tensor in step.inputs.values()}
+        self._root.values.update(dict.fromkeys(read - produced))
+        self._root.values.update(given)
 
     def start(self) -> Progress[T]:
         """The steps that need nothing but what was given."""
         return self._advance(self._root)
 
-    def answer(self, run: Run[T], values: Mapping[str, T], *, final: bool) -> Progress[T]:
-        """A run has answered with `values`, by the member's names; `final` if it will not answer again."""
+    def answer(self, run: Run[T], values: Mapping[str, T] | None, *, final: bool) -> Progress[T]:
+        """A run has answered with `values`, by the member's names; `final` if it will not answer again.
+
+        None is no answer: a stream has ended.
+        """
         scope = run.scope
-        if values:
+        if values is not None:
             if run.streaming:
                 scope = scope.iteration(run.answers)
                 run.answers += 1
             for name, tensor in run.step.outputs.items():
-                if name in values:
-                    scope.values[tensor] = values[name]
+                scope.values[tensor] = values.get(name)
         if final:
             self._end(run)
         progress = self._advance(scope)
@@ -217,20 +227,17 @@ class Flow(Generic[T]):
         return run
 
     def _can_start(self, step: Step, scope: Scope[T]) -> bool:
-        own = scope.parent is None
-        for tensor in step.inputs.values():
-            if scope.find(tensor) is None:
-                if tensor in self._expected:
-                    return False
-            elif tensor in scope.values:
-                own = True
-        return own  # else it is for the scope above to start it, once for all iterations
+        if not all(scope.knows(tensor) for tensor in step.inputs.values()):
+            return False
+        # Else it is for the scope above to start it, once for all iterations.
+        return scope.parent is None or any(tensor in scope.values for tensor in step.inputs.values())
 
     def _answer(self, scope: Scope[T]) -> dict[str, T] | None:
         if scope.answered:
             return None
-        found = {tensor: scope.find(tensor) for tensor in self._outputs}
-        values = {tensor: value for tensor, value in found.items() if value is not None}
-        if len(values) < len(found) or not any(tensor in scope.values for tensor in values):
+        if not all(scope.knows(tensor) for tensor in self._outputs):
             return None
-        return values
+        if not any(tensor in scope.values for tensor in self._outputs):
+            return None
+        found = {tensor: scope.find(tensor) for tensor in self._outputs}
+        return {tensor: value for tensor, value in found.items() if value is not None}

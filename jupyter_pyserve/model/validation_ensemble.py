@@ -7,9 +7,10 @@ known by their signatures.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jupyter_pyserve.model.ensembles import EnsembleGraph
+from jupyter_pyserve.model.reshaping import agree
 from jupyter_pyserve.model.scheduling import EnsembleScheduling, EnsembleStep
 from jupyter_pyserve.model.signature import Signature, TensorSpec, config_datatype
 from jupyter_pyserve.model.values import ModelConfig
@@ -71,11 +72,16 @@ class _Known:
         full = (-1, *spec.dims) if signature.max_batch_size > 0 else spec.dims
         return cls(signature.model_name, spec.datatype, spec.dims, full)
 
+    @classmethod
+    def inside(cls, ensemble: Signature, spec: TensorSpec) -> _Known:
+        """One of the ensemble's own, as its members see it."""
+        return cls.of(ensemble, spec if spec.reshape is None else replace(spec, dims=spec.reshape))
+
 
 def member_problems(ensemble: Signature, graph: EnsembleGraph, members: Mapping[int, Signature]) -> list[str]:
     """Whether the tensors of the members, by step, are what the ensemble makes of them; Triton's texts."""
     known = {
-        name: _Known.of(ensemble, spec)
+        name: _Known.inside(ensemble, spec)
         for tensors in (ensemble.inputs, ensemble.outputs)
         for name, spec in tensors.items()
     }
@@ -95,6 +101,12 @@ def member_problems(ensemble: Signature, graph: EnsembleGraph, members: Mapping[
                 mine = _Known.of(member, spec)
                 problem = _inconsistency(known.setdefault(tensor, mine), mine)
                 problems += [f"{where}: {problem}"] if problem else []
+        problems += [
+            f"in ensemble {ensemble.model_name}, input {name} in model {step.model} "
+            "is not mapped to any ensemble tensors"
+            for name in member.inputs
+            if name in member.required and name not in step.inputs
+        ]
     return problems
 
 
@@ -104,14 +116,10 @@ def _inconsistency(first: _Known, second: _Known) -> str:
         types = config_datatype(first.datatype), config_datatype(second.datatype)
         return f"inconsistent data type: {types[0]} {told} {types[1]} is inferred from model {second.model}"
     # A member without a batch dimension may spell it out.
-    if _agree(first.dims, second.dims) or _agree(first.full_dims, second.full_dims):
+    if agree(first.dims, second.dims) or agree(first.full_dims, second.full_dims):
         return ""
     shapes = f"{_text(first.full_dims)} {told} {_text(second.full_dims)}"
     return f"inconsistent shape: {shapes} is inferred from model {second.model}"
-
-
-def _agree(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
-    return len(first) == len(second) and all(-1 in pair or pair[0] == pair[1] for pair in zip(first, second))
 
 
 def _text(dims: tuple[int, ...]) -> str:

@@ -42,7 +42,7 @@ class RequestPlan:
 def make_request_plan(request: InferRequest, signature: Signature) -> RequestPlan:
     """Validate a request against a model version; raises `PyServeError` with Triton's text."""
     validate(request, signature)
-    metas = [TensorMeta(item.name, CODES[item.datatype], _seen_shape(item, signature)) for item in request.inputs]
+    metas = [TensorMeta(item.name, CODES[item.datatype], seen_shape(item, signature)) for item in request.inputs]
     return RequestPlan(
         request=request,
         meta=encode_facts(request, signature),
@@ -50,13 +50,15 @@ def make_request_plan(request: InferRequest, signature: Signature) -> RequestPla
         batch_size=batch_size(request, signature),
         shape_key=_shape_key(request, signature),
         strings=tuple(
-            index for index, item in enumerate(request.inputs) if CODES[item.datatype] == BYTES and item.inline is None
+            index
+            for index, item in reversed(list(enumerate(request.inputs)))  # as in `validate`
+            if CODES[item.datatype] == BYTES and item.inline is None
         ),
         classification=Classification.wanted(request, signature),
     )
 
 
-def _seen_shape(item: InputRef, signature: Signature) -> tuple[int, ...]:
+def seen_shape(item: InputRef, signature: Signature) -> tuple[int, ...]:
     """The shape that the model sees."""
     spec = signature.inputs[item.name]
     if spec.reshape is None:

@@ -83,7 +83,8 @@ def test_only_the_steps_that_are_needed_run(engine: Engine) -> None:
         ("raise ValueError('no')", 500, "in ensemble '{0}', Failed to process the request(s) for model '{0}_1_0', me"),
         ("return pb_utils.InferenceResponse(error=pb_utils.TritonError('gone', pb_utils.TritonError.NOT_FOUND))", 404,
          "in ensemble '{0}', gone"),
-        ("return pb_utils.InferenceResponse([])", 400, "in ensemble '{0}', unexpected deadlock, at least one output "),
+        ("return pb_utils.InferenceResponse([])", 400,
+         "in ensemble '{0}', [request id: <id_unknown>] expected 1 inputs but got 0 inputs for model '{0}_2'. "),
     ],
 )  # fmt: skip
 def test_a_member_fails(engine: Engine, body: str, status: int, error: str) -> None:
@@ -170,3 +171,55 @@ def test_a_client_that_leaves_cancels_what_the_members_have(engine: Engine) -> N
     gate.open()
     wait_until(lambda: engine.instances(f"{name}_0")[0]["state"] == "READY", "the member is done")
     assert engine.inference_stats(f"{name}_1")["success"]["count"] == 0
+
+
+OPTIONAL = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [pb_utils.InferenceResponse([self.renamed(x) for x in request.inputs()]) for request in requests]
+
+    def renamed(self, x):
+        return pb_utils.Tensor({"A": "Y", "B": "Z"}[x.name()], x.as_numpy())
+"""
+
+
+def pair(kind: str, first: str, second: str, *, optional: bool = True) -> str:
+    more = "optional: true" if optional else ""
+    return " ".join(f'{kind} {{ name: "{name}" data_type: TYPE_FP32 dims: [ -1 ] {more} }}' for name in (first, second))
+
+
+@pytest.mark.parametrize("given", ["A", "B", "AB"])
+def test_what_is_left_out_is_left_out_all_the_way(engine: Engine, given: str) -> None:
+    tensors = pair("input", "A", "B") + pair("output", "Y", "Z", optional=False)
+    engine.deploy("optional", OPTIONAL, f'backend: "python" {tensors}')
+    write_ensemble(
+        engine.repository,
+        f"connected{given}",
+        ("optional", {"A": "A", "B": "B"}, {"Y": "S", "Z": "T"}),
+        ("optional", {"A": "S", "B": "T"}, {"Y": "Y", "Z": "Z"}),
+    )
+    config = engine.repository / f"connected{given}" / "config.pbtxt"
+    steps = config.read_text().partition("ensemble_scheduling")[2]
+    config.write_text(f'platform: "ensemble" {tensors} ensemble_scheduling {steps}')
+    engine.load(f"connected{given}")
+    answer = outputs(engine.infer(f"connected{given}", dict.fromkeys(given, ONE["IN"])))
+    assert sorted(answer) == [{"A": "Y", "B": "Z"}[name] for name in given]
+
+
+def test_an_ensemble_has_shapes_of_its_own(engine: Engine) -> None:
+    member(engine, "flat", ADD)
+    write_ensemble(engine.repository, "square", step("flat", "IN", "OUT"))
+    config = engine.repository / "square" / "config.pbtxt"
+    text = config.read_text()
+    for name, dims in (("IN", "2, 3"), ("OUT", "3, 2")):
+        text = text.replace(
+            f'"{name}" data_type: TYPE_FP32 dims: [ -1 ]',
+            f'"{name}" data_type: TYPE_FP32 dims: [ {dims} ] reshape {{ shape: [ 6 ] }}',
+        )
+    config.write_text(text)
+    engine.load("square")
+    answer = outputs(engine.infer("square", {"IN": np.zeros((2, 3), np.float32)}))["OUT"]
+    assert answer.tolist() == [[1, 1]] * 3
+    assert engine.infer("square", {"IN": np.zeros(6, np.float32)}).status == 400

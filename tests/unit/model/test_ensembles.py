@@ -73,10 +73,33 @@ def test_an_optional_input_that_will_never_be_there_is_left_out() -> None:
     assert models(flow(made, given={IN: 1, OTHER: 2}).start()) == [("m0", {"X": 1, "MAYBE": 2})]
 
 
-def test_a_member_that_leaves_an_output_out_stops_the_flow() -> None:
+def test_what_a_member_leaves_out_is_missing_from_then_on() -> None:
     made = flow(CHAIN)
-    progress = made.answer(only(made.start()), {}, final=True)
+    second = made.answer(only(made.start()), {}, final=True)
+    assert models(second) == [("m1", {})]
+    last = made.answer(only(second), {}, final=True)
+    assert (last.runs, last.answers, last.done) == ([], [{}], True)
+
+
+def test_what_is_missing_in_one_answer_of_a_stream_is_there_in_the_next() -> None:
+    two = graph(({"X": IN}, {"Y": MID, "Z": OTHER}), ({"L": MID, "R": OTHER}, {"Y": OUT}))
+    made = flow(two, streaming=frozenset({0}))
+    stream = only(made.start())
+    assert models(made.answer(stream, {"Y": 5}, final=False)) == [("m1", {"L": 5})]
+    assert models(made.answer(stream, {"Z": 6}, final=False)) == [("m1", {"R": 6})]
+    assert models(made.answer(stream, {"Y": 7, "Z": 8}, final=True)) == [("m1", {"L": 7, "R": 8})]
+
+
+def test_a_stream_that_ends_is_no_answer() -> None:
+    made = flow(CHAIN, streaming=frozenset({0}))
+    progress = made.answer(only(made.start()), None, final=True)
     assert (progress.runs, progress.answers, progress.done) == ([], [], True)
+
+
+def test_an_answer_without_what_is_missing_is_complete() -> None:
+    made = flow(graph(({"X": IN}, {"Y": OUT, "Z": OTHER})), OUT, OTHER)
+    progress = made.answer(only(made.start()), {"Z": 3}, final=True)
+    assert (progress.answers, progress.done) == ([{OTHER: 3}], True)
 
 
 def test_each_answer_of_a_stream_goes_its_own_way() -> None:
@@ -85,7 +108,7 @@ def test_each_answer_of_a_stream_goes_its_own_way() -> None:
     runs = [only(made.answer(stream, {"Y": number}, final=False)) for number in (5, 6)]
     assert [run.inputs for run in runs] == [{"X": 5}, {"X": 6}]
     assert made.answer(runs[1], {"Y": 60}, final=True).answers == [{OUT: 60}]
-    assert not made.answer(stream, {}, final=True).done
+    assert not made.answer(stream, None, final=True).done
     last = made.answer(runs[0], {"Y": 50}, final=True)
     assert (last.answers, last.done) == ([{OUT: 50}], True)
 

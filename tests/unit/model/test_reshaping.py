@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_pyserve.model.reshaping import reshaped
+from jupyter_pyserve.model.reshaping import handed_over, reshaped
 
 Shape = tuple[int, ...]
 
@@ -26,3 +26,21 @@ TABLE: dict[str, tuple[Shape, Shape, Shape, bool, Shape | None]] = {
 def test_reshaped(name: str) -> None:
     shape, given, wanted, batched, result = TABLE[name]
     assert reshaped(shape, given, wanted, batched=batched) == result
+
+
+#: shape, inferences that made it, the form that its reader declares, whether that is batched, result
+HANDED: dict[str, tuple[Shape, int, Shape, bool, Shape]] = {
+    "both batched": ((2, 3), 2, (-1,), True, (2, 3)),
+    "neither": ((3,), 0, (-1,), False, (3,)),
+    "a batch of one is taken off": ((1, 3), 1, (-1,), False, (3,)),
+    "unless it fits as it is": ((1, 3), 1, (-1, -1), False, (1, 3)),
+    "a larger one stays, and is refused by the reader": ((2, 3), 2, (-1,), False, (2, 3)),
+    "one is put before": ((3,), 0, (3,), True, (1, 3)),
+    "unless it is there": ((2, 3), 0, (3,), True, (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", HANDED)
+def test_handed_over(name: str) -> None:
+    shape, batch, dims, batched, result = HANDED[name]
+    assert handed_over(shape, batch, dims, batched=batched) == result

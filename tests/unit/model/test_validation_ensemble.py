@@ -58,7 +58,14 @@ def signature(name: str, inputs: str, outputs: str, *, max_batch_size: int = 0) 
     ("first", "second", "expected"),
     [
         ("x:FP32:-1", "y:FP32:-1", []),
-        ("q:FP32:-1", "y:FP32:-1", ["in ensemble E, ensemble tensor I is mapping to non-existing input x in model m"]),
+        (
+            "q:FP32:-1",
+            "y:FP32:-1",
+            [
+                "in ensemble E, ensemble tensor I is mapping to non-existing input x in model m",
+                "in ensemble E, input q in model m is not mapped to any ensemble tensors",
+            ],
+        ),
         (
             "x:FP32:-1",
             "q:FP32:-1",
