@@ -17,6 +17,7 @@ from jupyter_pyserve.engine.output_shapes import OutputShapes, output_shapes
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.ensembles import EnsembleGraph, Step
+from jupyter_pyserve.model.inflight import InFlight
 from jupyter_pyserve.model.lifecycle import VersionEvent, VersionState
 from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.model.statistics import FailureReason
@@ -42,6 +43,9 @@ class EnsembleVersion(LoadedVersion):
         #: Of its answers, if its own configuration says that clients see them otherwise.
         self.shapes: OutputShapes | None = None
         self._runs: dict[int, Execution] = {}
+        #: What of each step may go on at a time, all requests taken together; none where there is no limit.
+        limit = config.ensemble_scheduling.max_inflight_requests
+        self.limits = tuple([InFlight(limit) for _ in self.graph.steps]) if limit else ()
 
     @property
     def ready(self) -> bool:

@@ -5,20 +5,20 @@ The order of steps is `model.ensembles`'; tensors are passed on where they are.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES, NAMES
-from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
 
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.ensemble_values import Debt, Lender, Source, Value, holder_of
 from jupyter_pyserve.engine.job import Job, Response, Tally
 from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
 from jupyter_pyserve.engine.tracing.watch import watched
@@ -29,37 +29,12 @@ from jupyter_pyserve.model.reshaping import handed_over
 from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.v2 import jsonout
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef
-from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan, seen_shape
+from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan, seen_shape, with_window
 
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.ensemble import EnsembleVersion
 
 _new_lease = itertools.count(1).__next__
-
-
-class _Source:
-    """Keeps the memory of tensors; given back when no value refers to it any more."""
-
-    __slots__ = ("_give_back",)
-
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self._give_back = give_back
-
-    def __del__(self) -> None:
-        self._give_back()
-
-
-@dataclass(slots=True)
-class Value:
-    """A tensor where it is; `shared` says that more than one party may read it, `batch` how many inferences made it."""
-
-    code: int
-    shape: tuple[int, ...]
-    place: tuple[int, int, int]
-    segment: Segment | None
-    source: _Source
-    shared: bool
-    batch: int
 
 
 class Execution:
@@ -84,6 +59,8 @@ class Execution:
         self._flow: Flow[Value] = Flow(owner.graph, self._given(job), outputs, streaming)
         self._jobs: dict[int, tuple[Job, Run[Value]]] = {}
         self._held: dict[int, list[Value]] = {}
+        self._limits = owner.limits
+        self._debts: dict[int, Debt] = {}
         self._views: dict[int, Segment] = {}
         self._tally = Tally()
         self._watch = watched(job)
@@ -91,7 +68,7 @@ class Execution:
 
     def _given(self, job: Job) -> dict[str, Value]:
         job.refs += 1
-        source = _Source(job.unref)
+        source = Source(job.unref)
         segments = {**self._owner.arena.segments, **{item.id: item for item in job.foreign}}
         return {
             item.name: Value(
@@ -121,7 +98,11 @@ class Execution:
     def _go_on(self, progress: FlowProgress[Value]) -> None:
         try:
             for run in progress.runs:
-                if not self._over:
+                if self._over:
+                    continue
+                if self._limits:
+                    self._limits[run.step.index].enter(functools.partial(self._in_turn, run))
+                else:
                     self._run(run)
         except PyServeError as error:
             self.fail(error.code, f"in ensemble '{self._owner.name}', {error.message}")
@@ -140,6 +121,31 @@ class Execution:
         text = "unexpected deadlock, at least one output is not set while no more ensemble steps can be made"
         self.fail(Code.INVALID_ARG, f"in ensemble '{self._owner.name}', {text}")
 
+    # -- no more than so many at a time -------------------------------------------------------------------------------
+
+    def _in_turn(self, run: Run[Value]) -> bool:
+        """A step's turn has come; whether it is begun."""
+        if self._over:
+            return False
+        try:
+            self._run(run)
+        except PyServeError as error:
+            self.fail(error.code, f"in ensemble '{self._owner.name}', {error.message}")
+            return False
+        return True
+
+    def _owe(self, job: Job, runs: Sequence[Run[Value]]) -> None:
+        """A member may answer once more when what it has set going is over."""
+        debt = Debt(job, len(runs))
+        self._debts.update((id(run), debt) for run in runs)
+        debt.pay(0)
+
+    def _ended(self, run: Run[Value]) -> None:
+        debt = self._debts.pop(id(run), None)
+        if debt is not None:
+            debt.pay(1)
+        self._limits[run.step.index].leave()
+
     # -- to the members -----------------------------------------------------------------------------------------------
 
     def _run(self, run: Run[Value]) -> None:
@@ -157,6 +163,8 @@ class Execution:
         self._held[block_id] = [value for _, value, _ in inputs]
         self._jobs[job.key] = (job, run)
         run.inputs = {}
+        if self._limits and run.streaming:
+            job.facts = with_window(plan.meta, self._limits[run.step.index].limit)
         if watch is not None:
             watch.begin(job, member)
         try:
@@ -222,6 +230,8 @@ class Execution:
         run = found[1]
         if response.final:
             del self._jobs[job.key]
+            if self._limits:
+                self._ended(run)
         if response.code is not None:
             code, text = response.code, response.text
             response.release()
@@ -233,7 +243,10 @@ class Execution:
             response.release()
             self.fail(Code.INTERNAL, f"in ensemble '{self._owner.name}', {error}")
             return
-        self._go_on(self._flow.answer(run, values, final=response.final))
+        progress = self._flow.answer(run, values, final=response.final)
+        if self._limits and run.streaming and not response.final:
+            self._owe(job, progress.runs)
+        self._go_on(progress)
 
     def _values(self, job: Job, run: Run[Value], response: Response) -> dict[str, Value] | None:
         if response.bare:
@@ -242,8 +255,8 @@ class Execution:
         batch = _batch_of(job, self._members[run.step.index])
         inputs = self._held.get(job.block_id, ())
         lent = [(response.segment(item), item) for item in response.places()]
-        holders = [_holder(inputs, item) if segment is None else None for segment, item in lent]
-        source = _Source(response.hand_over())
+        holders = [holder_of(inputs, item) if segment is None else None for segment, item in lent]
+        source = Source(response.hand_over())
         values = {}
         for meta, (segment, descriptor), holder in zip(response.tensors, lent, holders):
             values[meta.name] = Value(
@@ -269,7 +282,7 @@ class Execution:
             tensors,
             [(*value.place, 1) for value in answer.values()],
             self._parameters() if any(value.place[2] for value in answer.values()) else b"",
-            _Lender(list(answer.values())),
+            Lender(list(answer.values())),
             final=final,
         )
         if self._owner.shapes is not None:
@@ -318,27 +331,15 @@ class Execution:
         """Nothing more is wanted of the members."""
         self._over = True
         self._owner.ended(self._job)
-        for job, _ in list(self._jobs.values()):
+        begun = list(self._jobs.values())
+        for job, _ in begun:
             job.owner.cancel(job)
         self._jobs.clear()
         self._flow.close()
         for member in self._kept:
             member.job_ended()
-
-
-class _Lender:
-    """The memory of an ensemble's answer: whatever its tensors lie in."""
-
-    __slots__ = ("_values", "segments")
-
-    def __init__(self, values: list[Value]) -> None:
-        self.segments: Mapping[int, Segment] = {
-            value.segment.id: value.segment for value in values if value.segment is not None
-        }
-        self._values = values
-
-    def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
-        self._values = []
+        for _, run in begun if self._limits else ():
+            self._limits[run.step.index].leave()
 
 
 def _batch_of(job: Job, carrier: LoadedVersion) -> int:
@@ -355,12 +356,3 @@ def _with_members(versions: Iterable[LoadedVersion]) -> Iterator[LoadedVersion]:
     for version in versions:
         yield version
         yield from _with_members(version.members)
-
-
-def _holder(inputs: Sequence[Value], descriptor: PlainDescriptor) -> Value | None:
-    segment, offset, nbytes, _ = descriptor
-    for value in inputs:
-        where, start, length = value.place
-        if where == segment and start <= offset and offset + nbytes <= start + length:
-            return value
-    return None

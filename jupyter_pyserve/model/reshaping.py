@@ -1,4 +1,4 @@
-"""Shapes of tensors that a model sees otherwise than who gives them, by `reshape` in its configuration or in an ensemble.
+"""Shapes of tensors that a model sees otherwise than who gives them, by `reshape` in its configuration or an ensemble.
 
 With `reshape`, sizes that are free stay in their order; the elements are the same.
 """

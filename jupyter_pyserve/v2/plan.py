@@ -5,6 +5,7 @@ Worked out once and shared by equal requests. Must not know where a request's by
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,11 @@ def encode_facts(request: InferRequest, signature: Signature) -> bytes:
     if request.parameters:
         fields["parameters"] = jsonout.dumps(request.parameters).decode("utf-8", "surrogateescape")
     return encode_meta(**fields)
+
+
+def with_window(meta: bytes, window: int) -> bytes:
+    """The same facts, for a request of whose responses only so many may be on their way."""
+    return encode_meta(**json.loads(meta), window=window)
 
 
 def _shape_key(request: InferRequest, signature: Signature) -> Hashable:

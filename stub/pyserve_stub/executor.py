@@ -54,6 +54,7 @@ class Meta:
         "timeout_us",
         "trace",
         "wanted",
+        "window",
     )
 
     def __init__(self, data: bytes) -> None:
@@ -64,6 +65,8 @@ class Meta:
         self.timeout_us: int = fields.get("timeout_us", 0)
         self.parameters: str = fields.get("parameters", "{}")
         self.outputs: tuple[str, ...] = tuple(fields.get("outputs", ()))
+        #: How many of its responses may be on their way; 0 is any number.
+        self.window: int = fields.get("window", 0)
         #: It only fills a slot of a sequence batcher.
         self.null: bool = fields.get("null", False)
         #: Of what trace it is told, "" is a trace without a context.
@@ -238,6 +241,8 @@ class Executor:
             tensor = Tensor._from_memory(name, code, shape, memory, writable)
             tensor._private = bool(shared)
             inputs.append(tensor)
+        if meta.window:
+            self._session.credits.open(key, meta.window)
         if meta.null:
             inputs += [zeros(*tensor) for tensor in self._layouts.decode(layout)]
         inputs += [control.tensor() for control in meta.controls]

@@ -147,6 +147,7 @@ class Outbox:
         """Whether the request was answered to the end."""
         with self._lock:
             item = self._open.pop(key, None)
+            self._session.credits.close(key)
             if item is not None and item.held is not None and not item.closed:
                 self._placer.free(item.held[5])
             return item is not None and item.closed
@@ -168,6 +169,8 @@ class Outbox:
         if response is not None:
             if self._decoupled:
                 self._session.throttle()
+                if self._session.credits:
+                    self._await_credit(key)
             ready = self._placer.respond(item.frame, item.wanted, response, 0)
             with self._lock:
                 item.placing -= 1
@@ -177,6 +180,12 @@ class Outbox:
                 item.final = item.final or final
                 self._take(item, ready)
         self._flush()
+
+    def _await_credit(self, key: int) -> None:
+        limits = self._session.credits
+        if not limits.allows(key):
+            self._session.wait(lambda: limits.allows(key))
+        limits.spend(key)
 
     def drop(self, key: int) -> None:
         """Nobody has the sender of this request any more. Called by destructors, in any thread at any moment."""
@@ -226,6 +235,7 @@ class Outbox:
 
     def _closed(self, item: Open) -> None:
         item.closed = True
+        self._session.credits.close(item.frame[0])
         if not item.executing:
             del self._open[item.frame[0]]
 

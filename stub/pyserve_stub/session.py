@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence
 
+from .credits import Credits
 from .memory import Segments
 from .packets import receive_packet, send_packet
 from .spin import SPARE_PROCESSORS, STUB_BUDGET_NS, Spinner
@@ -91,6 +92,7 @@ class Session:
         self.on_freed: Callable[[], None] = lambda: None
         #: What is done about notes, by their `op`; the descriptors that came along are the callee's.
         self.on_note: dict[str, Callable[[Sequence[int]], None]] = {"trim": self._trim}
+        self.credits = Credits(self.cancelled)
         #: Called before whoever reads goes to sleep.
         self.on_sleep: Callable[[], None] = lambda: None
         #: Called by an event loop that reads, when the engine is gone.
@@ -345,6 +347,10 @@ class Session:
             self.on_freed()
         elif kind == frames.CANCEL:
             self._cancel(frames.decode_keys(data))
+            self._turns.tell()
+        elif kind == frames.CREDIT:
+            self.credits.grant(frames.decode_keys(data))
+            self._turns.tell()
         elif kind == frames.REPLY:
             reply = frames.decode_cold(data)
             announced = reply.get("segments", ())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.process.client import connect, outputs
 from tests.process.engine import Engine
 from tests.process.ensembles import ADD, IN_PLACE, MEMBER, MODEL, SAME, chain, member, step, write_ensemble
+from tests.process.gates import Gate
 from tests.process.waiting import wait_until
 
 ONE = {"IN": np.array([1.0, 2.0], np.float32)}
@@ -223,3 +226,80 @@ def test_an_ensemble_has_shapes_of_its_own(engine: Engine) -> None:
     answer = outputs(engine.infer("square", {"IN": np.zeros((2, 3), np.float32)}))["OUT"]
     assert answer.tolist() == [[1, 1]] * 3
     assert engine.infer("square", {"IN": np.zeros(6, np.float32)}).status == 400
+
+
+PRODUCER = """
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            x = request.inputs()[0].as_numpy()
+            with open("{log}", "wb", buffering=0) as log:
+                for number in range(int(x[0])):
+                    log.write(b"x")
+                    tensor = pb_utils.Tensor("Y", x + number)
+                    request.get_response_sender().send(pb_utils.InferenceResponse([tensor]))
+            request.get_response_sender().send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+HELD_UP = """if not hasattr(self, "gone"):
+            self.gone = open("{gate}", "rb").read()
+        y = x.as_numpy()"""
+
+
+def limited(engine: Engine, name: str, limit: int) -> tuple[Gate, Path]:
+    """A loaded ensemble of a member that answers as fast as it can, and one that is held up."""
+    gate, log = engine.gate(), engine.folder / f"{name}.log"
+    config = MEMBER + " model_transaction_policy { decoupled: true }"
+    engine.deploy(f"{name}_fast", PRODUCER.format(log=log), config)
+    member(engine, f"{name}_slow", HELD_UP.format(gate=gate))
+    write_ensemble(engine.repository, name, step(f"{name}_fast", "IN", "MID"), step(f"{name}_slow", "MID", "OUT"))
+    path = engine.repository / name / "config.pbtxt"
+    path.write_text(
+        path.read_text().replace("ensemble_scheduling {", f"ensemble_scheduling {{ max_inflight_requests: {limit}")
+    )
+    engine.load(name)
+    return gate, log
+
+
+def offered(engine: Engine, log: Path, count: int) -> None:
+    """The member has made as many answers, and makes no more."""
+    wait_until(lambda: len(log.read_text()) == count, "the member has answered")
+    for _ in range(3):
+        chain(engine, f"meanwhile{len(engine.models())}", ADD)  # which takes far longer than all answers together
+    assert len(log.read_text()) == count
+
+
+def test_a_fast_member_waits_for_those_behind_it(engine: Engine) -> None:
+    gate, log = limited(engine, "limited", 3)
+    lane = engine.lane()
+    stream = lane.stream("limited", {"IN": np.array([50.0], np.float32)})
+    answers = engine.later(lambda: [float(item["OUT"][0]) for item in stream])
+    gate.wait_until_entered()
+    offered(engine, log, 4)
+    gate.close()
+    assert answers.result() == [50 + number for number in range(50)]
+    lane.close()
+
+
+def test_a_member_that_waits_goes_on_when_nobody_wants_its_answers(engine: Engine) -> None:
+    gate, log = limited(engine, "left", 2)
+    lane = engine.lane()
+    stream = lane.stream("left", {"IN": np.array([50.0], np.float32)})
+    gate.wait_until_entered()
+    offered(engine, log, 3)
+    stream.close()
+    wait_until(lambda: len(log.read_text()) == 50, "the member has ended")
+    gate.close()
+    wait_until(lambda: not engine.model("left_fast")["versions"][0]["outstanding"], "nothing is left")
+    lane.close()
+
+
+def test_steps_wait_for_each_other_across_requests(engine: Engine) -> None:
+    gate, _ = limited(engine, "across", 1)
+    lane = engine.lane()
+    streams = [lane.stream("across", {"IN": np.array([2.0], np.float32)}) for _ in range(8)]
+    answers = [engine.later(lambda stream=stream: [float(item["OUT"][0]) for item in stream]) for stream in streams]
+    gate.open()
+    assert [item.result() for item in answers] == [[2, 3]] * 8
+    lane.close()
