@@ -163,10 +163,10 @@ class Execution:
         self._held[block_id] = [value for _, value, _ in inputs]
         self._jobs[job.key] = (job, run)
         run.inputs = {}
-        if self._limits and run.streaming:
-            job.facts = with_window(plan.meta, self._limits[run.step.index].limit)
         if watch is not None:
             watch.begin(job, member)
+        if self._limits and run.streaming:
+            job.facts = with_window(job.plan.meta, self._limits[run.step.index].limit)
         try:
             member.submit(job)
         except PyServeError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -242,3 +244,24 @@ def test_without_a_cache_the_setting_changes_nothing(engine: Engine) -> None:
     assert scraped(engine, name) == {}
     status: dict[str, Any] = engine.http.get("/api/status").json()
     assert status["engine"]["cache"] is None
+
+
+def traced_models(path: Path) -> list[str]:
+    """The models that the next trace tells of, when it is there."""
+    text = wait_until(lambda: path.exists() and path.read_text().endswith("]") and path.read_text(), path.name)
+    return [item["model_name"] for item in json.loads(text) if "model_name" in item]
+
+
+def test_a_trace_tells_who_has_worked(tmp_path: Path) -> None:
+    file = tmp_path / "traces"
+    words = ["level=TIMESTAMPS", "rate=1", f"triton,file={file}", "triton,log-frequency=1"]
+    arguments = [f"--trace-config={word}" for word in words]
+    with running_engine(f"--cache-config=local,size={SIZE}", *arguments) as engine:
+        member(engine, "inner", COUNT)
+        folder = write_ensemble(engine.repository, "outer", step("inner", "IN", "OUT"))
+        with (engine.repository / folder / "config.pbtxt").open("a") as config:
+            config.write(CACHED)
+        engine.load("outer")
+        assert [first(engine.infer("outer", GIVEN)) for _ in range(2)] == [1, 1]
+        assert sorted(traced_models(Path(f"{file}.0"))) == ["inner", "outer"]
+        assert traced_models(Path(f"{file}.1")) == ["outer"]

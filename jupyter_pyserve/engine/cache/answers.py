@@ -16,6 +16,7 @@ from pyserve_stub.wire.layout import WireError
 from jupyter_pyserve.engine.cache.recalled import Copies, Recalled
 from jupyter_pyserve.engine.cache.store import Kept, ResponseCache
 from jupyter_pyserve.engine.job import Job, Response, Sink
+from jupyter_pyserve.engine.tracing.watch import watched
 from jupyter_pyserve.v2.cache_key import cache_identity, cache_key
 
 if TYPE_CHECKING:
@@ -44,13 +45,24 @@ class Answers:
         kept = self._cache.find(self._owner, key)
         now_ns = time.monotonic_ns()
         if kept is None:
-            job.sink = _Keeper(job.sink, self, self._owner, key, now_ns - looked_ns)
+            self._await(job, key, now_ns - looked_ns)
             return False
         since_ns, statistics = job.enqueue_ns, self._version.statistics
         job.sink.deliver(job, Recalled(job, kept, self._copies))
         total_ns = time.monotonic_ns() - since_ns
         statistics.record_cache_hit(total_ns, looked_ns - since_ns, now_ns - looked_ns, int(time.time() * 1000))
         return True
+
+    def _await(self, job: Job, key: bytes, lookup_ns: int) -> None:
+        owner, watch = self._owner, watched(job)
+
+        def keeper(sink: Sink) -> _Keeper:
+            return _Keeper(sink, self, owner, key, lookup_ns)
+
+        if watch is None:
+            job.sink = keeper(job.sink)
+        else:
+            watch.precede(keeper)  # it stays where it is looked for
 
     def _key(self, job: Job) -> bytes:
         plan = job.plan

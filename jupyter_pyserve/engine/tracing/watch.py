@@ -87,6 +87,10 @@ class Watch:
         """One more job, of a model that this one's calls or consists of."""
         return Watch(self._trace, sink, self._part)
 
+    def precede(self, make: Callable[[Sink], Sink]) -> None:
+        """Put somebody else between this and who waits for the answer."""
+        self._sink = make(self._sink)
+
     def begin(self, job: Job, version: Version) -> None:
         """The job is about to be queued."""
         part, record = self._part, self._trace.record
