@@ -29,7 +29,7 @@ from jupyter_pyserve.trace_options import add_trace_options, trace_settings
 
 #: Triton's options that have no effect here (yet): name -> whether it takes a value.
 _WITHOUT_EFFECT = (
-    "repository-poll-secs", "model-load-retry-count", "model-namespacing", "http-thread-count",
+    "http-thread-count",
     "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
     "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data",
     "repoagent-directory",
@@ -132,6 +132,9 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--id", default=defaults.server_id, help="name in the server metadata")
     add("--model-config-name", default=defaults.model_config_name)
     add("--model-load-thread-count", type=int, default=defaults.load_thread_count)
+    add("--model-load-retry-count", type=int, default=defaults.load_retry_count)
+    add("--model-namespacing", type=parse_bool, default=defaults.model_namespacing, metavar="BOOL")
+    add("--repository-poll-secs", type=float, default=defaults.poll_interval_s, help="of control mode poll")
     add("--exit-on-error", type=parse_bool, default=defaults.exit_on_error, metavar="BOOL")
     add("--exit-timeout-secs", type=float, default=defaults.exit_timeout_s)
     add("--drain-timeout-secs", type=float, default=defaults.drain_timeout_s, help="for replaced and unloaded versions")
@@ -220,6 +223,9 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         strict_readiness=options.strict_readiness,
         model_config_name=options.model_config_name,
         load_thread_count=max(1, options.model_load_thread_count),
+        load_retry_count=max(0, options.model_load_retry_count),
+        model_namespacing=options.model_namespacing,
+        poll_interval_s=options.repository_poll_secs,
         arena_limit_nbytes=options.arena_limit_byte_size,
         http_max_input_nbytes=options.http_max_input_size,
         backend_directory=options.backend_directory,
@@ -301,8 +307,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [name for name in _WITHOUT_EFFECT if hasattr(options, name.replace("-", "_"))]
     if given:
         print(f"accepted, but without effect so far: {', '.join(f'--{name}' for name in given)}", file=sys.stderr)
-    if options.model_control_mode == ControlMode.POLL.value:
-        print("accepted, but so far models are loaded at start only: --model-control-mode=poll", file=sys.stderr)
     settings, listen = engine_settings(options), listen_settings(options)
 
     from jupyter_pyserve import app

@@ -129,6 +129,12 @@ class EngineSettings:
     allow_client_shm: bool = False
     model_config_name: str = ""
     load_thread_count: int = 4
+    #: How often the load of a version that has failed is tried again at once.
+    load_retry_count: int = 0
+    #: How long control mode `poll` waits between two looks at the repositories.
+    poll_interval_s: float = 15.0
+    #: Whether models are told apart by their repository, too.
+    model_namespacing: bool = False
     #: Upper limit of each arena: a model's requests, an instance's responses, a lane.
     arena_limit_nbytes: int = 8 << 30
     #: Limit of JSON bodies, of tensors given as JSON, and of raw requests.

@@ -5,21 +5,26 @@ Changes nothing but its own memory of answers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from jupyter_pyserve.engine.entries import ModelEntry, index_row
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.loaded import LoadedVersion
-from jupyter_pyserve.engine.repository import list_models
+from jupyter_pyserve.engine.repository import Repositories
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.config import Identity
+from jupyter_pyserve.model.ensembles import Step
 from jupyter_pyserve.model.lifecycle import VersionState
 
 _MOST_DIGITS = len(str(2**63))
 
 
 class Directory:
-    """All models by their names."""
+    """All models: by their names, and with namespaces by where they are, too."""
 
-    def __init__(self, repositories: tuple[str, ...]) -> None:
-        self._repositories = repositories
+    def __init__(self, repositories: Repositories) -> None:
+        self.repositories = repositories
+        #: By their identities as text: without namespaces that is the name.
         self.entries: dict[str, ModelEntry] = {}
         #: Models that are loaded because the engine starts, until they are.
         self.starting: set[str] = set()
@@ -31,30 +36,51 @@ class Directory:
         found = self.routes.get((name, version))
         if found is not None and found.state is VersionState.READY:
             return found
-        servable = self._resolve(name, version)
+        servable = _version_of(self._sought(name), name, version)
         if not version or version == str(servable.version):  # 01 and 001 are the same, and there is no end of them
             self.routes[name, version] = servable
         return servable
 
-    def _resolve(self, name: str, version: str) -> LoadedVersion:
-        prefix = f"Request for unknown model: '{name}'"
-        entry = self.entries.get(name)
-        number = parse_version(version) if version else None
-        if name in self.starting and (entry is None or not entry.held()):
-            raise PyServeError(Code.UNAVAILABLE, f"{prefix} is not at ready state: it is being loaded")
-        if entry is None or not entry.versions:
-            raise PyServeError(Code.NOT_FOUND, f"{prefix} is not found")
-        ready = entry.servables()
-        if number is None:
-            if not ready:
-                raise PyServeError(Code.NOT_FOUND, f"{prefix} has no available versions")
-            return ready[-1][1]
-        for present, servable in ready:
-            if present == number:
-                return servable
-        if number in entry.versions:
-            raise PyServeError(Code.UNAVAILABLE, f"{prefix} version {number} is not at ready state")
-        raise PyServeError(Code.NOT_FOUND, f"{prefix} version {number} is not found")
+    def member(self, step: Step, namespace: str) -> LoadedVersion:
+        """The version that carries out a step of an ensemble: in the namespace that it names, or else in the
+        ensemble's own, or else wherever there is one of that name only.
+        """
+        near = self.entries.get(str(Identity(step.namespace or namespace, step.model)))
+        if near is None or not near.servables():
+            near = None if step.namespace else self._sought(step.model)
+        return _version_of(near, step.model, step.version)
+
+    def named(self, name: str) -> Iterator[ModelEntry]:
+        """The models of this name; several only with namespaces."""
+        if self.repositories.namespacing:
+            yield from [entry for entry in self.entries.values() if entry.name == name]
+        elif name in self.entries:
+            yield self.entries[name]
+
+    def find(self, name: str) -> ModelEntry | None:
+        """The model that a name means; raises when it means several."""
+        if not self.repositories.namespacing:
+            return self.entries.get(name)
+        wanted = [entry for entry in self.named(name) if entry.wanted]
+        if len(wanted) > 1:
+            raise PyServeError(
+                Code.INVALID_ARG,
+                f"There are {len(wanted)} identifiers of model '{name}' in global map, "
+                "model namespace must be provided to resolve ambiguity.",
+            )
+        return wanted[0] if wanted else None
+
+    def _sought(self, name: str) -> ModelEntry | None:
+        entry = self.find(name)
+        if (entry is None or not entry.held()) and self._is_starting(name):
+            text = f"Request for unknown model: '{name}' is not at ready state: it is being loaded"
+            raise PyServeError(Code.UNAVAILABLE, text)
+        if entry is None and self.repositories.namespacing:
+            raise PyServeError(Code.NOT_FOUND, f"Identifier of model '{name}' is not found in global map")
+        return entry
+
+    def _is_starting(self, name: str) -> bool:
+        return any(identity.rpartition("::")[2] == name for identity in self.starting) or name in self.starting
 
     def all_servables(self) -> list[LoadedVersion]:
         """Every version that requests may reach, by name and number."""
@@ -73,24 +99,45 @@ class Directory:
     def index(self) -> list[dict[str, str]]:
         """Rows of the repository index: every version that was ever loaded, and names of models that never were."""
         rows: list[dict[str, str]] = []
-        for name in sorted({*self.entries, *(places := list_models(self._repositories))}):
-            entry = self.entries.get(name)
-            if entry is not None and entry.guest and name not in places:
+        places = self.repositories.places()
+        for identity in sorted({*places, *(entry.identity for entry in self.entries.values())}):
+            entry = self.entries.get(str(identity))
+            if entry is not None and entry.guest and identity not in places:
                 continue  # as in Triton: it is in no repository
-            if len(places.get(name, [])) > 1:
-                rows.append(
-                    {"name": name, "state": "UNAVAILABLE", "reason": "model appears in two or more repositories"}
-                )
+            if len(places.get(identity, ())) > 1:
+                reason = "model appears in two or more repositories"
+                rows.append({"name": identity.name, "state": "UNAVAILABLE", "reason": reason})
             elif entry is None or not (entry.versions or entry.loading):
-                rows.append({"name": name})
+                rows.append({"name": identity.name})
             else:
-                rows += [
-                    {"name": name, "version": str(item.version), "state": VersionState.LOADING.value}
-                    for item in entry.loading
-                    if item.version not in entry.versions
-                ]
-                rows += [index_row(name, version, record) for version, record in sorted(entry.versions.items())]
+                rows += _rows(entry)
         return rows
+
+
+def _rows(entry: ModelEntry) -> Iterator[dict[str, str]]:
+    for item in entry.loading:
+        if item.version not in entry.versions:
+            yield {"name": entry.name, "version": str(item.version), "state": VersionState.LOADING.value}
+    for version, record in sorted(entry.versions.items()):
+        yield index_row(entry.name, version, record)
+
+
+def _version_of(entry: ModelEntry | None, name: str, version: str) -> LoadedVersion:
+    prefix = f"Request for unknown model: '{name}'"
+    number = parse_version(version) if version else None
+    if entry is None or not entry.versions:
+        raise PyServeError(Code.NOT_FOUND, f"{prefix} is not found")
+    ready = entry.servables()
+    if number is None:
+        if not ready:
+            raise PyServeError(Code.NOT_FOUND, f"{prefix} has no available versions")
+        return ready[-1][1]
+    for present, servable in ready:
+        if present == number:
+            return servable
+    if number in entry.versions:
+        raise PyServeError(Code.UNAVAILABLE, f"{prefix} version {number} is not at ready state")
+    raise PyServeError(Code.NOT_FOUND, f"{prefix} version {number} is not found")
 
 
 def parse_version(text: str) -> int:

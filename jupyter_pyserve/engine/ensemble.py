@@ -24,7 +24,8 @@ from jupyter_pyserve.model.statistics import FailureReason
 from jupyter_pyserve.model.validation_ensemble import member_problems
 from jupyter_pyserve.model.validation_schedulers import cache_problems
 
-Lookup = Callable[[str, str], LoadedVersion]
+#: Who carries out a step of an ensemble in this namespace; `PyServeError` when there is nobody.
+Lookup = Callable[[Step, str], LoadedVersion]
 
 
 class EnsembleVersion(LoadedVersion):
@@ -77,6 +78,8 @@ class EnsembleVersion(LoadedVersion):
             raise LoadFailure(problems[0], kind="Invalid argument")
         decoupled = any(member.signature.decoupled for member in members)
         self.config = self.config.with_decoupled(decoupled)
+        if self.namespace:
+            self.config = self.config.with_member_namespaces([member.namespace for member in members])
         refused = list(cache_problems(self.config))
         if refused:
             raise VersionFailure(refused[0], self.version)
@@ -96,14 +99,14 @@ class EnsembleVersion(LoadedVersion):
 
     def _loaded_member(self, step: Step) -> LoadedVersion:
         try:
-            return self._lookup(step.model, step.version)
+            return self._lookup(step, self.namespace)
         except PyServeError:
             lacking = (
                 f"whose required version {step.version} is not loaded."
                 if step.version
                 else "which has no loaded version."
             )
-            raise LoadFailure(f"ensemble '{self.name}' depends on '{step.model}' {lacking}") from None
+            raise LoadFailure(f"ensemble '{self.identity}' depends on '{step.model}' {lacking}") from None
 
     def submit(self, job: Job) -> None:
         """Start the steps that can be started."""

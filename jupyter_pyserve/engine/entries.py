@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.overrides import Override
 from jupyter_pyserve.engine.repository import Signature
+from jupyter_pyserve.model.config import Identity
 from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
 
 
@@ -33,6 +34,12 @@ class ModelEntry:
     """A model that was loaded at some time; `serving` is what requests see."""
 
     name: str
+    #: The repository that it is in, where that tells models apart.
+    namespace: str = ""
+    #: Whether it is to be served: somebody has loaded it, and nobody has unloaded it since.
+    wanted: bool = False
+    #: Whether it is in no repository any more: nothing is kept of versions that have ended.
+    forgotten: bool = False
     versions: dict[int, VersionRecord] = field(default_factory=dict)
     signature: Signature = ()
     #: What is served in place of what the repository has; and whether the repository has nothing of it at all.
@@ -48,6 +55,11 @@ class ModelEntry:
     loading: list[LoadedVersion] = field(default_factory=list)
     outdated: bool = False
 
+    @property
+    def identity(self) -> Identity:
+        """Which model this is."""
+        return Identity(self.namespace, self.name)
+
     def held(self) -> list[tuple[int, LoadedVersion]]:
         """The versions that have processes, ascending; one that was given up still holds what is left of them."""
         return [
@@ -55,6 +67,12 @@ class ModelEntry:
             for version, record in sorted(self.versions.items())
             if record.servable is not None
         ]
+
+    def drop_ended(self) -> None:
+        """Keep only what is there still."""
+        for version, record in list(self.versions.items()):
+            if record.servable is None and record.state is not VersionState.UNLOADING:
+                del self.versions[version]
 
     def serves_all(self) -> bool:
         """Whether every version that was loaded serves; one that was given up does not."""

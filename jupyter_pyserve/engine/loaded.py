@@ -21,7 +21,7 @@ from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.engine.tracing.sampler import Sampler
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.config import ModelConfig
+from jupyter_pyserve.model.config import Identity, ModelConfig
 from jupyter_pyserve.model.latencies import FIRST_RESPONSE, Latencies
 from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
 from jupyter_pyserve.model.signature import Signature
@@ -58,6 +58,8 @@ class LoadedVersion(abc.ABC):
     ) -> None:
         self.name = config.name
         self.version = version
+        #: The repository that it comes from, where that tells models apart.
+        self.namespace = ""
         #: What it was asked to be, and what it is: defaults of the model's own are filled in.
         self.source_config = self.config = config
         self.signature = Signature.from_config(config)
@@ -92,6 +94,11 @@ class LoadedVersion(abc.ABC):
     def stopping(self) -> bool:
         """Whether it is being unloaded, or is."""
         return self._stopping
+
+    @property
+    def identity(self) -> Identity:
+        """Which model this is a version of."""
+        return Identity(self.namespace, self.name)
 
     # -- what subclasses do -------------------------------------------------------------------------------------------
 

@@ -94,8 +94,9 @@ def _gauge(name: str, text: str, value: float) -> Family:
 def _row(version: LoadedVersion) -> ModelRow:
     config = version.config
     tags = {f"_{key}": value for key, value in config.metric_tags.items()}
+    namespace = {"namespace": version.namespace} if version.namespace else {}
     return ModelRow(
-        labels={**tags, "model": version.name, "version": str(version.version)},
+        labels={**tags, "model": version.name, **namespace, "version": str(version.version)},
         statistics=version.statistics,
         pending=version.pending,
         load_s=version.load_s,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import (
+    Identity,
     ModelConfig,
     check_model_name,
     join_problems,
@@ -25,6 +27,13 @@ from jupyter_pyserve.model.config import (
 
 _IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints", ".pyserve-staging"})
 _CONFIG = "config.pbtxt"
+
+#: What editors, browsers and copying programs leave beside a file while they write it.
+_TEMPORARY = re.compile(
+    r""" \..*\.sw[a-z] | 4913 | .*~ | \.\#.* | \#.*\# | \.~.* | \.goutputstream-.* | \.nfs[0-9a-f]+ | \.DS_Store
+    | .*\.(?: tmp | temp | part | partial | crdownload | filepart | pyc ) | .*\.pbtxt\.[0-9a-f]{8} """,
+    re.VERBOSE,
+)
 
 #: A version directory with this file in it was being deployed when the engine ended; it does not count.
 _PENDING = ".pyserve-pending"
@@ -44,15 +53,49 @@ class ModelSource:
     signature: Signature
 
 
-def list_models(repositories: tuple[str, ...]) -> dict[str, list[str]]:
-    """Model directories by name; a name with several of them is ambiguous."""
-    found: dict[str, list[str]] = {}
-    for repository in repositories:
-        with contextlib.suppress(FileNotFoundError), os.scandir(repository) as entries:
-            for entry in entries:
-                if entry.is_dir() and not entry.name.startswith(".") and entry.name not in _IGNORED:
-                    found.setdefault(entry.name, []).append(entry.path)
-    return dict(sorted(found.items()))
+@dataclass(frozen=True, slots=True)
+class Repositories:
+    """Where models are looked for. With `namespacing` each has its own; else a name must be in one of them only."""
+
+    paths: tuple[str, ...]
+    namespacing: bool = False
+    #: The name of the configuration that goes before `config.pbtxt`.
+    config_name: str = ""
+
+    def identity(self, number: int, name: str) -> Identity:
+        """A model of that repository."""
+        return Identity(self.paths[number] if self.namespacing else "", name)
+
+    def places(self) -> dict[Identity, list[str]]:
+        """The directories of models; without namespaces several of one name are a mistake."""
+        found: dict[Identity, list[str]] = {}
+        for number, repository in enumerate(self.paths):
+            with contextlib.suppress(FileNotFoundError), os.scandir(repository) as entries:
+                for entry in entries:
+                    if entry.is_dir() and not entry.name.startswith(".") and entry.name not in _IGNORED:
+                        found.setdefault(self.identity(number, entry.name), []).append(os.path.abspath(entry.path))
+        return dict(sorted(found.items()))
+
+    def signatures(self) -> tuple[dict[Identity, Signature], set[Identity]]:
+        """Every model with what tells whether it has changed; and those that are in several places by mistake."""
+        places = self.places()
+        found = {identity: sign(paths[0]) for identity, paths in places.items() if len(paths) == 1}
+        return found, {identity for identity in places if identity not in found}
+
+    def read(self, identity: Identity, *, config: str | None = None) -> ModelSource:
+        """Read a model from disk, with JSON `config` in place of its own if that is given.
+
+        Raises `PyServeError` with the reason why it cannot be loaded.
+        """
+        name = identity.name
+        places = self.places().get(identity, [])
+        if not places:
+            text = f"failed to poll model '{name}': model not found in any model repository."
+            raise PyServeError(Code.INTERNAL, text)
+        if len(places) > 1:
+            text = f"failed to poll model '{name}': not unique across all model repositories"
+            raise PyServeError(Code.INTERNAL, text)
+        return read_directory(name, places[0], config_name=self.config_name, config=config)
 
 
 def list_versions(model_dir: str) -> list[int]:
@@ -69,23 +112,8 @@ def list_versions(model_dir: str) -> list[int]:
         )
 
 
-def read_model(
-    name: str, repositories: tuple[str, ...], *, config_name: str = "", config: str | None = None
-) -> ModelSource:
-    """Read a model from disk, with JSON `config` in place of its own if that is given.
-
-    Raises `PyServeError` with the reason why it cannot be loaded.
-    """
-    places = list_models(repositories).get(name, [])
-    if not places:
-        raise PyServeError(Code.INTERNAL, f"failed to poll model '{name}': model not found in any model repository.")
-    if len(places) > 1:
-        raise PyServeError(Code.INTERNAL, f"failed to poll model '{name}': not unique across all model repositories")
-    return read_directory(name, os.path.abspath(places[0]), config_name=config_name, config=config)
-
-
 def read_directory(name: str, model_dir: str, *, config_name: str = "", config: str | None = None) -> ModelSource:
-    """The same of a model whose directory is known."""
+    """The same of a model whose directory is known, and absolute."""
     present = list_versions(model_dir)
     first = _first_version(model_dir, present)
     if config is None:
@@ -134,11 +162,18 @@ def _read_config(model_dir: str, config_name: str) -> tuple[str, str]:
 
 
 def sign(model_dir: str) -> Signature:
-    """Where it is; names, times and sizes of all files, bytecode and checkpoints left out: equal means unchanged."""
+    """Where it is, its versions; names, times and sizes of its files, and equal means unchanged.
+
+    Bytecode, checkpoints and what editors write beside a file are left out.
+    """
     rows = [(model_dir, 0, 0)]
     for folder, folders, files in os.walk(model_dir):
         folders[:] = sorted(item for item in folders if item not in _IGNORED)
+        if folder == model_dir:  # a version of an ensemble is an empty directory
+            rows += [(item, 0, 0) for item in folders if item.isdecimal()]
         for file in sorted(files):
+            if _TEMPORARY.fullmatch(file):
+                continue
             path = os.path.join(folder, file)
             with contextlib.suppress(FileNotFoundError):
                 facts = os.stat(path)

@@ -28,10 +28,11 @@ from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.model_control import ModelControl
 from jupyter_pyserve.engine.overrides import Homes, Override
+from jupyter_pyserve.engine.polling import Poller, load_all
 from jupyter_pyserve.engine.readiness import agrees, is_asked
 from jupyter_pyserve.engine.regions import ClientRegions, Region
 from jupyter_pyserve.engine.registry import Registry
-from jupyter_pyserve.engine.repository import Deployment, list_models
+from jupyter_pyserve.engine.repository import Deployment
 from jupyter_pyserve.engine.rows import model_row
 from jupyter_pyserve.engine.scheduling.rates import Rates
 from jupyter_pyserve.engine.server_log import ServerLog
@@ -42,7 +43,7 @@ from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.engine.watching import status
 from jupyter_pyserve.engine.zygote import Zygote
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.config import check_model_name
+from jupyter_pyserve.model.config import Identity, check_model_name
 from jupyter_pyserve.model.lifecycle import VersionState
 from jupyter_pyserve.model.messages import model_config_messages
 from jupyter_pyserve.settings import ControlMode, EngineSettings
@@ -94,6 +95,13 @@ class Service:
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
+        self._poller = Poller(
+            self.registry.repositories,
+            self.registry,
+            interval_s=settings.poll_interval_s,
+            at_once=settings.load_thread_count,
+        )
+        self._polling: asyncio.Task[None] | None = None
         self.debuggers = Debuggers(self.registry)
         self._metrics = Metrics(settings.metrics, services)
         peers = StubPeers(self, services)
@@ -116,41 +124,34 @@ class Service:
         self.traces.start()
         self.environments.sweep()
         await asyncio.gather(self.zygote.start(), asyncio.to_thread(model_config_messages))
-        names = await asyncio.to_thread(self._startup_models)
-        self.registry.starting.update(names)
-        gate = asyncio.Semaphore(self.settings.load_thread_count)
-
-        async def load(name: str) -> bool:
-            async with gate:
-                try:
-                    await self.registry.load(name)
-                except PyServeError as error:
-                    _log.error("%s", error.message)
-                    return False
-                finally:
-                    self.registry.starting.discard(name)
-                return True
-
-        loaded = await asyncio.gather(*(load(name) for name in names))
-        if not all(loaded):
+        await asyncio.to_thread(self._require_repositories)
+        wanted = await asyncio.to_thread(self._startup_models)
+        self.registry.starting.update(map(str, wanted))
+        failed = await load_all(self.registry, wanted, self.settings.load_thread_count)
+        self._poller.tried(wanted, failed)
+        if failed:
             if self.settings.exit_on_error:
                 raise PyServeError(Code.INTERNAL, "failed to load all models")
             _log.error("Internal: failed to load all models")
         self.accepting = True
+        if self.settings.control_mode is ControlMode.POLL:
+            self._polling = asyncio.ensure_future(self._poller.run())
 
-    def _startup_models(self) -> list[str]:
-        settings = self.settings
-        for repository in settings.model_repositories:
+    def _require_repositories(self) -> None:
+        for repository in self.settings.model_repositories:
             if not os.path.isdir(repository):
                 raise PyServeError(Code.INTERNAL, f"failed to stat file {repository}")
-        present = list(list_models(settings.model_repositories))
-        if settings.control_mode is not ControlMode.EXPLICIT:
-            return present
-        remembered = self._remembered()
-        wanted = set(settings.load_models) | set(remembered)
-        if "*" in wanted:
-            return present
-        return [name for name in wanted if name in present or name in settings.load_models]
+
+    def _startup_models(self) -> list[Identity]:
+        present, doubtful = self._poller.start()
+        if self.settings.control_mode is not ControlMode.EXPLICIT:
+            return [*present, *doubtful]
+        named = set(self.settings.load_models)
+        if "*" in named:
+            return [*present, *doubtful]
+        remembered = set(self._remembered())
+        found = [item for item in present if item.name in named | remembered]
+        return [*found, *(Identity("", name) for name in named - {item.name for item in found})]
 
     def _remembered(self) -> list[str]:
         if self._state_file is None:
@@ -164,7 +165,7 @@ class Service:
         """Remember what is loaded, so that an engine that is started again after a crash loads it again."""
         if self._state_file is None or not self.accepting:
             return
-        loaded = [name for name, entry in self.registry.entries.items() if entry.servables()]
+        loaded = {entry.name for entry in self.registry.entries.values() if entry.servables()}
         temporary = self._state_file.with_suffix(".new")
         with contextlib.suppress(OSError):
             temporary.write_text(json.dumps({"loaded": sorted(loaded)}))
@@ -175,6 +176,8 @@ class Service:
         self.accepting = False
         self.watch.close()
         self.environments.abandon()
+        if self._polling is not None:
+            self._polling.cancel()
         await self.registry.close()
         await self.traces.close()
         await self.zygote.close(5.0)
@@ -201,17 +204,16 @@ class Service:
 
     def model_ready(self, name: str, version: str = "") -> bool:
         """Whether a request to this version would be executed now; raises NOT_FOUND for a model nobody ever loaded."""
-        entry = self.registry.entries.get(name)
-        if entry is None:
+        entries = list(self.registry.named(name))
+        if not entries:
             raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
+        number = parse_version(version) if version else None
         try:
             return self.lookup(name, version).ready
-        except PyServeError as error:
-            if version and parse_version(version) not in entry.versions:
+        except PyServeError:
+            if number is not None and not any(number in entry.versions for entry in entries):
                 raise
-            if error.code in (Code.NOT_FOUND, Code.UNAVAILABLE):
-                return False
-            raise
+            return False
 
     def models_are_asked(self, name: str = "", version: str = "") -> bool:
         """Whether readiness, of one model or of all, is also for models to say; else there is nothing to wait for."""
@@ -242,7 +244,8 @@ class Service:
         servable = self.lookup(name, version)
         if version:
             return servable, [str(servable.version)]
-        return servable, [str(number) for number, _ in self.registry.entries[name].servables()]
+        entry = self.registry.entries[str(servable.identity)]
+        return servable, [str(number) for number, _ in entry.servables()]
 
     def statistics(self, name: str = "", version: str = "") -> list[dict[str, Any]]:
         """Entries of `model_stats`."""
@@ -296,7 +299,7 @@ class Service:
 
     def require_known_to_trace(self, name: str) -> None:
         """Raise for a model that trace settings can't be made for."""
-        if name not in self.registry.entries:
+        if not any(self.registry.named(name)):
             raise PyServeError(Code.INVALID_ARG, f"Request for unknown model : {name}")
 
     # -- the notebook's side ------------------------------------------------------------------------------------------
@@ -312,7 +315,7 @@ class Service:
         """Unload a model and, if asked, remove its directory; `force` does not wait for its last requests."""
         self._require_explicit()
         check_model_name(name)
-        if name not in self.registry.entries:
+        if not any(self.registry.named(name)):
             raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
         await (self.registry.remove(name) if delete else self.registry.unload(name))
         if force:
@@ -357,7 +360,7 @@ class Service:
                 instance.dump_stacks()
 
     def _entry(self, name: str) -> ModelEntry:
-        entry = self.registry.entries.get(name)
+        entry = self.registry.find(name)
         if entry is None:
             raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
         return entry

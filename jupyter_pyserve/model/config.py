@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from jupyter_pyserve.model.autocomplete import AutoCompleted, merge_auto_complete
 from jupyter_pyserve.model.building import TensorDeclaration, build_config
-from jupyter_pyserve.model.naming import InstanceSpec, check_model_name, instance_specs
+from jupyter_pyserve.model.naming import Identity, InstanceSpec, check_model_name, instance_specs
 from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt, with_instance_count
 from jupyter_pyserve.model.scheduling import (
     Control,
@@ -46,6 +46,7 @@ __all__ = [
     "DynamicBatching",
     "EnsembleScheduling",
     "EnsembleStep",
+    "Identity",
     "InstanceGroup",
     "InstanceSpec",
     "ModelConfig",

@@ -25,6 +25,7 @@ class Step:
     """A member with its tensors' names: `inputs` from its own to the ensemble's, `outputs` likewise."""
 
     index: int
+    namespace: str
     model: str
     version: str
     inputs: Mapping[str, str]
@@ -44,6 +45,7 @@ class EnsembleGraph:
         steps = tuple(
             Step(
                 index=index,
+                namespace=step.model_namespace,
                 model=step.model_name,
                 version="" if step.model_version < 0 else str(step.model_version),
                 inputs=dict(step.input_map),

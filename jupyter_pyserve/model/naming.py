@@ -1,19 +1,29 @@
-"""Names: of a model's instances, and which names a model may have.
+"""Names: of models in their namespaces, of a model's instances, and which names a model may have.
 
-Owns both rules. Must not know processes or directories, though the names end up in both.
+Owns these rules. Must not know processes or directories, though the names end up in both.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.values import InstanceGroup, ModelConfig, RateLimiter
 
 _SHELL_CHARACTERS: Final = frozenset(";|&$`<>()[]{}\\'\"*?~#!")
 _MAX_NAME_BYTES: Final = 255
+
+
+class Identity(NamedTuple):
+    """Which model: its name, and where several repositories may have it, the one that it is in (its namespace)."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}::{self.name}" if self.namespace else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -294,6 +294,12 @@ class ModelConfig:
         """The same, but for whether a request may have any number of responses."""
         tree = {**self._tree, "model_transaction_policy": {"decoupled": decoupled}}
         return replace(self, decoupled=decoupled, _tree=tree)
+
+    def with_member_namespaces(self, namespaces: Sequence[str]) -> ModelConfig:
+        """The same of an ensemble, with the namespaces in which the members of its steps were found."""
+        scheduling = self._tree["ensemble_scheduling"]
+        steps = [{**step, "model_namespace": space} for step, space in zip(scheduling["step"], namespaces)]
+        return replace(self, _tree={**self._tree, "ensemble_scheduling": {**scheduling, "step": steps}})
 
     def with_runtime(self, runtime: str) -> ModelConfig:
         """The same, with the runtime that its backend turned out to have."""

@@ -15,9 +15,16 @@ from jupyter_pyserve.settings import MetricsSettings
 from jupyter_pyserve.telemetry.gpus import GpuFacts
 
 
-def version(name: str, *, tags: dict[str, str] | None = None, catch_up: Callable[[], None] = lambda: None) -> Any:
+def version(
+    name: str,
+    *,
+    namespace: str = "",
+    tags: dict[str, str] | None = None,
+    catch_up: Callable[[], None] = lambda: None,
+) -> Any:
     return SimpleNamespace(
         name=name,
+        namespace=namespace,
         version=3,
         config=SimpleNamespace(metric_tags=tags or {}),
         answers=None,
@@ -36,6 +43,13 @@ def test_each_version_is_labelled() -> None:
     shown = text(version("m"), version("n", tags={"team": 'a"b', "abc": "x"}))
     assert 'nv_inference_pending_request_count{model="m",version="3"} 2' in shown
     assert 'nv_inference_count{_abc="x",_team="a\\"b",model="n",version="3"} 0' in shown
+
+
+def test_namespaces_are_labels() -> None:
+    shown = text(version("m", namespace="/a"), version("m", namespace="/b"))
+    for namespace in ("/a", "/b"):
+        assert f'nv_inference_count{{model="m",namespace="{namespace}",version="3"}} 0' in shown
+        assert f'nv_inference_pending_request_count{{model="m",namespace="{namespace}",version="3"}} 2' in shown
 
 
 def test_without_models_the_machine_is_left() -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from jupyter_pyserve.engine import registry as module
+from jupyter_pyserve.engine import starting as module
 from jupyter_pyserve.engine.directory import parse_version
 from jupyter_pyserve.engine.launcher import LoadFailure
 from jupyter_pyserve.engine.load_errors import DeployFailure
@@ -17,7 +17,9 @@ from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.config import Identity
 from jupyter_pyserve.model.lifecycle import VersionState
+from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.settings import EngineSettings
 from tests.support.turning import until
 
@@ -32,12 +34,19 @@ class FakeServable:
     def __init__(self, context: Any, config: Any, version: int, model_dir: str) -> None:
         self.name, self.version = config.name, version
         self.source = Path(model_dir, str(version), "model.py").read_text()
+        self.namespace = ""
+        self.members = ()
+        self.signature = Signature.from_config(config)
         self.state = VersionState.UNAVAILABLE
         self.reason = ""
         self.source_config = config
         self.instances_fail = False
         self.drained = asyncio.get_running_loop().create_future()
         self.stopped = False
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(self.namespace, self.name)
 
     async def start(self, progress: Any) -> None:
         await asyncio.sleep(0)

@@ -7,20 +7,21 @@ import pytest
 
 from jupyter_pyserve.engine.repository import (
     Deployment,
+    Repositories,
     delete_model,
-    list_models,
     list_versions,
-    read_model,
     same_version,
     sign,
     write_count,
 )
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.model.config import Identity
 
 CONFIG = """backend: "python"
 input [ { name: "IN" data_type: TYPE_FP32 dims: [ -1 ] } ]
 output [ { name: "OUT" data_type: TYPE_FP32 dims: [ -1 ] } ]
 """
+M = Identity("", "m")
 SOURCE = "class TritonPythonModel: ...\n"
 
 
@@ -41,21 +42,33 @@ def test_models_are_the_directories(tmp_path: Path) -> None:
     for name in ("b", "a", ".hidden", "__pycache__", ".ipynb_checkpoints"):
         (tmp_path / name).mkdir()
     write(tmp_path / "README")
-    assert list(list_models((str(tmp_path),))) == ["a", "b"]
+    assert [identity.name for identity in Repositories((str(tmp_path),)).places()] == ["a", "b"]
 
 
 def test_a_model_in_two_repositories(tmp_path: Path) -> None:
     for place in ("one/m", "two/m", "two/n"):
         (tmp_path / place).mkdir(parents=True)
-    repositories = (str(tmp_path / "one"), str(tmp_path / "two"))
-    found = list_models(repositories)
-    assert (len(found["m"]), len(found["n"])) == (2, 1)
+    repositories = Repositories((str(tmp_path / "one"), str(tmp_path / "two")))
+    found = repositories.places()
+    assert (len(found[M]), len(found[Identity("", "n")])) == (2, 1)
     with pytest.raises(PyServeError, match="not unique across all model repositories"):
-        read_model("m", repositories)
+        repositories.read(M)
+    assert (list(repositories.signatures()[0]), repositories.signatures()[1]) == ([Identity("", "n")], {M})
+
+
+def test_the_same_name_in_two_namespaces(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        write(tmp_path / place / "m" / "1" / "model.py")
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    repositories = Repositories((one, two), namespacing=True)
+    assert list(repositories.places()) == [Identity(one, "m"), Identity(two, "m")]
+    assert repositories.read(Identity(two, "m")).model_dir == f"{two}/m"
+    assert repositories.identity(1, "x") == Identity(two, "x")
+    assert not repositories.signatures()[1]
 
 
 def test_a_repository_that_is_gone_is_empty(tmp_path: Path) -> None:
-    assert list_models((str(tmp_path / "absent"),)) == {}
+    assert Repositories((str(tmp_path / "absent"),)).places() == {}
 
 
 def test_versions_are_plain_decimal_numbers(tmp_path: Path) -> None:
@@ -75,23 +88,22 @@ def test_a_model_is_read(tmp_path: Path) -> None:
     write(tmp_path / "m" / "config.pbtxt", CONFIG)
     write(tmp_path / "m" / "1" / "model.py")
     write(tmp_path / "m" / "3" / "model.py")
-    source = read_model("m", (str(tmp_path),))
+    source = Repositories((str(tmp_path),)).read(M)
     assert (source.name, source.versions, source.config.backend) == ("m", (3,), "python")
     assert source.model_dir == str(tmp_path / "m")
 
 
 def test_the_backend_is_deduced_from_the_file(tmp_path: Path) -> None:
     write(tmp_path / "m" / "1" / "model.py")
-    assert read_model("m", (str(tmp_path),)).config.backend == "python"
+    assert Repositories((str(tmp_path),)).read(M).config.backend == "python"
 
 
 def test_another_configuration_by_name(tmp_path: Path) -> None:
     write(tmp_path / "m" / "1" / "model.py")
     write(tmp_path / "m" / "config.pbtxt", CONFIG)
     write(tmp_path / "m" / "configs" / "big.pbtxt", CONFIG + "max_batch_size: 9")
-    repositories = (str(tmp_path),)
-    assert read_model("m", repositories, config_name="big").config.max_batch_size == 9
-    assert read_model("m", repositories, config_name="absent").config.max_batch_size == 0
+    assert Repositories((str(tmp_path),), config_name="big").read(M).config.max_batch_size == 9
+    assert Repositories((str(tmp_path),), config_name="absent").read(M).config.max_batch_size == 0
 
 
 @pytest.mark.parametrize(
@@ -102,12 +114,12 @@ def test_what_is_wrong_is_said(tmp_path: Path, config: str, message: str) -> Non
     write(tmp_path / "m" / "1" / "model.py")
     write(tmp_path / "m" / "config.pbtxt", config)
     with pytest.raises(PyServeError, match=message):
-        read_model("m", (str(tmp_path),))
+        Repositories((str(tmp_path),)).read(M)
 
 
 def test_nobody(tmp_path: Path) -> None:
     with pytest.raises(PyServeError, match="failed to poll model 'm': model not found in any model repository"):
-        read_model("m", (str(tmp_path),))
+        Repositories((str(tmp_path),)).read(M)
 
 
 def test_signature_changes_with_the_files_and_nothing_else(tmp_path: Path) -> None:
@@ -115,7 +127,13 @@ def test_signature_changes_with_the_files_and_nothing_else(tmp_path: Path) -> No
     before = sign(str(tmp_path))
     write(tmp_path / "1" / "__pycache__" / "model.cpython-311.pyc")
     write(tmp_path / ".ipynb_checkpoints" / "x")
+    for name in (".model.py.swp", "4913", "model.py~", ".#model.py", "#model.py#", "x.tmp", "y.part", ".nfs0a1b"):
+        write(tmp_path / "1" / name)
+    write(tmp_path / "config.pbtxt.0123abcd")
     assert sign(str(tmp_path)) == before
+    (tmp_path / "2").mkdir()
+    assert sign(str(tmp_path)) != before
+    (tmp_path / "2").rmdir()
     os.utime(path, ns=(1, 1))
     touched = sign(str(tmp_path))
     assert touched != before
@@ -155,7 +173,7 @@ def test_the_first_group_is_said_to_have_so_many(tmp_path: Path, config: str) ->
     if config:
         write(tmp_path / "m" / "config.pbtxt", config)
     signature = write_count(str(tmp_path), "m", 5)
-    source = read_model("m", (str(tmp_path),))
+    source = Repositories((str(tmp_path),)).read(M)
     assert source.config.instance_groups[0].count == 5
     assert [group.count for group in source.config.instance_groups[1:]] == ([7] if config else [])
     assert source.signature == signature
@@ -179,13 +197,13 @@ def test_a_first_deploy(tmp_path: Path) -> None:
     assert list_versions(str(tmp_path / "m")) == []
     deployment.commit()
     assert tree(tmp_path) == {"m/config.pbtxt": CONFIG, "m/1/model.py": SOURCE}
-    assert read_model("m", (str(tmp_path),)).versions == (1,)
+    assert Repositories((str(tmp_path),)).read(M).versions == (1,)
 
 
 def test_commit_signs_what_a_load_would_find(tmp_path: Path) -> None:
     deployment = Deployment(str(tmp_path), "m", SOURCE, CONFIG)
     deployment.stage()
-    assert deployment.commit() == read_model("m", (str(tmp_path),)).signature
+    assert deployment.commit() == Repositories((str(tmp_path),)).read(M).signature
 
 
 def test_the_next_version(tmp_path: Path) -> None:
@@ -197,7 +215,7 @@ def test_the_next_version(tmp_path: Path) -> None:
 def test_until_commit_the_old_version_is_the_model(tmp_path: Path) -> None:
     deploy(tmp_path)
     Deployment(str(tmp_path), "m", "new", CONFIG + "max_batch_size: 4").stage()
-    source = read_model("m", (str(tmp_path),))
+    source = Repositories((str(tmp_path),)).read(M)
     assert (source.versions, source.config.max_batch_size) == ((1,), 0)
 
 
