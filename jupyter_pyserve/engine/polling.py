@@ -14,6 +14,7 @@ from jupyter_pyserve.engine.repository import Repositories, Signature
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.model.config import Identity
 from jupyter_pyserve.model.polling import Polling
+from jupyter_pyserve.settings import EngineSettings
 
 _log = logging.getLogger(__name__)
 
@@ -54,15 +55,14 @@ class Poller:
         self,
         repositories: Repositories,
         models: Models,
+        settings: EngineSettings,
         *,
-        interval_s: float,
-        at_once: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._repositories = repositories
         self._models = models
-        self._interval_s = interval_s
-        self._at_once = at_once
+        self._interval_s = settings.poll_interval_s
+        self._at_once = settings.load_thread_count
         self._sleep = sleep
         self._polling: Polling[Identity, Signature] = Polling()
         self._doubtful: set[Identity] = set()

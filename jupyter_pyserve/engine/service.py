@@ -95,12 +95,7 @@ class Service:
         )
         self.registry = Registry(context, self._changed, Homes(runtime_dir))
         self.lookup = self.registry.lookup
-        self._poller = Poller(
-            self.registry.repositories,
-            self.registry,
-            interval_s=settings.poll_interval_s,
-            at_once=settings.load_thread_count,
-        )
+        self._poller = Poller(self.registry.repositories, self.registry, settings)
         self._polling: asyncio.Task[None] | None = None
         self.debuggers = Debuggers(self.registry)
         self._metrics = Metrics(settings.metrics, services)

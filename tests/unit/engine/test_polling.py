@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from jupyter_pyserve.engine.polling import Poller, load_all
 from jupyter_pyserve.engine.repository import Repositories
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import Identity
+from jupyter_pyserve.settings import EngineSettings
+
+SETTINGS = EngineSettings(poll_interval_s=3.0, load_thread_count=2)
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Models:
@@ -43,9 +48,8 @@ def write(root: Path, name: str, text: str = "") -> None:
     (root / name / "1" / "model.py").write_text(text)
 
 
-def poller_of(models: Models, *roots: Path, **how: object) -> Poller:
-    settings = {"interval_s": 15.0, "at_once": 2, **how}
-    return Poller(Repositories(tuple(map(str, roots))), models, **settings)  # type: ignore[arg-type]
+def poller_of(models: Models, *roots: Path, sleep: Sleep = asyncio.sleep) -> Poller:
+    return Poller(Repositories(tuple(map(str, roots))), models, SETTINGS, sleep=sleep)
 
 
 def test_so_many_at_a_time() -> None:
@@ -125,7 +129,7 @@ def test_what_is_being_written_is_looked_at_soon_and_then_ever_later(tmp_path: P
             write(tmp_path, "a", "x" * len(waits))
 
     async def main() -> None:
-        poller = poller_of(Models(), tmp_path, sleep=sleep, interval_s=3.0)
+        poller = poller_of(Models(), tmp_path, sleep=sleep)
         poller.start()
         with pytest.raises(_Over):
             await poller.run()
@@ -148,7 +152,7 @@ def test_a_look_that_fails_is_not_the_last(tmp_path: Path, caplog: pytest.LogCap
 
     async def main() -> None:
         with pytest.raises(_Over):
-            await Poller(Failing((str(tmp_path),)), Models(), interval_s=3.0, at_once=2, sleep=sleep).run()
+            await Poller(Failing((str(tmp_path),)), Models(), SETTINGS, sleep=sleep).run()
 
     asyncio.run(main())
     assert waits == [3.0, 3.0, 3.0]
