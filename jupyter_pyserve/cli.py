@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from jupyter_pyserve.cache_options import BadCacheOptions, add_cache_options, cache_nbytes, cache_warning
 from jupyter_pyserve.grpc_options import add_grpc_options, grpc_settings
 from jupyter_pyserve.option_types import RESTRICTION, Restrict, header_pattern, parse_bool
+from jupyter_pyserve.repository_options import BadRepositoryOptions, add_repository_options, repository_settings
 from jupyter_pyserve.scheduling_options import add_scheduling_options, scheduling_settings
 from jupyter_pyserve.settings import (
-    ControlMode,
     EngineSettings,
     ListenSettings,
     LogFormat,
@@ -29,8 +29,7 @@ from jupyter_pyserve.trace_options import add_trace_options, trace_settings
 
 #: Triton's options that have no effect here (yet): name -> whether it takes a value.
 _WITHOUT_EFFECT = (
-    "http-thread-count",
-    "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
+    "http-thread-count", "grpc-infer-allocation-pool-size", "grpc-infer-thread-count",
     "grpc-max-response-pool-size", "grpc-http2-max-pings-without-data",
     "repoagent-directory",
     "cuda-memory-pool-byte-size", "buffer-manager-thread-count", "cuda-virtual-address-size",
@@ -126,20 +125,10 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     defaults = EngineSettings()
     add = parser.add_argument
-    add("--model-repository", "--model-store", action="append", default=[], metavar="DIR", help="may be repeated")
-    add("--model-control-mode", choices=[item.value for item in ControlMode], default=defaults.control_mode.value)
-    add("--load-model", action="append", default=[], metavar="NAME", help="explicit mode: load at start; '*' is all")
     add("--id", default=defaults.server_id, help="name in the server metadata")
-    add("--model-config-name", default=defaults.model_config_name)
-    add("--model-load-thread-count", type=int, default=defaults.load_thread_count)
-    add("--model-load-retry-count", type=int, default=defaults.load_retry_count)
-    add("--model-namespacing", type=parse_bool, default=defaults.model_namespacing, metavar="BOOL")
-    add("--repository-poll-secs", type=float, default=defaults.poll_interval_s, help="of control mode poll")
-    add("--exit-on-error", type=parse_bool, default=defaults.exit_on_error, metavar="BOOL")
     add("--exit-timeout-secs", type=float, default=defaults.exit_timeout_s)
     add("--drain-timeout-secs", type=float, default=defaults.drain_timeout_s, help="for replaced and unloaded versions")
     add("--allow-client-shm", type=parse_bool, default=defaults.allow_client_shm, metavar="BOOL")
-    add("--strict-readiness", type=parse_bool, default=defaults.strict_readiness, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
     add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
     add("--backend-directory", default=defaults.backend_directory, metavar="DIR", help="of Python-based backends")
@@ -151,6 +140,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         metavar="BACKEND,KEY=VALUE",
         help="of the backend 'python': stub-timeout-seconds, how long a model may take to start",
     )
+    add_repository_options(parser)
     _add_log_options(parser, defaults.log)
     add_cache_options(parser)
     add_scheduling_options(parser)
@@ -200,37 +190,22 @@ def _add_options_without_effect(parser: argparse.ArgumentParser) -> None:
 
 def engine_settings(options: argparse.Namespace) -> EngineSettings:
     """What the options say of the engine."""
-    mode = ControlMode(options.model_control_mode)
-    if options.load_model and mode is not ControlMode.EXPLICIT:
-        _fail("Error: Use of '--load-model' requires setting '--model-control-mode=explicit' as well.")
-    if "*" in options.load_model and len(options.load_model) > 1:
-        _fail(
-            "error: creating server: Invalid argument - Wildcard model name '*' must be the ONLY startup model "
-            "if specified at all."
-        )
-    if not options.model_repository:
-        _fail("error: creating server: Invalid argument - --model-repository must be specified")
+    try:
+        repositories = repository_settings(options)
+    except BadRepositoryOptions as error:
+        _fail(str(error))
     return EngineSettings(
         server_id=options.id,
-        model_repositories=tuple(options.model_repository),
-        control_mode=mode,
-        load_models=tuple(options.load_model),
         auto_complete=not (options.disable_auto_complete_config or options.strict_model_config),
-        exit_on_error=options.exit_on_error,
         exit_timeout_s=options.exit_timeout_secs,
         drain_timeout_s=options.drain_timeout_secs,
         allow_client_shm=options.allow_client_shm,
-        strict_readiness=options.strict_readiness,
-        model_config_name=options.model_config_name,
-        load_thread_count=max(1, options.model_load_thread_count),
-        load_retry_count=max(0, options.model_load_retry_count),
-        model_namespacing=options.model_namespacing,
-        poll_interval_s=options.repository_poll_secs,
         arena_limit_nbytes=options.arena_limit_byte_size,
         http_max_input_nbytes=options.http_max_input_size,
         backend_directory=options.backend_directory,
         backend_config=tuple(options.backend_config),
         cache_nbytes=_cache_nbytes(options),
+        **repositories._asdict(),
         **scheduling_settings(options)._asdict(),
         trace=trace_settings(options),
         log=LogSettings(

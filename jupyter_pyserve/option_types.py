@@ -18,6 +18,23 @@ def parse_bool(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"invalid value for bool option: {text}")
 
 
+def whole_number(text: str) -> int:
+    """A number without a fraction."""
+    return int(_parsed(int, text))
+
+
+def number(text: str) -> float:
+    """A number."""
+    return _parsed(float, text)
+
+
+def _parsed(kind: type[int] | type[float], text: str) -> float:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"Invalid option value. Got {text}") from None
+
+
 RESTRICTION = "CATEGORY[,CATEGORY...]:HEADER=VALUE"
 
 _CATEGORIES = {item.value: item for item in Category}

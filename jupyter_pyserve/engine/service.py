@@ -129,7 +129,7 @@ class Service:
                 raise PyServeError(Code.INTERNAL, "failed to load all models")
             _log.error("Internal: failed to load all models")
         self.accepting = True
-        if self.settings.control_mode is ControlMode.POLL:
+        if self.settings.control_mode is ControlMode.POLL and self.settings.poll_interval_s > 0:
             self._polling = asyncio.ensure_future(self._poller.run())
 
     def _require_repositories(self) -> None:
