@@ -14,6 +14,7 @@ import pytest
 from jupyter_pyserve.engine import starting as module
 from jupyter_pyserve.engine.ensemble import EnsembleVersion
 from jupyter_pyserve.engine.registry import Registry
+from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings
 from tests.unit.engine.test_registry import BAD, GOOD, FakeServable
@@ -43,7 +44,9 @@ class Bench:
     def __init__(self, root: Path) -> None:
         self.a, self.b = (str(root / name) for name in "ab")
         settings = EngineSettings(model_repositories=(self.a, self.b), exit_timeout_s=0.0, model_namespacing=True)
-        self.registry = Registry(cast(Any, SimpleNamespace(settings=settings, regions=None, cache=None)), lambda: None)
+        self.registry = Registry(
+            cast(Any, SimpleNamespace(settings=settings, regions=None, cache=None, traces=TraceBook())), lambda: None
+        )
 
     def write(self, repository: str, name: str, source: str = GOOD, config: str = 'backend: "python"') -> None:
         folder = Path(repository, name, "1")
