@@ -1,11 +1,13 @@
 /**
- * What other modules, and other extensions, may refer to: identifiers, the shape of the engine's status, and the
- * token of the store that keeps it. No behaviour.
+ * What other modules, and other extensions, may refer to: identifiers and the token of the store. No behaviour.
  */
 
 import { Token } from '@lumino/coreutils';
 import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
+
+import type { IHistory } from './state/history';
+import type { IStatus } from './status';
 
 export const PLUGIN_ID = 'jupyter-pyserve:plugin';
 
@@ -15,56 +17,13 @@ export const PANEL_ID = 'jupyter-pyserve-panel';
 export const CommandIDs = {
   showPanel: 'pyserve:show-panel',
   refresh: 'pyserve:refresh',
+  load: 'pyserve:load-model',
+  unload: 'pyserve:unload-selected',
+  restart: 'pyserve:restart-selected',
+  scale: 'pyserve:scale-selected',
+  insertCode: 'pyserve:insert-code-for-selected',
+  copyCurl: 'pyserve:copy-curl-for-selected',
 } as const;
-
-export interface ITensorMetadata {
-  readonly name: string;
-  readonly datatype: string;
-  readonly shape: readonly number[];
-}
-
-export interface IVersionStatus {
-  readonly version: string;
-  readonly state: string;
-  readonly reason: string;
-}
-
-export interface IInstanceStatus {
-  readonly name: string;
-  readonly version: string;
-  readonly pid: number | null;
-  readonly state: string;
-  readonly kind: string;
-  readonly requests: number;
-  readonly failures: number;
-  readonly restarts: number;
-  readonly busy_since_s: number | null;
-  readonly current_request: string | null;
-  readonly last_error: string | null;
-}
-
-export interface IModelStatus {
-  readonly name: string;
-  readonly state: string;
-  readonly reason: string;
-  readonly versions: readonly IVersionStatus[];
-  readonly instances: readonly IInstanceStatus[];
-  readonly inputs: readonly ITensorMetadata[];
-  readonly owner: string | null;
-}
-
-export interface IEngineStatus {
-  readonly pid: number;
-  readonly version: string;
-  readonly started_at: number;
-  readonly state: string;
-  readonly repositories: readonly string[];
-}
-
-export interface IStatus {
-  readonly engine: IEngineStatus;
-  readonly models: readonly IModelStatus[];
-}
 
 /** What is known right now: the last answer, and why there is no newer one. */
 export interface ISnapshot {
@@ -75,12 +34,11 @@ export interface ISnapshot {
 /** The engine's status, kept up to date while somebody looks at it. */
 export interface IStatusStore extends IDisposable {
   readonly snapshot: ISnapshot;
+  readonly history: IHistory;
   readonly changed: ISignal<IStatusStore, ISnapshot>;
   start(): void;
   stop(): void;
   refresh(): Promise<void>;
-  unload(model: string): Promise<void>;
-  restart(model: string): Promise<void>;
 }
 
 export const IStatusStore = new Token<IStatusStore>(

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.lab import Lab, running_lab
+from tests.browser.panel import SCREENSHOTS
 
-SCREENSHOTS = Path(__file__).parent / "screenshots"
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 # It asks this machine only, whatever a page says.

@@ -24,6 +24,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 BASE_URL = "/user/tester/"  # not the root, so that a URL that forgets it fails
+BUNDLE = Path(__file__).resolve().parents[2] / "jupyter_pyserve" / "labextension"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
 LOAD_TIMEOUT_MS = 30_000
@@ -31,6 +32,7 @@ LOAD_TIMEOUT_MS = 30_000
 _CONFIG = """\
 c.LabApp.expose_app_in_browser = True
 c.LabApp.extension_manager = "readonly"
+c.LabApp.extra_labextensions_path = {extensions!r}
 c.LabApp.user_settings_dir = {settings!r}
 c.LabApp.workspaces_dir = {workspaces!r}
 c.ServerApp.base_url = {base_url!r}
@@ -114,10 +116,19 @@ def _write_config(folder: Path, lab: Lab) -> Path:
     notification = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
     notification.parent.mkdir(parents=True)
     notification.write_text(json.dumps(_QUIET), encoding="utf-8")
+    # What is built here, rather than what is installed in the environment.
+    extensions = folder / "labextensions"
+    extensions.mkdir()
+    (extensions / "jupyter-pyserve").symlink_to(BUNDLE)
     config = folder / "lab_config.py"
     config.write_text(
         _CONFIG.format(
-            settings=str(settings), workspaces=str(workspaces), base_url=BASE_URL, root=str(lab.root), token=lab.token
+            settings=str(settings),
+            workspaces=str(workspaces),
+            extensions=[str(extensions)],
+            base_url=BASE_URL,
+            root=str(lab.root),
+            token=lab.token,
         ),
         encoding="utf-8",
     )

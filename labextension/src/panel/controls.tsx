@@ -1,9 +1,23 @@
 /**
- * The two small things every row is made of.
+ * The small things that everything else is made of.
  */
 
 import type { LabIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
+
+/** True while what was started last goes on, and a function that starts it. */
+export function useBusy(act: () => Promise<void> | void): readonly [boolean, () => void] {
+  const [busy, setBusy] = React.useState(false);
+  const run = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      await act();
+    } finally {
+      setBusy(false);
+    }
+  };
+  return [busy, () => void run()];
+}
 
 export interface IIconButtonProps {
   readonly icon: LabIcon;
@@ -14,25 +28,47 @@ export interface IIconButtonProps {
 
 /** A button that stays disabled while what it started goes on. */
 export function IconButton({ icon, label, disabled = false, onClick }: IIconButtonProps): React.ReactElement {
-  const [busy, setBusy] = React.useState(false);
-  const click = async (): Promise<void> => {
-    setBusy(true);
-    try {
-      await onClick();
-    } finally {
-      setBusy(false);
-    }
-  };
+  const [busy, run] = useBusy(onClick);
+  return (
+    <button
+      type="button"
+      className="jp-PyServe-iconButton"
+      title={label}
+      aria-label={label}
+      disabled={disabled || busy}
+      onClick={run}
+    >
+      <icon.react tag="span" elementSize="normal" />
+    </button>
+  );
+}
+
+export interface IButtonProps {
+  readonly label: string;
+  readonly caption?: string;
+  readonly tone?: 'plain' | 'primary' | 'danger';
+  readonly disabled?: boolean;
+  readonly onClick: () => Promise<void> | void;
+}
+
+export function Button({
+  label,
+  caption,
+  tone = 'plain',
+  disabled = false,
+  onClick,
+}: IButtonProps): React.ReactElement {
+  const [busy, run] = useBusy(onClick);
   return (
     <button
       type="button"
       className="jp-PyServe-button"
-      title={label}
-      aria-label={label}
+      data-tone={tone}
+      title={caption}
       disabled={disabled || busy}
-      onClick={() => void click()}
+      onClick={run}
     >
-      <icon.react tag="span" elementSize="normal" />
+      {label}
     </button>
   );
 }
@@ -58,5 +94,14 @@ export function StateBadge({ state, title }: { state: string; title?: string }):
     <span className="jp-PyServe-state" data-tone={TONES[state] ?? 'quiet'} title={title}>
       {state}
     </span>
+  );
+}
+
+/** A failure of a part of the panel, told where it happened. */
+export function Problem({ text }: { text: string | null }): React.ReactElement {
+  return (
+    <div className="jp-PyServe-partProblem" role="alert">
+      {text}
+    </div>
   );
 }
