@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import nbformat
+import json
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -24,6 +26,11 @@ def panel(lab: Lab, page: Page, engine: FakeEngine) -> Locator:
     panel = open_panel(page)
     expect(row(panel, "adder")).to_be_visible()
     return panel
+
+
+def write_notebook(path: Path, source: str) -> None:
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}))
 
 
 def asked(engine: FakeEngine, page: Page, *posts: tuple[str, object]) -> None:
@@ -214,8 +221,7 @@ def test_copies_a_script(panel: Locator, page: Page, lab: Lab) -> None:
 
 
 def test_inserts_code_into_the_active_notebook(lab: Lab, page: Page, engine: FakeEngine) -> None:
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("first = 1")])
-    nbformat.write(notebook, lab.root / "insert.ipynb")
+    write_notebook(lab.root / "insert.ipynb", "first = 1")
     lab.open(page, "insert.ipynb")
     panel = open_panel(page)
     choose(panel, "adder")
@@ -236,7 +242,7 @@ def test_copies_the_code_where_no_notebook_is_active(panel: Locator, page: Page)
 
 
 def test_opens_the_notebook_that_deployed_a_model(panel: Locator, lab: Lab, engine: FakeEngine, page: Page) -> None:
-    nbformat.write(nbformat.v4.new_notebook(), lab.root / "owner.ipynb")
+    write_notebook(lab.root / "owner.ipynb", "")
     engine.models = [model_status(owner=str(lab.root / "owner.ipynb"))]
     engine.push()
     choose(panel, "adder")

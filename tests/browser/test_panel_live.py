@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab
+from tests.browser.panel import choose, figure, open_panel, picture, press, row
 
 NAME = "panel_adder"
 
@@ -20,6 +21,7 @@ import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
     def execute(self, requests):
+        print("adding <b>one</b>")
         tensors = [pb_utils.get_input_tensor_by_name(request, "INPUT0").as_numpy() for request in requests]
         return [pb_utils.InferenceResponse([pb_utils.Tensor("OUTPUT0", array + 1)]) for array in tensors]
 """
@@ -45,47 +47,90 @@ def post(lab: Lab, path: str, body: object) -> str:
         return content.decode()
 
 
+def deploy(lab: Lab) -> None:
+    origin = {"notebook": str(lab.root / "live.ipynb")}
+    events = post(lab, f"api/models/{NAME}/deploy", {"source": SOURCE, "config": CONFIG, "origin": origin})
+    assert json.loads(events.splitlines()[-1])["event"] == "ready"
+
+
 @pytest.fixture
 def model(lab: Lab) -> Iterator[str]:
-    events = post(lab, f"api/models/{NAME}/deploy", {"source": SOURCE, "config": CONFIG, "origin": {}})
-    assert json.loads(events.splitlines()[-1])["event"] == "ready"
+    deploy(lab)
     yield NAME
     post(lab, f"api/models/{NAME}/undeploy", {"delete": True})
 
 
 @pytest.fixture
-def row(lab: Lab, page: Page, model: str) -> Locator:
+def panel(lab: Lab, page: Page, model: str) -> Locator:
     lab.open(page)
-    page.get_by_role("tab", name="Served Models").click()
-    row = page.get_by_role("region", name="Served models").get_by_role("listitem", name=model, exact=True)
-    expect(row).to_contain_text("READY", timeout=20_000)
-    return row
+    panel = open_panel(page)
+    expect(row(panel, model)).to_contain_text("READY", timeout=20_000)
+    return panel
+
+
+def confirm(page: Page, label: str) -> None:
+    page.get_by_role("dialog").get_by_role("button", name=label, exact=True).click()
 
 
 def pid(instance: Locator) -> int:
+    expect(instance).to_contain_text(re.compile(r"pid \d+"))
     shown = re.search(r"pid (\d+)", instance.inner_text())
     assert shown is not None
     return int(shown[1])
 
 
-def test_counts_requests_as_they_come(row: Locator, lab: Lab, model: str) -> None:
-    instance = row.get_by_role("listitem", name=f"{model}_0")
+def new_process(panel: Locator, before: int) -> None:
+    instance = row(panel, f"{NAME}_0")
+    expect(instance).not_to_contain_text(f"pid {before} ", timeout=20_000)
+    expect(instance).to_contain_text(re.compile(r"READY.*pid \d+", re.DOTALL), timeout=20_000)
+
+
+def test_counts_requests_as_they_come(panel: Locator, lab: Lab, model: str) -> None:
+    instance = row(panel, f"{model}_0")
     expect(instance).to_contain_text("0 requests")
+    expect(instance).to_contain_text("live.ipynb")
     answer = json.loads(post(lab, f"v2/models/{model}/infer", INFER))
     assert answer["outputs"][0]["data"] == [2, 3]
     expect(instance).to_contain_text("1 request")
 
 
-def test_restart_brings_a_new_process(row: Locator, page: Page, model: str) -> None:
-    instance = row.get_by_role("listitem", name=f"{model}_0")
-    before = pid(instance)
-    row.get_by_role("button", name="Restart").click()
-    page.get_by_role("dialog").get_by_role("button", name="Restart").click()
-    expect(instance).not_to_contain_text(f"pid {before} ")
-    expect(instance).to_contain_text(re.compile(r"READY.*pid \d+", re.DOTALL))
+def test_measures_the_process(panel: Locator, page: Page, model: str) -> None:
+    choose(panel, f"{model}_0")
+    expect(figure(panel, "Memory (PSS)")).to_contain_text("MiB")
+    expect(figure(panel, "Threads")).to_have_text(re.compile(r"\d"))
+    expect(figure(panel, "GPU memory")).not_to_be_empty()
+    panel.get_by_role("tab", name="Plots").click()
+    expect(panel.get_by_role("img", name=re.compile(r"^Memory: .*MiB"))).to_be_visible()
+    picture(page, "live_plots")
 
 
-def test_unload_ends_it(row: Locator, page: Page) -> None:
-    row.get_by_role("button", name="Unload").click()
-    page.get_by_role("dialog").get_by_role("button", name="Unload").click()
-    expect(row.get_by_role("listitem", name=re.compile("_0$"))).to_have_count(0)
+def test_calls_the_model_and_shows_what_it_printed(panel: Locator, page: Page, model: str) -> None:
+    choose(panel, model, "Try it")
+    panel.get_by_text("Request id and parameters").click()
+    panel.get_by_role("textbox", name="Request id").fill("by-hand")
+    panel.get_by_role("textbox", name="INPUT0").fill("[[1, 2], [3, 4]]")
+    press(panel, "Infer")
+    expect(panel.locator("pre")).to_contain_text("[ 2, 3, 4, 5 ]")
+    panel.get_by_role("tab", name="Logs").click()
+    expect(panel.get_by_role("log")).to_contain_text("adding <b>one</b>")
+    panel.get_by_role("button", name="by-hand").click()
+    expect(panel.get_by_role("log")).to_contain_text("adding <b>one</b>")
+    picture(page, "live_logs")
+
+
+def test_unload_ends_it_and_load_brings_it_back(panel: Locator, page: Page, model: str) -> None:
+    choose(panel, model)
+    press(panel, "Unload")
+    confirm(page, "Unload")
+    expect(panel.get_by_role("treeitem", name=re.compile("_0$"))).to_have_count(0)
+    press(panel, "Load a model")
+    confirm(page, "Load")
+    expect(row(panel, f"{model}_0")).to_contain_text("READY", timeout=20_000)
+
+
+def test_restart_brings_a_new_process(panel: Locator, page: Page, model: str) -> None:
+    before = pid(row(panel, f"{model}_0"))
+    choose(panel, model)
+    press(panel, "Restart")
+    confirm(page, "Restart")
+    new_process(panel, before)
