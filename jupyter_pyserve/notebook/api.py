@@ -18,6 +18,7 @@ from jupyter_pyserve.notebook.arrays import Array
 from jupyter_pyserve.notebook.client import Client, default_client
 from jupyter_pyserve.notebook.config_text import ConfigOptions, config_for
 from jupyter_pyserve.notebook.control import Control
+from jupyter_pyserve.notebook.debugging import origins
 from jupyter_pyserve.notebook.deployment import Deployment
 from jupyter_pyserve.notebook.display import EngineView, LogView, ModelList, ServedModel
 from jupyter_pyserve.notebook.failures import DeployError, error_of_event, model_syntax_error
@@ -143,6 +144,7 @@ def unshare(name: str) -> None:
 def start(client: Client, name: str, source: ModelSource, config: str | None) -> Deployment:
     """Hand a checked source to the engine; the deployment then goes on by itself."""
     sharing.offer_again(client)
+    origins.remember(source)
     stream = Control(client.connection).deploy(name, source.text, config, _origin(source))
     return Deployment(stream)
 

@@ -6,13 +6,22 @@ Knows the routes and nothing of how their answers are shown.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 from urllib.parse import quote, urlencode
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.connection import Connection, LineStream
-from jupyter_pyserve.notebook.payloads import DeployEvent, EngineStatus, LogRecord, ModelInfo, Origin
+from jupyter_pyserve.notebook.payloads import (
+    Debugged,
+    DeployEvent,
+    EngineStatus,
+    LogRecord,
+    ModelInfo,
+    Origin,
+    RecordedModel,
+    RecordingInfo,
+)
 
 
 class DeployStream:
@@ -62,6 +71,29 @@ class Control:
     def restart(self, name: str, *, force: bool = False) -> None:
         self._connection.json("POST", f"{_model(name)}/restart", {"force": True} if force else {}, timeout_s=None)
 
+    def debug(self, name: str, instance: str, port: int, sources: Sequence[Mapping[str, object]]) -> Debugged:
+        body = {"port": port, "sources": list(sources)}
+        return cast(Debugged, self._connection.json("POST", f"{_instance(name, instance)}/debug", body))
+
+    def undebug(self, name: str, instance: str) -> None:
+        self._connection.json("POST", f"{_instance(name, instance)}/undebug", {}, timeout_s=None)
+
+    def record(self, name: str, mode: str, limit: int | None) -> None:
+        self._connection.json("POST", f"{_model(name)}/record", {"mode": mode, "limit": limit})
+
+    def recordings(self, name: str | None = None) -> list[RecordingInfo]:
+        query = "" if name is None else "?" + urlencode({"model": name})
+        return cast("list[RecordingInfo]", self._connection.json("GET", f"/api/recordings{query}")["recordings"])
+
+    def recording(self, name: str) -> tuple[memoryview, int]:
+        """The recorded request as the body of a v2 request, and how long its JSON part is."""
+        reply = self._connection.request("GET", f"/api/recordings/{quote(name, safe='')}", timeout_s=60.0).checked()
+        return reply.body, int(reply.headers["Inference-Header-Content-Length"])
+
+    def recorded_model(self, name: str) -> RecordedModel:
+        found = self._connection.json("GET", f"/api/recordings/{quote(name, safe='')}/model")
+        return cast(RecordedModel, found)
+
     def load(self, name: str) -> None:
         self._connection.json("POST", f"/v2/repository/models/{quote(name, safe='')}/load", {}, timeout_s=None)
 
@@ -83,6 +115,10 @@ def _event(line: bytes) -> DeployEvent:
     if not isinstance(event, dict) or "event" not in event:
         raise PyServeError(Code.INTERNAL, f"the engine sent something that is not an event: {line[:200]!r}")
     return cast(DeployEvent, event)
+
+
+def _instance(name: str, instance: str) -> str:
+    return f"{_model(name)}/instances/{quote(instance, safe='')}"
 
 
 def _model(name: str) -> str:

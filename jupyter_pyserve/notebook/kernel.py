@@ -5,6 +5,7 @@ The only place outside of the magics that asks the shell; without one, a script'
 
 from __future__ import annotations
 
+import linecache
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,24 @@ def make_resolver(texts: CellTexts | None = None) -> Resolver:
 def complete(source: ModelSource) -> tuple[ModelSource, list[str]]:
     """A cell's source with what it uses of other cells, and doubts; an error names all that can't come along."""
     return include(source, make_resolver())
+
+
+def file_of_label(label: str) -> str | None:
+    """The reverse of `label_of_file`: what a cell's code says it is in; None for what is no cell of this kernel.
+
+    Its lines are then shown as they were written, magics and all.
+    """
+    shell, number = _shell(), label.removeprefix("Cell In[").removesuffix("]")
+    if shell is None or not label.startswith("Cell In[") or not number.isdecimal():
+        return None
+    files = [file for file, count in getattr(shell.compile, "_filename_map", {}).items() if count == int(number)]
+    history = getattr(shell.history_manager, "input_hist_raw", None) or []
+    if not files:
+        return None
+    if int(number) < len(history):
+        text = history[int(number)] + "\n"
+        linecache.cache[files[0]] = (len(text), None, text.splitlines(keepends=True), files[0])
+    return str(files[0])
 
 
 def _shell() -> Any:

@@ -21,6 +21,7 @@ from jupyter_pyserve.notebook.client import default_client
 from jupyter_pyserve.notebook.completion import complete
 from jupyter_pyserve.notebook.config_text import ConfigOptions, read_config_file
 from jupyter_pyserve.notebook.control import Control
+from jupyter_pyserve.notebook.debugging.commands import COMMANDS
 from jupyter_pyserve.notebook.deployment import Deployment
 from jupyter_pyserve.notebook.display import Progress, View
 from jupyter_pyserve.notebook.failures import DeployError, ModelSyntaxError
@@ -47,7 +48,8 @@ class PyServeMagics(Magics):
     @line_cell_magic
     def pyserve(self, line: str, cell: str | None = None) -> None:
         if cell is None:
-            self._run(parse_line, line, lambda args: _LINE[args.command](self, args))
+            __tracebackhide__ = True
+            self._run(parse_line, line, self._line)
         else:
             self._run(parse_cell, line, lambda args: _CELL[args.command](self, args, cell))
 
@@ -66,10 +68,21 @@ class PyServeMagics(Magics):
             return
         except PyServeError as error:
             raise UsageError(error.message) from None
+        __tracebackhide__ = True
         with _plain_errors():
             shown = command(args)
         if shown is not None:
             Screen(self.shell).show(shown)
+
+    def _line(self, args: argparse.Namespace) -> View | None:
+        __tracebackhide__ = True
+        if args.command in _LINE:
+            return _LINE[args.command](self, args)
+        answer = COMMANDS[args.command](args)
+        if isinstance(answer, View):
+            return answer
+        say(answer)
+        return None
 
     # cell commands
 

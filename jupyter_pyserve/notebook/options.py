@@ -6,6 +6,7 @@ argparse does the work. Values only: nothing here touches an engine, a shell or 
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook.debugging.commands import add_options as add_debug_options
 
 CONFIG_TYPES = (
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
@@ -131,6 +133,7 @@ def _line_parser() -> tuple[_Parser, dict[str, _Parser]]:
     _add(commands, "unload", "unload a model; it stays in the model repository", model=True)
     restart = _add(commands, "restart", "stop a model's processes and start new ones", model=True)
     restart.add_argument("--force", action="store_true", help="at once: what they are executing fails")
+    add_debug_options(functools.partial(_add, commands))
     _add(commands, "help", "this text")
     return parser, commands.choices
 

@@ -60,6 +60,40 @@ class InstanceInfo(TypedDict, total=False):
     rss_bytes: int | None
     arena_bytes: int | None
     last_error: str | None
+    debug: dict[str, int] | None
+
+
+class RecordingInfo(TypedDict):
+    id: str
+    model: str
+    version: str
+    instance: str
+    time: float
+    error: str
+    inputs: list[TensorInfo]
+    parameters: dict[str, Any]
+    request_id: str
+    correlation_id: int | str
+    flags: int
+    nbytes: int
+    kept: bool
+
+
+class RecordedModel(TypedDict):
+    """What a recorded request was executed by."""
+
+    source: str
+    model_file: str
+    args: dict[str, str]
+
+
+class Debugged(TypedDict):
+    """Where a debugger may attach."""
+
+    host: str
+    port: int
+    instance: str
+    model_file: str
 
 
 class TensorInfo(TypedDict):

@@ -34,7 +34,7 @@ def listen(port: int, sources: Sequence[Mapping[str, Any]] = ()) -> int:
     """Let debuggers of this machine attach, and return the port; a second call only takes over `sources`.
 
     Each of `sources` is a place where lines of a file here are shown and may get breakpoints: line `line` of `path`,
-    and `count` lines from there on, are those of `file` from its first one on.
+    and `count` lines from there on, are those of `file` from `model_line` on.
     """
     global _listening_at
     api, pydevd = _import()
@@ -81,7 +81,9 @@ def _map_sources(pydevd: Any, sources: Sequence[Mapping[str, Any]]) -> None:
     for item in sources:
         first = int(item["line"])
         mapping = import_module("_pydevd_bundle.pydevd_source_mapping")
-        entry = mapping.SourceMappingEntry(first, first + int(item["count"]) - 1, 1, str(item["file"]))
+        entry = mapping.SourceMappingEntry(
+            first, first + int(item["count"]) - 1, int(item["model_line"]), str(item["file"])
+        )
         _api().set_source_mapping(pydevd.get_global_debugger(), str(item["path"]), [entry])
 
 

@@ -83,7 +83,7 @@ def test_lines_of_a_cell_are_lines_of_the_model(engine: Engine) -> None:
     model = loaded(engine, "paced")
     cell = engine.folder / "cell.py"
     cell.write_text("%%pyserve model m\n" + (engine.repository / model / "1" / "model.py").read_text())
-    port = debug(engine, model, sources=[{"path": str(cell), "line": 2, "count": 17}]).json()["port"]
+    port = debug(engine, model, sources=[{"path": str(cell), "line": 2, "count": 17, "model_line": 1}]).json()["port"]
     with Debugger(port) as debugger:
         debugger.attach({cell: [RETURN_LINE + 1]})
         answer = engine.infer_later(model, values(1))

@@ -89,7 +89,9 @@ async def _debug(service: Service, name: str, instance: str, body: Mapping[str, 
     if not isinstance(port, int) or not 0 <= port < 2**16:
         raise PyServeError(Code.INVALID_ARG, "'port' must be a number from 0, which is any, to 65535")
     if not isinstance(sources, list) or not all(_is_source(item) for item in sources):
-        raise PyServeError(Code.INVALID_ARG, "'sources' must be a list of objects with 'path', 'line' and 'count'")
+        raise PyServeError(
+            Code.INVALID_ARG, "'sources' must be a list of objects with 'path', 'line', 'count' and 'model_line'"
+        )
     return _json(await service.debuggers.attach(name, instance, port, sources))
 
 
@@ -97,7 +99,7 @@ def _is_source(item: object) -> bool:
     return isinstance(item, dict) and {key: type(value) for key, value in item.items()} == _SOURCE
 
 
-_SOURCE = {"path": str, "line": int, "count": int}
+_SOURCE = {"path": str, "line": int, "count": int, "model_line": int}
 
 
 async def _undebug(service: Service, name: str, instance: str, body: Mapping[str, Any]) -> Reply:

@@ -67,7 +67,7 @@ def test_a_port_is_opened_once_and_timeouts_stand_still() -> None:
     async def main() -> None:
         bench = Bench()
         bench.second.answer.set_result({"port": 4711})
-        sources = [{"path": "/tmp/cell.py", "line": 2, "count": 9}]
+        sources = [{"path": "/tmp/cell.py", "line": 2, "count": 9, "model_line": 1}]
         opened = await bench.debuggers.attach("m", "m_0_1", 0, sources)
         model_file = bench.version.model_file
         assert opened == {"host": "127.0.0.1", "port": 4711, "instance": "m_0_1", "model_file": model_file}

@@ -140,7 +140,7 @@ def test_actions(action: str, body: bytes, done: Any) -> None:
 
 def test_debuggers_of_an_instance() -> None:
     service = Service()
-    source = {"path": "/tmp/cell.py", "line": 2, "count": 9}
+    source = {"path": "/tmp/cell.py", "line": 2, "count": 9, "model_line": 1}
     body = json.dumps({"port": 4711, "sources": [source]}).encode()
     assert json.loads(call(service, "POST", "models/m/instances/m_0_0/debug?", body).body) == {"port": 4711}
     assert call(service, "POST", "models/m/instances/a%2Fb/undebug?").body == b"{}"
