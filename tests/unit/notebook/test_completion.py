@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from jupyter_pyserve.notebook.completion import complete
+from jupyter_pyserve.notebook.options import LINE_COMMANDS
 
 NAMES = {"deploy": ["mine"], "model": ["mine"], "status": ["mine", "served"]}
 
@@ -15,7 +16,7 @@ def _complete(text: str, symbol: str | None = None) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("%pyserve ", ["deploy", "help", "list", "load", "logs", "restart", "status", "undeploy", "unload"]),
+        ("%pyserve ", sorted(LINE_COMMANDS)),
         ("pyserve lo", ["load", "logs"]),
         ("%%pyserve ", ["config", "model"]),
         ("%%pyserve m", ["model"]),
