@@ -30,6 +30,7 @@ def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
     group = parser.add_argument_group("gRPC")
     add = group.add_argument
     add("--allow-grpc", type=parse_bool, default=True, metavar="BOOL")
+    add("--allow-grpc-reflection", type=parse_bool, default=True, metavar="BOOL", help="say which services there are")
     add("--grpc-address", default=listen.grpc_address)
     add("--grpc-port", type=int, default=port)
     add("--reuse-grpc-port", type=parse_bool, default=False, metavar="BOOL")
@@ -81,6 +82,7 @@ def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
             max_connection_age_s=options.grpc_max_connection_age,
             max_connection_age_grace_s=options.grpc_max_connection_age_grace,
         ),
+        reflection=options.allow_grpc_reflection,
         tls=tls if options.grpc_use_ssl or mutual else None,
     )
 

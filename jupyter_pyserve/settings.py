@@ -189,6 +189,8 @@ class GrpcSettings:
     forward_pattern: str = ""
     keepalive: KeepaliveSettings = KeepaliveSettings()
     tls: TlsSettings | None = None
+    #: Whether the server says which services it has.
+    reflection: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

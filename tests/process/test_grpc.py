@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
+from google.protobuf import message_factory
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from tritonclient.utils import InferenceServerException
 
 from tests.process.client import Array, command
@@ -333,3 +336,21 @@ def test_outputs_by_name(client: Any, puppet: str) -> None:
     wanted = [triton.InferRequestedOutput("ANSWER")]
     result = client.infer(puppet, deed("echo", value=1), outputs=wanted, headers=HEADERS)
     assert list(outputs(result)) == ["ANSWER"]
+
+
+def test_a_client_that_learns_the_service_from_the_server(serve: Serve, tmp_path: Path) -> None:
+    add_model(tmp_path / "models", "repeat")
+    server = serve(tmp_path / "models")
+    with grpc.insecure_channel(server.grpc_url) as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert "inference.GRPCInferenceService" in database.get_services()
+        method = (
+            DescriptorPool(database).FindServiceByName("inference.GRPCInferenceService").methods_by_name["ServerLive"]
+        )
+        request, answer = map(message_factory.GetMessageClass, (method.input_type, method.output_type))
+        call = channel.unary_unary(
+            "/inference.GRPCInferenceService/ServerLive",
+            request_serializer=request.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        assert call(request()).live

@@ -163,15 +163,14 @@ class _Leaving:
 
 
 def watched(job: Job) -> Watch | None:
-    """The watch over a job, if it is traced."""
-    return job.sink if isinstance(job.sink, Watch) else None
+    """The watch over a job that has been queued, if it is traced; others may have come before its sink since."""
+    return job.tally if isinstance(job.tally, Watch) else None
 
 
 def begin(job: Job, version: Version) -> None:
     """A job that may be traced is about to be queued."""
-    watch = watched(job)
-    if watch is not None:
-        watch.begin(job, version)
+    if isinstance(job.sink, Watch):
+        job.sink.begin(job, version)
 
 
 def _inputs(job: Job) -> list[TracedTensor]:

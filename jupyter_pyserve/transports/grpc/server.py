@@ -12,7 +12,7 @@ from jupyter_pyserve.engine.listening import BACKLOG, holds_token
 from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, TlsSettings
-from jupyter_pyserve.transports.grpc import compression, methods
+from jupyter_pyserve.transports.grpc import compression, methods, reflection
 from jupyter_pyserve.transports.grpc.call import Call, Handler, Status
 from jupyter_pyserve.transports.grpc.connection import Connection
 from jupyter_pyserve.transports.grpc.heads import own_metadata
@@ -107,6 +107,8 @@ class GrpcServer:
                 call.compress(compression.choose(self._settings.compression, call.head.accepted))
             forwarded = self._forwarding.choose(own_metadata(call.head)) if self._forwarding is not None else ()
             return (Infer if path == _INFER else StreamInfer)(self._requests, call, forwarded)
+        if path in reflection.PATHS and self._settings.reflection:
+            return reflection.Reflection(call)
         method = methods.METHODS.get(path)
         return Unary(self._service, call, *method) if method is not None else None
 
