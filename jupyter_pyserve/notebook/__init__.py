@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.api import deploy, load, logs, models, restart, share, status, undeploy, unload, unshare
 from jupyter_pyserve.notebook.client import Client, asarray, connect, empty, model
-from jupyter_pyserve.notebook.debugging.api import debug, record, recordings, replay, undebug
+from jupyter_pyserve.notebook.debugging.api import debug, record, recordings, replay, stack, undebug
 from jupyter_pyserve.notebook.failures import DeployError
 from jupyter_pyserve.notebook.remote_model import Model
 
@@ -37,6 +37,7 @@ __all__ = [
     "replay",
     "restart",
     "share",
+    "stack",
     "status",
     "undebug",
     "undeploy",

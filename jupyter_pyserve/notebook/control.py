@@ -21,6 +21,7 @@ from jupyter_pyserve.notebook.payloads import (
     Origin,
     RecordedModel,
     RecordingInfo,
+    StackInfo,
 )
 
 
@@ -77,6 +78,9 @@ class Control:
 
     def undebug(self, name: str, instance: str) -> None:
         self._connection.json("POST", f"{_instance(name, instance)}/undebug", {}, timeout_s=None)
+
+    def stack(self, name: str, instance: str) -> StackInfo:
+        return cast(StackInfo, self._connection.json("POST", f"{_instance(name, instance)}/stack", {}))
 
     def record(self, name: str, mode: str, limit: int | None) -> None:
         self._connection.json("POST", f"{_model(name)}/record", {"mode": mode, "limit": limit})

@@ -87,6 +87,14 @@ class RecordedModel(TypedDict):
     args: dict[str, str]
 
 
+class StackInfo(TypedDict):
+    """Where an instance is: the stacks of its threads, and what it executes since when, if it does."""
+
+    stack: str
+    request: str
+    since_s: float | None
+
+
 class Debugged(TypedDict):
     """Where a debugger may attach."""
 

@@ -41,6 +41,7 @@ def test_a_failed_request_is_kept_as_it_was(engine: Engine, puppet: str) -> None
     options = {"id": "r7", "outputs": ["ANSWER"], "parameters": {"colour": "red", "depth": 3}, "timeout_us": 10**7}
     error = engine.infer(puppet, asked, **options).error
     (row,) = recordings(engine, puppet)
+    assert engine.model(puppet)["recordings"] == 1
     assert row["error"] == error
     assert (row["model"], row["version"], row["instance"]) == (puppet, "1", f"{puppet}_0_0")
     assert (row["request_id"], row["parameters"]) == ("r7", {"colour": "red", "depth": 3})

@@ -5,7 +5,7 @@ Only values and the shelf that they stand on; who is kept, and when, is `recorde
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,12 +72,14 @@ class Shelf:
     def __init__(self, limit_nbytes: int) -> None:
         self.limit_nbytes = limit_nbytes
         self._recordings: OrderedDict[str, Recording] = OrderedDict()
+        self._counts: Counter[str] = Counter()
         self._nbytes = 0
 
     def put(self, recording: Recording, limit: int) -> None:
         """Keep one, and at most `limit` of its model."""
         self._recordings[recording.id] = recording
         self._nbytes += _held(recording)
+        self._counts[recording.model] += 1
         self.trim(recording.model, limit)
         while self._nbytes > self.limit_nbytes:
             self.drop(next(iter(self._recordings)))
@@ -97,8 +99,14 @@ class Shelf:
 
     def drop(self, name: str) -> None:
         """Forget one."""
-        self._nbytes -= _held(self.get(name))
+        recording = self.get(name)
+        self._nbytes -= _held(recording)
+        self._counts[recording.model] -= 1
         del self._recordings[name]
+
+    def count(self, model: str) -> int:
+        """How many there are of a model."""
+        return self._counts[model]
 
     def of(self, model: str = "") -> list[Recording]:
         """Those of a model, or all, oldest first."""

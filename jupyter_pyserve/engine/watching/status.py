@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def watch(service: Service) -> Watch:
     """The status of a service for those who watch it."""
     registry, settings = service.registry, service.settings
+    shelf = service.recorder.shelf
     repositories = [os.path.abspath(item) for item in settings.model_repositories]
 
     def engine(sample: Sample | None) -> dict[str, Any]:
@@ -34,7 +35,8 @@ def watch(service: Service) -> Watch:
 
     def models(sample: Sample | None) -> Iterator[dict[str, Any] | None]:
         for _, entry in sorted(registry.entries.items()):
-            yield from model_rows(entry, sample)
+            for row in model_rows(entry, sample):
+                yield None if row is None else {**row, "recordings": shelf.count(entry.name)}
 
     return Watch(
         Sampler(settings.metrics.visible_gpus),

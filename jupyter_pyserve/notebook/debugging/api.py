@@ -12,8 +12,9 @@ from jupyter_pyserve.notebook.control import Control
 from jupyter_pyserve.notebook.debugging import lab, origins
 from jupyter_pyserve.notebook.debugging.attached import Attached
 from jupyter_pyserve.notebook.debugging.recorded import RecordingList, Replay
+from jupyter_pyserve.notebook.debugging.stacks import Stacks
 from jupyter_pyserve.notebook.kernel import file_of_label
-from jupyter_pyserve.notebook.payloads import Debugged, InstanceInfo
+from jupyter_pyserve.notebook.payloads import Debugged, InstanceInfo, StackInfo
 from jupyter_pyserve.notebook.source import ModelSource, Piece
 
 if TYPE_CHECKING:
@@ -45,6 +46,23 @@ def undebug(name: str, *, instance: str | None = None) -> list[str]:
     for item in chosen:
         control.undebug(name, item)
     return chosen
+
+
+def stack(name: str, instance: str | None = None) -> Stacks:
+    """Where a model's processes are in their code, whatever they are doing: of one instance, or of all."""
+    control = Control(default_client().connection)
+    rows = control.model_status(name)["instances"]
+    found: dict[str, StackInfo | str] = {}
+    for row in rows:
+        if instance in (None, row["name"]):
+            try:
+                found[row["name"]] = control.stack(name, row["name"])
+            except PyServeError as error:
+                found[row["name"]] = error.message
+    if not found:
+        names = ", ".join(row["name"] for row in rows) or "none"
+        raise PyServeError(Code.NOT_FOUND, f"model '{name}' has no instance '{instance or '*'}' (there are: {names})")
+    return Stacks(found)
 
 
 def record(name: str, mode: str = "failures", *, limit: int | None = None) -> None:

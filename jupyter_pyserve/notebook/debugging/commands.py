@@ -1,4 +1,4 @@
-"""`%pyserve debug | record | replay`: their options, and what they do.
+"""`%pyserve debug | record | replay | stack`: their options, and what they do.
 
 Knows no shell: each command takes its arguments and gives what is to be shown.
 """
@@ -25,6 +25,8 @@ def add_options(add: Add) -> None:
     debug.add_argument("--instance", metavar="I", help="this instance (default: the first)")
     debug.add_argument("--port", type=int, default=0, metavar="N", help="listen there (default: any free port)")
     debug.add_argument("--stop", action="store_true", help="end that: the process is replaced by a new one")
+    stack = add("stack", "where the processes of a model are in their code, whatever they are doing", model=True)
+    stack.add_argument("instance", metavar="INSTANCE", nargs="?", help="only this one")
     record = add("record", "which requests of a model are kept to be run again, and which there are", model=False)
     record.add_argument("--mode", choices=api.MODES, help="failures (the default), all, or off")
     record.add_argument("--limit", type=int, metavar="N", help="keep the newest N of this model (default 20)")
@@ -40,6 +42,10 @@ def debug(args: argparse.Namespace) -> View | str:
     if not ended:
         return f"no process of model '{args.name}' was being debugged"
     return f"{', '.join(ended)}: replaced by a process that nobody debugs"
+
+
+def stack(args: argparse.Namespace) -> View:
+    return api.stack(args.name, args.instance)
 
 
 def record(args: argparse.Namespace) -> View | str:
@@ -62,4 +68,5 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], View | str]] = {
     "debug": debug,
     "record": record,
     "replay": replay,
+    "stack": stack,
 }

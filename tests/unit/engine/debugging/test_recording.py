@@ -64,6 +64,7 @@ def test_the_oldest_go_first() -> None:
         shelf.put(recording(name), 2)
     shelf.put(recording("x", model="other"), 2)
     assert (names(shelf), names(shelf, "m")) == (["b", "c", "x"], ["b", "c"])
+    assert (shelf.count("m"), shelf.count("other"), shelf.count("nobody")) == (2, 1, 0)
     shelf.trim("m", 1)
     assert names(shelf) == ["c", "x"]
 

@@ -75,6 +75,16 @@ def test_a_model_that_does_not_run_cannot_be_debugged(engine: FakeEngine, model:
         pyserve.debug(model)
 
 
+def test_stacks_of_one_instance_or_of_all(engine: FakeEngine, model: str) -> None:
+    told = {"stack": "Thread 1", "request": "r", "since_s": 1.5}
+    engine.answer("POST", "/api/models/m/instances/m_0/stack", json=told)
+    found = pyserve.stack(model).found
+    assert found == {"m_x": "Not Found", "m_0": told, "m_1": "Not Found"}
+    assert list(pyserve.stack(model, "m_0").found) == ["m_0"]
+    with pytest.raises(PyServeError, match=r"has no instance 'm_9' \(there are: m_x, m_0, m_1\)"):
+        pyserve.stack(model, "m_9")
+
+
 def test_what_is_recorded_is_chosen_and_listed(engine: FakeEngine) -> None:
     engine.answer("POST", "/api/models/m/record", json={})
     pyserve.record("m", "all", limit=3)

@@ -43,6 +43,12 @@ def test_record(engine: FakeEngine, shell: InteractiveShell, done: list[Any]) ->
     assert "m-1" in run(shell, "record")
 
 
+def test_stack(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "stack", lambda name, instance: f"{name} {instance}")
+    assert run(shell, "stack m") == "m None\n"
+    assert run(shell, "stack m m_1") == "m m_1\n"
+
+
 def test_replay(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "replay", lambda name, **options: f"{name} {options}")
     assert run(shell, "replay m-1 --serve") == "m-1 {'serve': True}\n"
