@@ -8,10 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.notebook.api import deploy, load, logs, models, restart, share, status, undeploy, unload, unshare
-from jupyter_pyserve.notebook.client import Client, asarray, connect, empty, model
+from jupyter_pyserve.notebook.api import (
+    deploy,
+    export,
+    load,
+    logs,
+    models,
+    restart,
+    share,
+    status,
+    undeploy,
+    unload,
+    unshare,
+)
+from jupyter_pyserve.notebook.client import Client, asarray, connect, empty
 from jupyter_pyserve.notebook.debugging.api import debug, record, recordings, replay, stack, undebug
 from jupyter_pyserve.notebook.failures import DeployError
+from jupyter_pyserve.notebook.functions.annotations import Tensor
+from jupyter_pyserve.notebook.functions.decorator import ModelFunction, model
 from jupyter_pyserve.notebook.remote_model import Model
 
 if TYPE_CHECKING:
@@ -22,12 +36,15 @@ __all__ = [
     "Code",
     "DeployError",
     "Model",
+    "ModelFunction",
     "PyServeError",
+    "Tensor",
     "asarray",
     "connect",
     "debug",
     "deploy",
     "empty",
+    "export",
     "load",
     "logs",
     "model",

@@ -10,6 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.naming import check_model_name
@@ -21,7 +22,10 @@ from jupyter_pyserve.notebook.control import Control
 from jupyter_pyserve.notebook.debugging import origins
 from jupyter_pyserve.notebook.deployment import Deployment
 from jupyter_pyserve.notebook.display import EngineView, LogView, ModelList, ServedModel
+from jupyter_pyserve.notebook.exporting import config_text, write_model
 from jupyter_pyserve.notebook.failures import DeployError, error_of_event, model_syntax_error
+from jupyter_pyserve.notebook.functions.decorator import ModelFunction
+from jupyter_pyserve.notebook.kernel import written
 from jupyter_pyserve.notebook.options import TensorOption, tensor
 from jupyter_pyserve.notebook.payloads import DeployEvent, Origin
 from jupyter_pyserve.notebook.reading import read_config, read_source
@@ -32,7 +36,7 @@ _KERNEL_FILE = re.compile(r"kernel-(?P<id>[\w-]+)\.json$")
 
 
 def deploy(
-    source: str | os.PathLike[str] | type,
+    source: str | os.PathLike[str] | type | ModelFunction,
     name: str | None = None,
     *,
     config: str | os.PathLike[str] | None = None,
@@ -49,7 +53,7 @@ def deploy(
     include: bool = True,
     wait_s: float | None = None,
 ) -> ServedModel:
-    """Put a model into service: a class of this kernel, a text of a model.py, a file, or a Triton model directory.
+    """Put a model into service: a class or function of this kernel, a text of a model.py, a file, or a model directory.
 
     `config` is a config.pbtxt, as text or as a path; the other options write one. A class takes along what it uses of
     other cells, unless `include` is false. Returns when the model serves.
@@ -126,6 +130,42 @@ def logs(name: str | None = None, *, tail: int = 200, instance: str | None = Non
     if name is not None and not records:
         control.model_status(name)  # a model that is unknown, rather than silent, is an error
     return LogView(records)
+
+
+def export(
+    what: str | type | ModelFunction,
+    directory: str | os.PathLike[str],
+    name: str | None = None,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write a model as a plain Triton model directory below `directory`, with the shared arrays that it asks for.
+
+    `what` is the name of a model of this kernel or of a served one, or a class or function. Returns the model's path.
+    """
+    found = written(what) if isinstance(what, str) else None
+    if found is not None:
+        source, config, name = found[0], found[1], name or str(what)
+    elif isinstance(what, str):
+        source, config, name = *_deployed(what), name or what
+    else:
+        source, own_name, own_config = read_source(what)
+        name = name or own_name or ""
+        config = own_config or config_text(_control().config(name))
+    if "input" not in config:  # the model's own code says: a server that runs it has the whole
+        config = config_text(_control().config(name))
+    return write_model(Path(directory), check_name(name), source.text, config, overwrite=overwrite)
+
+
+def _deployed(name: str) -> tuple[ModelSource, str]:
+    """What the engine serves under a name, as far as its model repository can be read from here."""
+    control = _control()
+    control.model_status(name)
+    for repository in control.status()["engine"].get("repositories", []):
+        if (Path(repository) / name).is_dir():
+            source, _, config = read_source(Path(repository) / name)
+            return source, config or ""
+    raise PyServeError(Code.NOT_FOUND, f"the files of model '{name}' are not on this machine")
 
 
 def share(name: str, array: object) -> Array:

@@ -217,11 +217,6 @@ def _become_default(client: Client) -> Client:
     return client
 
 
-def model(name: str, version: str | int | None = None) -> Model:
-    """`model("name")(INPUT0=x)["OUTPUT0"]`: a served model as a Python callable."""
-    return default_client().model(name, version)
-
-
 def empty(shape: int | Sequence[int], dtype: DTypeLike = "FP32") -> Array:
     """An uninitialised array in memory shared with the engine: no copy is made when it is an input."""
     return default_client().empty(shape, dtype)

@@ -62,6 +62,11 @@ class Control:
                 return found
         raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{name}' is not found")
 
+    def config(self, name: str) -> dict[str, object]:
+        """The configuration of a served model, complete."""
+        found = self._connection.json("GET", f"/v2/models/{quote(name, safe='')}/config")
+        return cast("dict[str, object]", found)
+
     def deploy(self, name: str, source: str, config: str | None, origin: Origin) -> DeployStream:
         body = {"source": source, "config": config, "origin": origin}
         return DeployStream(self._connection.stream("POST", f"{_model(name)}/deploy", body))

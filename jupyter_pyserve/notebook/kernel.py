@@ -8,13 +8,15 @@ from __future__ import annotations
 import linecache
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_pyserve.notebook import sharing
 from jupyter_pyserve.notebook.inclusion.definitions import CellTexts
 from jupyter_pyserve.notebook.inclusion.prelude import include
 from jupyter_pyserve.notebook.inclusion.resolver import Resolver
 from jupyter_pyserve.notebook.source import ModelSource
+
+T = TypeVar("T")
 
 
 def label_of_file(file: str) -> str:
@@ -63,6 +65,21 @@ def file_of_label(label: str) -> str | None:
         text = history[int(number)] + "\n"
         linecache.cache[files[0]] = (len(text), None, text.splitlines(keepends=True), files[0])
     return str(files[0])
+
+
+def named(name: str, kind: type[T]) -> T | None:
+    """What this kernel has of a kind whose `name` that is."""
+    shell = _shell()
+    found = list(shell.user_ns.values()) if shell is not None else []
+    return next((value for value in found if isinstance(value, kind) and getattr(value, "name", "") == name), None)
+
+
+def written(name: str) -> tuple[ModelSource, str] | None:
+    """The model.py and config.pbtxt of a cell or function of this kernel; None when there is none of that name."""
+    shell = _shell()
+    magics = shell.magics_manager.registry.get("PyServeMagics") if shell is not None else None
+    found: tuple[ModelSource, str] | None = magics.written(name) if magics is not None else None
+    return found
 
 
 def _shell() -> Any:

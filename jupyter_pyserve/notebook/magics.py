@@ -25,7 +25,9 @@ from jupyter_pyserve.notebook.debugging.commands import COMMANDS
 from jupyter_pyserve.notebook.deployment import Deployment
 from jupyter_pyserve.notebook.display import Progress, View
 from jupyter_pyserve.notebook.failures import DeployError, ModelSyntaxError
+from jupyter_pyserve.notebook.functions.decorator import ModelFunction
 from jupyter_pyserve.notebook.kernel import complete as complete_source
+from jupyter_pyserve.notebook.kernel import named
 from jupyter_pyserve.notebook.options import HelpRequest, help_text, parse_cell, parse_line
 from jupyter_pyserve.notebook.payloads import DeployEvent
 from jupyter_pyserve.notebook.screen import Screen, say
@@ -108,6 +110,13 @@ class PyServeMagics(Magics):
         self._complete(written)
         say(f"model '{name}' is ready to deploy: %pyserve deploy {name}")
 
+    def written(self, name: str) -> tuple[ModelSource, str] | None:
+        """What is to be deployed under a name, a model's cell or a function; None when there is neither."""
+        if name in self.workbench.names():
+            return self._complete(self.workbench.model(name)), self.workbench.config(name)
+        function = named(name, ModelFunction)
+        return None if function is None else (function.model_source(), function.config_pbtxt)
+
     def _complete(self, written: WrittenModel) -> ModelSource:
         """With what the cell uses of other cells, as they are now."""
         if not written.include:
@@ -129,7 +138,7 @@ class PyServeMagics(Magics):
 
     def _deploy(self, args: argparse.Namespace) -> None:
         name = args.name
-        source, config = self._complete(self.workbench.model(name)), self.workbench.config(name)
+        source, config = self.written(name) or (self.workbench.model(name).source, "")
         screen, client = Screen(self.shell), default_client()
         screen.show(Progress(name))
 

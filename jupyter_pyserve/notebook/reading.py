@@ -12,6 +12,7 @@ from pathlib import Path
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.class_source import source_of_class
 from jupyter_pyserve.notebook.config_text import read_config_file
+from jupyter_pyserve.notebook.functions.decorator import ModelFunction
 from jupyter_pyserve.notebook.inclusion.resolver import Resolver
 from jupyter_pyserve.notebook.kernel import cell_texts, make_resolver
 from jupyter_pyserve.notebook.source import ModelSource
@@ -27,9 +28,11 @@ def read_config(config: str | os.PathLike[str]) -> str:
 
 
 def read_source(
-    source: str | os.PathLike[str] | type, *, include: bool = True
+    source: str | os.PathLike[str] | type | ModelFunction, *, include: bool = True
 ) -> tuple[ModelSource, str | None, str | None]:
     """The source, and the name and configuration that come with it; of a class also what it uses of other cells."""
+    if isinstance(source, ModelFunction):
+        return source.model_source(), source.name, source.config_pbtxt
     if isinstance(source, type):
         texts = cell_texts()
         return source_of_class(source, texts, make_resolver(texts) if include else Resolver({}, texts)), None, None

@@ -26,6 +26,7 @@ class Model:
         self.name = name
         self.version = version
         self._options = dict(options or {})
+        self._ranks: dict[str, int] = {}
         self._datatypes: dict[str, str] | None = None
 
     def __repr__(self) -> str:
@@ -120,7 +121,9 @@ class Model:
         return self._datatypes
 
     def _read_datatypes(self) -> dict[str, str]:
-        return {tensor["name"]: tensor["datatype"] for tensor in self.metadata["inputs"]}
+        inputs = self.metadata["inputs"]
+        self._ranks = {tensor["name"]: len(tensor["shape"]) for tensor in inputs}
+        return {tensor["name"]: tensor["datatype"] for tensor in inputs}
 
     def _renewed(self, error: PyServeError, used: Mapping[str, str]) -> dict[str, str] | None:
         """After a refusal: the datatypes as they are now, if a new version declares others than the request had."""
@@ -140,10 +143,14 @@ class Model:
                 raise TypeError(f"model '{self.name}' takes its inputs by name: {wanted}")
             (only,) = datatypes
             named = {only: args[0]}
-        return {
+        arrays = {
             name: as_input(value, datatypes.get(name, ""), where=f"input '{name}' of model '{self.name}'")
             for name, value in named.items()
         }
+        for name, value in named.items():
+            if isinstance(value, bool | int | float | str | bytes):  # one value, of whatever rank the model calls one
+                arrays[name] = arrays[name].reshape((1,) * self._ranks.get(name, 0))
+        return arrays
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """In a notebook: what it takes and gives. Never an error: a repr must not fail because a server is away."""

@@ -6,10 +6,11 @@ Reads source through `linecache`, where the shell keeps every cell; runs nothing
 from __future__ import annotations
 
 import ast
+import copy
 import linecache
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -86,6 +87,27 @@ class CellTexts:
             first=first,
             position=(number, first),
         )
+
+
+def without_decorators(definition: Definition, unwanted: Callable[[ast.expr], bool]) -> Definition:
+    """The definition without some of its decorators; its other lines keep their numbers."""
+    (node,) = definition.tree.body
+    dropped = [item for item in node.decorator_list if unwanted(item)] if isinstance(node, _DEFS) else []
+    if not isinstance(node, _DEFS) or not dropped:
+        return definition
+    lines = definition.text.splitlines(keepends=True)
+    for item in dropped:
+        for number in range(item.lineno, (item.end_lineno or item.lineno) + 1):
+            lines[number - definition.first] = "\n"
+    blank = next(index for index, line in enumerate(lines) if line.strip())
+    bare = copy.copy(node)
+    bare.decorator_list = [item for item in node.decorator_list if item not in dropped]
+    return replace(
+        definition,
+        text="".join(lines[blank:]),
+        tree=ast.Module(body=[bare], type_ignores=[]),
+        first=definition.first + blank,
+    )
 
 
 def _first(node: ast.stmt) -> int:

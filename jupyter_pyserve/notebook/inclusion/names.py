@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import symtable
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -106,7 +107,35 @@ class _BodyRemover(ast.NodeTransformer):
         return node
 
 
+class _AnnotationRemover(ast.NodeTransformer):
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        node.returns = None
+        self.generic_visit(node)
+        return node
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AsyncFunctionDef:
+        node.returns = None
+        self.generic_visit(node)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AnnAssign:
+        node.annotation = ast.copy_location(ast.Constant(value=None), node.annotation)
+        self.generic_visit(node)
+        return node
+
+
+def without_annotations(tree: ast.Module) -> ast.Module:
+    """The tree as it is read where annotations are not evaluated; lines stay."""
+    changed = copy.deepcopy(tree)
+    _AnnotationRemover().visit(changed)
+    return changed
+
+
 def _without_bodies(tree: ast.Module) -> ast.Module:
-    copy = ast.parse(ast.unparse(tree))
-    _BodyRemover().visit(copy)
-    return ast.fix_missing_locations(copy)
+    bare = ast.parse(ast.unparse(tree))
+    _BodyRemover().visit(bare)
+    return ast.fix_missing_locations(bare)

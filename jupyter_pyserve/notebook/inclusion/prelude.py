@@ -14,6 +14,7 @@ from jupyter_pyserve.notebook.inclusion.resolver import Node, Resolver
 from jupyter_pyserve.notebook.source import ModelSource, Piece
 
 _BEGIN = "# What the cell below uses of other cells of its notebook.\n"
+_POSTPONED = "from __future__ import annotations\n"
 _END = "# The cell itself.\n"
 
 
@@ -28,6 +29,7 @@ def include(source: ModelSource, resolver: Resolver) -> tuple[ModelSource, list[
     head = _head_length(tree)
     writer = Writer()
     writer.add_own(source, lines[:head], 1)
+    writer.add(_POSTPONED if resolver.postponed and not _is_postponed(tree) else "")
     writer.add(_BEGIN)
     writer.add_prelude(resolver)
     writer.add(_END)
@@ -130,6 +132,15 @@ def _refuse(resolver: Resolver, label: str) -> None:
 
 def _import_order(line: str) -> tuple[bool, str]:
     return line.startswith("from "), line
+
+
+def _is_postponed(tree: ast.Module) -> bool:
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "__future__"
+        and any(alias.name == "annotations" for alias in node.names)
+        for node in tree.body
+    )
 
 
 def _head_length(tree: ast.Module) -> int:

@@ -6,6 +6,7 @@ Collects; the prelude is written elsewhere. Reads the kernel's namespace and cha
 
 from __future__ import annotations
 
+import ast
 import inspect
 import sys
 import types
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.notebook.inclusion.constants import TooLong, expression
-from jupyter_pyserve.notebook.inclusion.definitions import CellTexts, Definition
-from jupyter_pyserve.notebook.inclusion.names import Names, Need, names_of
+from jupyter_pyserve.notebook.inclusion.definitions import CellTexts, Definition, without_decorators
+from jupyter_pyserve.notebook.inclusion.names import Names, Need, names_of, without_annotations
 from jupyter_pyserve.notebook.inclusion.remedies import remedy, too_long
 
 #: Line and label of a use, in words.
@@ -52,6 +53,8 @@ class Resolver:
         self._shared_name = shared_name
         self._own: frozenset[str] = frozenset()
         self._seen: set[str] = set()
+        #: Whether annotations are not evaluated, because model.py says so at its top.
+        self.postponed = False
         self.imports: set[str] = set()
         self.nodes: dict[str, Node] = {}
         self.problems: list[str] = []
@@ -163,7 +166,8 @@ class Resolver:
         return True
 
     def _define(self, name: str, definition: Definition) -> None:
-        names = names_of(definition.tree)
+        definition = without_decorators(definition, self._is_our_decorator)
+        names = names_of(without_annotations(definition.tree) if self.postponed else definition.tree)
         self.nodes[name] = Node(
             text=definition.text,
             definition=definition,
@@ -174,6 +178,16 @@ class Resolver:
         for need in names.needs:
             if need.at_once or need.name not in self._own:
                 self._need(need, lambda line: f"{definition.label}, line {line} (in {name})")
+
+    def _is_our_decorator(self, node: ast.expr) -> bool:
+        """Whether it is `pyserve.model`, by whatever name, which a model.py has no use for."""
+        words = ast.unparse(node.func if isinstance(node, ast.Call) else node).split(".")
+        value = self._namespace.get(words[0])
+        for word in words[1:]:
+            value = getattr(value, word, None)
+        is_ours = getattr(value, "__pyserve_decorator__", False) is True
+        self.postponed = self.postponed or is_ours
+        return is_ours
 
     def _constant(self, name: str, text: str, at_once: tuple[str, ...] = ()) -> None:
         place = (-1 if at_once else -2, len(self.nodes))

@@ -13,7 +13,8 @@ import pytest
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.address import find_engine
 from jupyter_pyserve.notebook.arrays import Array, DTypeLike
-from jupyter_pyserve.notebook.client import Client, asarray, connect, default_client, empty, model
+from jupyter_pyserve.notebook.client import Client, asarray, connect, default_client, empty
+from jupyter_pyserve.notebook.functions.decorator import model
 from jupyter_pyserve.notebook.http_lane import HttpLane
 from tests.unit.notebook.fake_engine import FakeEngine
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.notebook.client import Client, model
+from jupyter_pyserve.notebook.client import Client
+from jupyter_pyserve.notebook.functions.decorator import model
 from jupyter_pyserve.notebook.remote_model import Model
 from tests.unit.notebook.fake_engine import FakeEngine
 
