@@ -26,6 +26,7 @@ print(json.dumps({
 class TritonInstallation:
     binary: Path
     backends: Path
+    caches: Path
     environment: dict[str, str]
 
     def command(self, *, repository: Path, http_port: int, grpc_port: int, options: Sequence[str]) -> list[str]:
@@ -62,6 +63,7 @@ def locate(venv: Path, scratch: Path) -> TritonInstallation:
     return TritonInstallation(
         binary=server / "bin" / "tritonserver",
         backends=backends,
+        caches=server / "caches",
         environment={
             "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
             "PATH": f"{venv / 'bin'}:/usr/bin:/bin",

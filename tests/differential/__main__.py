@@ -37,6 +37,7 @@ def triton_template(venv: Path, scratch: Path) -> str:
         *variables,
         str(triton.binary),
         f"--backend-directory={triton.backends}",
+        f"--cache-directory={triton.caches}",
     ]
     return (
         f"{shlex.join(words)} --model-repository={{repository}} --http-port={{http}} --grpc-port={{grpc}}"

@@ -18,6 +18,8 @@ ALL_PROBLEMS = "all that is wrong with a configuration is said at once"
 LISTED = "a model without a version to load stays in the index, where its owner looks for it"
 QUOTED = "clients quote names, so a quoted name is the name"
 WHOLE = "a change of which a part is refused changes nothing"
+OTHER_REQUEST = "another request has another answer"
+SAME_ANSWER = "an answer that is given again is the same, with its parameters"
 ONCE = "a parameter has one value, the one that models read of two"
 NO_LIBRARIES = "there is no directory of backend libraries to search"
 
@@ -98,6 +100,9 @@ def _unknown(model: str) -> Difference:
     return _error(NEWER, 404, f"Request for unknown model: {model} is not found", "text/plain")
 
 
+_TWO = '"P","datatype":"FP32","shape":[1,2],"data":[-5.0,-5.0]'
+_SEQUENCE = '"parameters":{"sequence_id":0,"sequence_start":false,"sequence_end":false},"outputs"'
+
 DIFFERENCES: dict[str, Difference] = {
     "server_metadata": _VERSION,
     "server_metadata_with_query": _VERSION,
@@ -151,6 +156,11 @@ DIFFERENCES: dict[str, Difference] = {
     "broken_unload_index": _index(),
     "log_after_refused_half": _text(WHOLE, '"log_warning":false', '"log_warning":true'),
     "forward_and_parameters": _text(ONCE, '\\"X-Foo\\":\\"own\\",', ""),
+    "cache_keyed_2": _text(OTHER_REQUEST, '[2,2],"data":[1.0,1.0,1.0,1.0]', '[1,4],"data":[2.0,2.0,2.0,2.0]'),
+    "cache_keyed_3": _text(OTHER_REQUEST, "[1.0,1.0,1.0,1.0]", "[3.0,3.0,3.0,3.0]"),
+    "cache_two_3": _text(OTHER_REQUEST, '"O","datatype":"FP32","shape":[1,2],"data":[6.0,6.0]', _TWO),
+    "cache_whole_2": _text(SAME_ANSWER, '"outputs"', _SEQUENCE),
+    "cache_both_2": _text(SAME_ANSWER, '"outputs"', _SEQUENCE),
     "data_fp32": _text(NUMBERS, "-0.0024999999441206457", "-0.0024999999441206455"),
     "data_fp64": _text(NUMBERS, "18446744073709553000.0", "18446744073709552000.0"),
     "data_fp64_long": _text(NUMBERS, "0.30000000000000007", "0.30000000000000004"),

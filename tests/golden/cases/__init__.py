@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from tests.golden.case import Case, Scenario
 from tests.golden.cases import (
+    caching,
     classification,
     compressed,
     data_in_json,
     datatypes,
+    ensembles,
     fixed_models,
     guarded,
     health,
@@ -66,5 +68,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         cases=(*classification.CASES, *compressed.CASES, *reshaping.CASES),
     ),
     Scenario(name="guarded", options=guarded.OPTIONS, models=("behave",), cases=guarded.CASES),
+    Scenario(name="caching", options=caching.OPTIONS, texts=caching.MODELS, cases=caching.CASES),
+    Scenario(name="ensembles", options=ensembles.OPTIONS, texts=ensembles.MODELS, cases=ensembles.CASES),
     Scenario(name="settings", models=("minimal",), cases=settings.CASES),
 )
