@@ -10,10 +10,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.custom_metrics import CustomMetrics
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.settings import MetricsSettings
+from jupyter_pyserve.telemetry.cache import CacheFacts, cache_families
 from jupyter_pyserve.telemetry.exposition import Family, Kind, render
 from jupyter_pyserve.telemetry.gpus import GpuFacts, Gpus, gpu_families
 from jupyter_pyserve.telemetry.machine import Machine
@@ -24,9 +26,14 @@ class Metrics:
     """All metrics of an engine. `versions` are those that requests may reach."""
 
     def __init__(
-        self, settings: MetricsSettings, services: StubServices, gpus: Callable[[str | None], Gpus] = Gpus
+        self,
+        settings: MetricsSettings,
+        services: StubServices,
+        gpus: Callable[[str | None], Gpus] = Gpus,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._settings = settings
+        self._cache = cache
         self._machine = Machine(settings.interval_s)
         self._machine.facts(time.monotonic())  # utilization counts from here
         self._find_gpus = gpus
@@ -65,6 +72,8 @@ class Metrics:
         families += latency_families(rows, self._settings.summary_quantiles, int(time.time() * 1000))
         families += [_gauge(*item) for item in self._server_gauges()]
         families += gpu_families(self._gpu_facts)
+        if self._cache is not None:
+            families += cache_families(_cache_facts(self._cache))
         return families
 
     def _server_gauges(self) -> list[tuple[str, str, float]]:
@@ -89,6 +98,20 @@ class Metrics:
 
 def _gauge(name: str, text: str, value: float) -> Family:
     return Family(name, Kind.GAUGE, text, {"": value})
+
+
+def _cache_facts(cache: ResponseCache) -> CacheFacts:
+    figures = cache.figures
+    return CacheFacts(
+        utilization=round(cache.used_nbytes / cache.limit_nbytes, 6),
+        entries=len(cache),
+        hits=figures.hits,
+        misses=figures.misses,
+        lookups=figures.hits + figures.misses,
+        evictions=figures.evictions,
+        lookup_us=figures.lookup_ns // 1000,
+        insertion_us=figures.insertion_ns // 1000,
+    )
 
 
 def _row(version: LoadedVersion) -> ModelRow:

@@ -98,7 +98,7 @@ class Service:
         self._poller = Poller(self.registry.repositories, self.registry, settings)
         self._polling: asyncio.Task[None] | None = None
         self.debuggers = Debuggers(self.registry)
-        self._metrics = Metrics(settings.metrics, services)
+        self._metrics = Metrics(settings.metrics, services, cache=self.cache)
         peers = StubPeers(self, services)
         services.inference = peers.take
         services.forked = peers.forked

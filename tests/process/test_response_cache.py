@@ -223,6 +223,10 @@ def test_what_a_scrape_finds(cached: Engine) -> None:
     found = scraped(cached, name)
     assert (found["nv_cache_num_hits_per_model"], found["nv_cache_num_misses_per_model"]) == (2, 1)
     assert found["nv_cache_miss_duration_per_model"] > 0
+    whole = figures(cached)
+    text = cached.http.get("/metrics").body.decode()
+    assert f"\nnv_cache_num_entries {whole['entries']}\n" in text
+    assert f"\nnv_cache_num_lookups {whole['hits'] + whole['misses']}\n" in text
     plain = member(cached, "unscraped", COUNT)
     assert scraped(cached, plain) == {}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 from tests.golden.case import Case, Files, infer, post, tensor
 from tests.golden.cases.texts import IN, OUT, ensemble, model, step, tensors
 
 _SAME = "made = {'O': given['I']}"
-_WIDE = {"given": tensors("input", "I", dims="-1, -1"), "made": tensors("output", "O", dims="-1, -1")}
-_SHAPED = {
+_WIDE: dict[str, Any] = {"given": tensors("input", "I", dims="-1, -1"), "made": tensors("output", "O", dims="-1, -1")}
+_SHAPED: dict[str, Any] = {
     "given": tensors("input", "I", dims="2, 3", more="reshape { shape: [ 6 ] }"),
     "made": tensors("output", "O", dims="3, 2", more="reshape { shape: [ 6 ] }"),
 }
