@@ -38,6 +38,16 @@ def call(name: str, values: str) -> str:
     return f"pyserve.model('{name}')(X=np.array({values}, 'f'))"
 
 
+def attach(kernel: Kernel, cell: str, line: int) -> str:
+    """Turn the debugger on, with a breakpoint in a cell, as JupyterLab does; the cell's file."""
+    kernel.debug("initialize", clientID="jupyterlab", adapterID="", pathFormat="path", linesStartAt1=True)
+    kernel.debug("attach")
+    path: str = kernel.debug("dumpCell", code=cell)["sourcePath"]
+    kernel.debug("setBreakpoints", source={"path": path}, breakpoints=[{"line": line}], sourceModified=False)
+    kernel.debug("configurationDone")
+    return path
+
+
 def test_a_failed_request_runs_again_in_the_kernel(kernel: Kernel) -> None:
     kernel.run(HELPER)
     assert "READY" in kernel.run(MODEL.format(name="replayed"))
@@ -70,11 +80,7 @@ def test_the_kernel_s_own_debugger_stops_in_the_model_s_process(kernel: Kernel) 
     kernel.run(HELPER)
     kernel.run(MODEL.format(name="stopped"))
     assert "JupyterLab: turn on the debugger" in kernel.run("%pyserve debug stopped")
-    kernel.debug("initialize", clientID="jupyterlab", adapterID="", pathFormat="path", linesStartAt1=True)
-    kernel.debug("attach")
-    cell = kernel.debug("dumpCell", code=MODEL.format(name="stopped"))["sourcePath"]
-    kernel.debug("setBreakpoints", source={"path": cell}, breakpoints=[{"line": 11}], sourceModified=False)
-    kernel.debug("configurationDone")
+    cell = attach(kernel, MODEL.format(name="stopped"), 11)
     asked = kernel.start(call("stopped", "[8]"))
     stopped = kernel.debug_event("stopped")
     frame = kernel.debug("stackTrace", threadId=stopped["threadId"])["stackFrames"][0]
@@ -86,6 +92,18 @@ def test_the_kernel_s_own_debugger_stops_in_the_model_s_process(kernel: Kernel) 
     kernel.debug("disconnect", restart=False, terminateDebuggee=False)
     assert "replaced by a process that nobody debugs" in kernel.run("%pyserve debug stopped --stop")
     assert "array([2.]" in kernel.run(call("stopped", "[8]"))
-    kernel.debug("initialize", clientID="jupyterlab", adapterID="", pathFormat="path", linesStartAt1=True)
-    kernel.debug("attach")
+
+
+def test_the_kernel_s_own_debugger_stops_in_a_replay(kernel: Kernel) -> None:
+    kernel.run(HELPER)
+    kernel.run(MODEL.format(name="again"))
+    kernel.run(call("again", "[0]"))
+    cell = attach(kernel, HELPER, 3)
+    asked = kernel.start("pyserve.replay(pyserve.recordings('again')[0]['id'])")
+    stopped = kernel.debug_event("stopped")
+    frames = kernel.debug("stackTrace", threadId=stopped["threadId"])["stackFrames"]
+    assert (frames[0]["source"]["path"], frames[0]["line"], frames[0]["name"]) == (cell, 3, "share_of")
+    assert (frames[1]["line"], frames[1]["name"]) == (10, "execute")
+    kernel.debug("continue", threadId=stopped["threadId"])
+    assert "ZeroDivisionError" in kernel.shown(asked)
     kernel.debug("disconnect", restart=False, terminateDebuggee=False)
