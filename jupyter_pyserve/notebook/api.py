@@ -91,7 +91,6 @@ def undeploy(name: str, *, delete: bool = False) -> None:
 
 def load(name: str) -> None:
     """Load a model that is in the model repository."""
-    sharing.offer_again(default_client())
     _control().load(name)
 
 
@@ -102,13 +101,13 @@ def unload(name: str) -> None:
 
 def restart(name: str, *, force: bool = False) -> None:
     """Stop a model's processes and start new ones; `force` does not wait for the requests that they are executing."""
-    sharing.offer_again(default_client())
     _control().restart(name, force=force)
 
 
 def status(name: str | None = None) -> ServedModel | EngineView:
     """One model with its addresses, or the engine with all of them."""
     client = default_client()
+    sharing.offer_again(client)
     found = Control(client.connection).status()
     if name is None:
         return EngineView(found)
@@ -236,6 +235,7 @@ def check_model(source: ModelSource, name: str) -> tuple[SourceFacts, list[str]]
 
 
 def _control() -> Control:
+    sharing.offer_again(default_client())
     return Control(default_client().connection)
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequenc
 from typing import Any, Protocol
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook import own_engine, sharing
 from jupyter_pyserve.notebook.address import Address, find_engine
 from jupyter_pyserve.notebook.arrays import Array, DTypeLike, dtype_of
 from jupyter_pyserve.notebook.connection import Connection
@@ -82,6 +83,8 @@ class Client:
     def __init__(self, address: Address) -> None:
         self.address = address
         self.connection = Connection(address)
+        #: Whether the engine is this kernel's own, and may be started again.
+        self.is_own = False
         self._lane: InferenceLane | None = None
         self._lock = threading.Lock()
 
@@ -168,6 +171,7 @@ class Client:
                 from jupyter_pyserve.transports.lane.client import Lane
 
                 lane: InferenceLane = Lane.connect(str(path))
+                sharing.greet(self.connection, lane)
                 return lane
         return HttpLane(self.connection)
 
@@ -204,10 +208,21 @@ def connect(
     return _become_default(Client(find_engine(url=url, token=token, runtime_dir=runtime_dir)))
 
 
-def default_client() -> Client:
-    """The engine chosen by `connect`, or the environment's. A forked child gets a client, and sockets, of its own."""
-    if _default is not None and _default_pid == os.getpid():
-        return _default
+def default_client(*, may_start: bool = True) -> Client:
+    """The engine chosen by `connect`, or the environment's; where there is none, one of this kernel's own is started.
+
+    A forked child gets a client, and sockets, of its own.
+    """
+    current = _default if _default_pid == os.getpid() else None
+    if current is not None and not (may_start and current.is_own):
+        return current
+    if may_start and (_default is None or _default.is_own) and own_engine.is_wanted():
+        address = own_engine.ensure()
+        if current is None or current.address != address:
+            current = _become_default(Client(address))
+            current.is_own = True
+            sharing.offer_again(current)
+        return current
     return _become_default(Client(find_engine() if _default is None else _default.address))
 
 

@@ -227,7 +227,7 @@ class PyServeMagics(Magics):
         if command in ("deploy", "model", "config"):
             return written
         with contextlib.suppress(PyServeError):  # no engine: nothing more to offer
-            status = Control(default_client().connection).status(timeout_s=COMPLETION_TIMEOUT_S)
+            status = Control(default_client(may_start=False).connection).status(timeout_s=COMPLETION_TIMEOUT_S)
             return sorted({*written, *(info["name"] for info in status["models"])})
         return written
 

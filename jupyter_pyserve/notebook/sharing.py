@@ -6,21 +6,25 @@ Owns the memory on the kernel's side: an array stays shared until `unshare`, or 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
-import threading
 import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook.connection import Connection
+from jupyter_pyserve.notebook.control import Control
 
 if TYPE_CHECKING:
     from jupyter_pyserve.notebook.arrays import Array
     from jupyter_pyserve.notebook.client import Client
 
 _STEP_NBYTES = 1 << 30
+#: In the reason of a model that asked for what nobody shared.
+_LACKING = "no shared array"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +41,6 @@ class _Shared:
 
 
 _shared: dict[str, _Shared] = {}
-_lock = threading.RLock()
 
 
 def share(client: Client, name: str, array: object) -> Array:
@@ -52,47 +55,60 @@ def share(client: Client, name: str, array: object) -> Array:
     made = _make(name, np.ascontiguousarray(given, given.dtype.newbyteorder("=")))
     if isinstance(array, np.ndarray):
         made.original = weakref.ref(array)
-    with _lock:
-        _offer(client, made)
-        _shared[name] = made
+    _offer(_lane(client), made)
+    _shared[name] = made
     return made.array
 
 
 def unshare(client: Client, name: str) -> None:
     """Stop sharing it; models that map it keep it until they are unloaded."""
-    with _lock:
-        if _shared.pop(name, None) is None:
-            known = ", ".join(sorted(_shared)) or "none"
-            raise PyServeError(Code.NOT_FOUND, f"this kernel shares no array '{name}' (it shares: {known})")
-        lane = _lane(client)
-        try:
-            lane.ask("unshare", name=name)
-        except PyServeError as error:
-            if error.code is not Code.NOT_FOUND:  # an engine that was started since has never heard of it
-                raise
+    if _shared.pop(name, None) is None:
+        known = ", ".join(sorted(_shared)) or "none"
+        raise PyServeError(Code.NOT_FOUND, f"this kernel shares no array '{name}' (it shares: {known})")
+    try:
+        _lane(client).ask("unshare", name=name)
+    except PyServeError as error:
+        if error.code is not Code.NOT_FOUND:  # an engine that was started since has never heard of it
+            raise
 
 
 def offer_again(client: Client) -> None:
     """Give what is shared to an engine that was started since."""
-    with _lock:
-        for item in _shared.values():
-            if item.lane is not client.fresh_lane():
-                _offer(client, item)
+    if _shared:
+        greet(client.connection, client.fresh_lane())
+
+
+def greet(connection: Connection, lane: Any) -> None:
+    """An engine that has not heard of what is shared gets it, and loads what it could not load without."""
+    unknown = [item for item in list(_shared.values()) if item.lane is not lane]
+    if not unknown or not hasattr(lane, "ask"):
+        return
+    was_known = any(item.lane is not None for item in unknown)
+    for item in unknown:
+        _offer(lane, item)
+    if was_known:
+        _load_what_lacked_it(Control(connection))
+
+
+def _load_what_lacked_it(control: Control) -> None:
+    for info in control.status()["models"]:
+        if info["state"] == "UNAVAILABLE" and _LACKING in info.get("reason", ""):
+            with contextlib.suppress(PyServeError):  # it says why in its status
+                control.load(info["name"])
 
 
 def name_of(value: object) -> str | None:
     """Under which name a value of this kernel is shared; an error when it is not what was shared any more."""
     import numpy as np
 
-    with _lock:
-        for item in _shared.values():
-            if value is item.array:
-                return item.name
-            if value is not None and item.original is not None and value is item.original():
-                if not np.array_equal(item.array, np.asarray(value), equal_nan=item.array.dtype.kind in "fc"):
-                    text = f'has changed since it was shared: call pyserve.share("{item.name}", …) again'
-                    raise PyServeError(Code.INVALID_ARG, text)
-                return item.name
+    for item in list(_shared.values()):
+        if value is item.array:
+            return item.name
+        if value is not None and item.original is not None and value is item.original():
+            if not np.array_equal(item.array, np.asarray(value), equal_nan=item.array.dtype.kind in "fc"):
+                text = f'has changed since it was shared: call pyserve.share("{item.name}", …) again'
+                raise PyServeError(Code.INVALID_ARG, text)
+            return item.name
     return None
 
 
@@ -126,8 +142,7 @@ def _make(name: str, array: Array) -> _Shared:
     return _Shared(name=name, array=view, original=None, fd=fd)
 
 
-def _offer(client: Client, item: _Shared) -> None:
-    lane = _lane(client)
+def _offer(lane: Any, item: _Shared) -> None:
     lane.ask("share", (item.fd,), name=item.name, dtype=item.array.dtype.str, shape=list(item.array.shape))
     item.lane = lane
 

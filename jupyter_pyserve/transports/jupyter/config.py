@@ -69,6 +69,8 @@ class PyServe(LoggingConfigurable):
             "--model-control-mode": "explicit",
             "--http-fd": str(http_fd),
             "--lane-fd": str(lane_fd),
+            # After a crash it loads again what was loaded; what does not load then must not keep it from serving.
+            "--exit-on-error": "false",
             "--exit-timeout-secs": f"{self.exit_timeout_s:g}",
         }
         if self.http_port == NO_PORT:

@@ -30,9 +30,23 @@ class Lane:
         self.asked.append((op, arguments))
 
 
+class FakeConnection:
+    """Two models could not be loaded: one lacked an array."""
+
+    def __init__(self) -> None:
+        self.posted: list[str] = []
+
+    def json(self, method: str, path: str, *rest: object, **options: object) -> dict[str, Any]:
+        if method == "POST":
+            self.posted.append(path)
+        reasons = {"m": "LookupError: no shared array 'w'", "other": "ValueError"}
+        return {"models": [{"name": key, "state": "UNAVAILABLE", "reason": value} for key, value in reasons.items()]}
+
+
 class FakeClient:
-    def __init__(self, lane: object) -> None:
+    def __init__(self, lane: Any) -> None:
         self.lane = lane
+        self.connection = FakeConnection()
 
     def fresh_lane(self) -> object:
         return self.lane
@@ -107,9 +121,10 @@ def test_an_engine_that_was_started_since_gets_it_again(client: Client, lane: La
     sharing.share(client, "w", [1])
     sharing.offer_again(client)
     assert len(lane.asked) == 1
-    successor = Lane()
-    sharing.offer_again(cast(Client, FakeClient(successor)))
-    assert [(op, asked["name"]) for op, asked in successor.asked] == [("share", "w")]
+    successor = FakeClient(Lane())
+    sharing.offer_again(cast(Client, successor))
+    assert [(op, asked["name"]) for op, asked in successor.lane.asked] == [("share", "w")]
+    assert successor.connection.posted == ["/v2/repository/models/m/load"]  # which could not be loaded without it
 
 
 def test_taking_it_back(client: Client, lane: Lane) -> None:

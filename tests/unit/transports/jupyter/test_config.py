@@ -32,6 +32,8 @@ def test_the_command_line(tmp_path: Path) -> None:
         "7",
         "--lane-fd",
         "8",
+        "--exit-on-error",
+        "false",
         "--exit-timeout-secs",
         "30",
         "--http-port",
