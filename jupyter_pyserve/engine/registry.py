@@ -51,7 +51,12 @@ class Registry(Directory):
     def __init__(self, context: ServableContext, on_change: Callable[[], None], homes: Homes | None = None) -> None:
         settings = context.settings
         super().__init__(
-            Repositories(settings.model_repositories, settings.model_namespacing, settings.model_config_name)
+            Repositories(
+                settings.model_repositories,
+                settings.model_namespacing,
+                settings.model_config_name,
+                settings.auto_complete,
+            )
         )
         self._homes = homes or Homes()
         self._settings = context.settings

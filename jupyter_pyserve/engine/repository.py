@@ -6,6 +6,7 @@ Everything here blocks and is short; the registry calls it in a thread. Knows no
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -25,7 +26,11 @@ from jupyter_pyserve.model.config import (
     with_instance_count,
 )
 
+_log = logging.getLogger(__name__)
+
 _IGNORED = frozenset({"__pycache__", ".ipynb_checkpoints", ".pyserve-staging"})
+#: Directories of a model that hold other things.
+_NO_VERSIONS = frozenset({"configs", "warmup", "initial_state", "shared"})
 _CONFIG = "config.pbtxt"
 
 #: What editors, browsers and copying programs leave beside a file while they write it.
@@ -61,6 +66,8 @@ class Repositories:
     namespacing: bool = False
     #: The name of the configuration that goes before `config.pbtxt`.
     config_name: str = ""
+    #: Whether a model may do without a configuration: its own code completes it then.
+    auto_complete: bool = True
 
     def identity(self, number: int, name: str) -> Identity:
         """A model of that repository."""
@@ -95,6 +102,9 @@ class Repositories:
         if len(places) > 1:
             text = f"failed to poll model '{name}': not unique across all model repositories"
             raise PyServeError(Code.INTERNAL, text)
+        _tell_of_ignored(places[0])
+        if config is None and not self.auto_complete:
+            _require_config(places[0], self.config_name)
         return read_directory(name, places[0], config_name=self.config_name, config=config)
 
 
@@ -125,9 +135,37 @@ def read_directory(name: str, model_dir: str, *, config_name: str = "", config: 
         name=name,
         model_dir=model_dir,
         config=parsed,
-        versions=parsed.version_policy.select(tuple(present)),
+        versions=_selected(parsed, present),
         signature=sign(model_dir),
     )
+
+
+def _tell_of_ignored(model_dir: str) -> None:
+    with os.scandir(model_dir) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    for name in names:
+        if name in _IGNORED or name in _NO_VERSIONS:
+            continue
+        if not (name.isascii() and name.isdecimal()):
+            _log.warning("ignore version directory '%s' which fails to convert to integral number", name)
+        elif str(int(name)) != name:
+            _log.warning("ignore version directory '%s' which contains leading zeros in its directory name", name)
+
+
+def _require_config(model_dir: str, config_name: str) -> None:
+    _, path = _read_config(model_dir, config_name)
+    if not os.path.isfile(path):
+        text = f"failed to open text file for read {path}: No such file or directory"
+        raise PyServeError(Code.INTERNAL, text)
+
+
+def _selected(config: ModelConfig, present: list[int]) -> tuple[int, ...]:
+    """The versions to serve of those present; those that are asked for in vain are named in the log."""
+    for version in config.version_policy.specific or ():
+        if version not in present:
+            text = "version %d is specified for model '%s', but the version directory is not present"
+            _log.error(text, version, config.name)
+    return config.version_policy.select(tuple(present))
 
 
 def _first_version(model_dir: str, present: list[int]) -> str:

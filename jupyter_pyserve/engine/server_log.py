@@ -47,7 +47,8 @@ class ServerLog:
         handler.addFilter(self._passes)
         self._root = logging.getLogger()
         self._root.handlers[:] = [handler]
-        logging.getLogger("asyncio").setLevel(logging.WARNING)
+        for talker in ("asyncio", "hpack"):  # they say more of every call than anybody wants to read
+            logging.getLogger(talker).setLevel(logging.WARNING)
         self.change(self._settings)
 
     def change(self, settings: LogSettings) -> None:

@@ -122,6 +122,31 @@ def test_nobody(tmp_path: Path) -> None:
         Repositories((str(tmp_path),)).read(M)
 
 
+def test_directories_that_are_no_versions_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    for name in ("003", "abc", "configs", "warmup", "initial_state", "__pycache__", ".git"):
+        (tmp_path / "m" / name).mkdir()
+    write(tmp_path / "m" / "config.pbtxt", "version_policy { specific { versions: [ 1, 7 ] } }")
+    assert Repositories((str(tmp_path),)).read(M).versions == (1,)
+    assert caplog.messages == [
+        "ignore version directory '003' which contains leading zeros in its directory name",
+        "ignore version directory 'abc' which fails to convert to integral number",
+        "version 7 is specified for model 'm', but the version directory is not present",
+    ]
+
+
+def test_a_configuration_may_be_required(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    strict = Repositories((str(tmp_path),), auto_complete=False)
+    with pytest.raises(PyServeError) as refused:
+        strict.read(M)
+    path = tmp_path / "m" / "config.pbtxt"
+    assert refused.value.message == f"failed to open text file for read {path}: No such file or directory"
+    assert strict.read(M, config='{"backend":"python"}').versions == (1,)
+    write(path, CONFIG)
+    assert strict.read(M).versions == (1,)
+
+
 def test_signature_changes_with_the_files_and_nothing_else(tmp_path: Path) -> None:
     path = write(tmp_path / "1" / "model.py")
     before = sign(str(tmp_path))
