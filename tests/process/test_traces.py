@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import queue
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import tritonclient.grpc as triton
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.golden import traces as golden
 from tests.process.engine import TOKEN, Engine, running_engine
 from tests.process.ensembles import ADD, MEMBER, chain, member
 from tests.process.waiting import wait_until
@@ -265,3 +267,14 @@ def test_spans(collector: Collector) -> None:
         "context: None",
         f"context: {json.dumps(told, separators=(',', ':'))}",
     ]
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> golden.Traces:
+    options = "--model-repository {repository} --http-port {http} --grpc-port {grpc} --metrics-port {metrics}"
+    return golden.collect(f"{sys.executable} -m jupyter_pyserve serve {options}", tmp_path_factory.mktemp("golden"))
+
+
+@pytest.mark.parametrize("case", golden.CASES)
+def test_traces_have_the_records_of_triton_s(ours: golden.Traces, case: str) -> None:
+    assert ours[case] == golden.recorded()[case]
