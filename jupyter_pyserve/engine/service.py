@@ -294,7 +294,7 @@ class Service:
 
     def require_known_to_trace(self, name: str) -> None:
         """Raise for a model that trace settings can't be made for."""
-        if not any(self.registry.named(name)):
+        if not any(entry.servables() for entry in self.registry.named(name)):
             raise PyServeError(Code.INVALID_ARG, f"Request for unknown model : {name}")
 
     # -- the notebook's side ------------------------------------------------------------------------------------------

@@ -194,6 +194,8 @@ def test_settings_change_while_requests_come(tmp_path: Path) -> None:
             engine.http.post("/v2/models/add/trace/setting", {"trace_level": None, "trace_count": None}).status == 200
         )
         assert engine.infer("add", ONE).status == 200
+        engine.unload("add")
+        wait_until(lambda: engine.http.get("/v2/models/add/trace/setting").status == 400, "it is not known any more")
         assert engine.stop() == 0
     assert list(models(json.loads(path.read_text()))) == [3]
     assert not Path(f"{path}.1").exists()
