@@ -31,7 +31,7 @@ def cell_texts(label_of: Callable[[str], str] = label_of_file) -> CellTexts:
     shell = _shell()
     if shell is not None:
         numbers: dict[str, int] = getattr(shell.compile, "_filename_map", {})
-        return CellTexts(sorted(numbers, key=lambda file: numbers[file]), label_of)
+        return CellTexts(sorted(numbers, key=lambda file: numbers[file]), label_of, shell.transform_cell)
     file = getattr(sys.modules["__main__"], "__file__", None)
     return CellTexts([] if file is None else [file], label_of)
 

@@ -30,7 +30,11 @@ class Definition:
 class CellTexts:
     """Cells by the names of their files, in the order in which they have run."""
 
-    def __init__(self, files: Sequence[str], label_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, files: Sequence[str], label_of: Callable[[str], str], plain: Callable[[str], str] = lambda text: text
+    ) -> None:
+        """`plain` makes Python of a text with magics in it, line by line."""
+        self._plain = plain
         self._files = list(files)
         self.label_of = label_of
         self._parsed: dict[str, tuple[list[str], ast.Module] | None] = {}
@@ -68,10 +72,8 @@ class CellTexts:
     def _parse(self, file: str) -> tuple[list[str], ast.Module] | None:
         if file not in self._parsed:
             lines = linecache.getlines(file)
-            try:
-                self._parsed[file] = (lines, ast.parse("".join(lines))) if lines else None
-            except (SyntaxError, ValueError):
-                self._parsed[file] = None
+            tree = _parsed("".join(lines)) or _parsed(self._plain("".join(lines)))
+            self._parsed[file] = (lines, tree) if lines and tree is not None else None
         return self._parsed[file]
 
     def _found(self, file: str, node: ast.stmt) -> Definition:
@@ -87,6 +89,13 @@ class CellTexts:
             first=first,
             position=(number, first),
         )
+
+
+def _parsed(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def without_decorators(definition: Definition, unwanted: Callable[[ast.expr], bool]) -> Definition:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +145,16 @@ def test_the_cells_own_names_win_and_unknown_ones_are_told(shell: InteractiveShe
     assert complete(ModelSource(text="x = get_ipython()\n", label="C"))[1] == [
         "C, line 1: 'get_ipython' is the notebook's own"
     ]
+
+
+def test_a_cell_that_is_kept_as_it_was_written_may_have_magics(shell: InteractiveShell) -> None:
+    run(shell, "%precision 3\ndef f():\n    return 1")
+    (file,) = [name for name in shell.compile._filename_map if name in linecache.cache]
+    text = "%precision 3\ndef f():\n    return 1\n"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    source = completed("x = f()\n")
+    assert "def f():\n    return 1\n" in source.text
+    assert source.place(source.text.splitlines().index("    return 1") + 1) == ("Cell In[1]", 3)
 
 
 def test_a_star_import_may_give_anything(shell: InteractiveShell) -> None:
