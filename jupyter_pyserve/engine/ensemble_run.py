@@ -324,7 +324,8 @@ class Execution:
         if self._over:
             return
         self.end()
-        self._owner.count_failure(self._job, FailureReason.OTHER)
+        for _ in range(2):  # as Triton: the request, and what it was made of
+            self._owner.count_failure(self._job, FailureReason.OTHER)
         deliver(self._job, Response(self._job, code=code, text=text))
 
     def end(self) -> None:

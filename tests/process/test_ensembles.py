@@ -95,6 +95,7 @@ def test_a_member_fails(engine: Engine, body: str, status: int, error: str) -> N
     answer = engine.infer(name, ONE)
     assert answer.status == status
     assert answer.error.startswith(error.format(name))
+    assert engine.inference_stats(name)["fail"]["count"] == 2  # so does Triton count
     assert engine.infer(f"{name}_0", {"X": ONE["IN"]}).status == 200
 
 
