@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.custom_metrics import CustomMetrics
@@ -16,10 +16,13 @@ from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.stub_calls import StubServices
 from jupyter_pyserve.settings import MetricsSettings
 from jupyter_pyserve.telemetry.cache import CacheFacts, cache_families
-from jupyter_pyserve.telemetry.exposition import Family, Kind, render
+from jupyter_pyserve.telemetry.exposition import Family, Kind, render_parts
 from jupyter_pyserve.telemetry.gpus import GpuFacts, Gpus, gpu_families
 from jupyter_pyserve.telemetry.machine import Machine
 from jupyter_pyserve.telemetry.models import ModelRow, latency_families, model_families
+
+#: So many versions are caught up with in one piece of a scrape.
+_AT_ONCE = 16
 
 
 class Metrics:
@@ -50,7 +53,11 @@ class Metrics:
         if wanted and now_s - self._gpus_read_s >= self._settings.interval_s:
             self._gpus_read_s = now_s
             self._gpu_facts = await asyncio.to_thread(self._read_gpus)
-        return self.text(versions())
+        parts: list[str] = []
+        for part in self._parts(versions()):
+            parts.append(part)
+            await asyncio.sleep(0)  # requests that came meanwhile do not wait for the whole of it
+        return "".join(parts)
 
     def _read_gpus(self) -> list[GpuFacts]:
         if self._gpus is None:
@@ -59,22 +66,30 @@ class Metrics:
 
     def text(self, versions: Sequence[LoadedVersion]) -> str:
         """The exposition."""
-        for version in versions:
+        return "".join(self._parts(versions))
+
+    def _parts(self, versions: Sequence[LoadedVersion]) -> Iterator[str]:
+        """The exposition, in pieces (some of them empty) that take little time each."""
+        for number, version in enumerate(versions, 1):
             for instance in version.instances:
                 instance.catch_up()  # what a model counted before somebody looked is counted
-        families = {family.name: family for family in self._own(versions)}
+            if number % _AT_ONCE == 0:
+                yield ""
+        families: dict[str, Family] = {}
+        for family in self._own(versions):
+            families[family.name] = family
+            yield ""
         self._custom.add_to(families)
-        return render(families.values())
+        yield from render_parts(families.values())
 
-    def _own(self, versions: Sequence[LoadedVersion]) -> list[Family]:
+    def _own(self, versions: Sequence[LoadedVersion]) -> Iterator[Family]:
         rows = [_row(version) for version in versions]
-        families = model_families(rows, counting=self._settings.counter_latencies)
-        families += latency_families(rows, self._settings.summary_quantiles, int(time.time() * 1000))
-        families += [_gauge(*item) for item in self._server_gauges()]
-        families += gpu_families(self._gpu_facts)
+        yield from model_families(rows, counting=self._settings.counter_latencies)
+        yield from latency_families(rows, self._settings.summary_quantiles, int(time.time() * 1000))
+        yield from (_gauge(*item) for item in self._server_gauges())
+        yield from gpu_families(self._gpu_facts)
         if self._cache is not None:
-            families += cache_families(_cache_facts(self._cache))
-        return families
+            yield from cache_families(_cache_facts(self._cache))
 
     def _server_gauges(self) -> list[tuple[str, str, float]]:
         gauges: list[tuple[str, str, float]] = [

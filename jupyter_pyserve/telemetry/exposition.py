@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -78,13 +78,15 @@ def number(value: float) -> str:
 
 def render(families: Iterable[Family]) -> str:
     """The whole text. A family without a sample is not mentioned."""
-    lines: list[str] = []
+    return "".join(render_parts(families))
+
+
+def render_parts(families: Iterable[Family]) -> Iterator[str]:
+    """The same, family by family."""
     for family in sorted(families, key=lambda item: _ORDER[item.kind]):
         if family.samples:
             name = family.name
-            if family.help:
-                lines.append(f"# HELP {name} {family.help.translate(_ONE_LINE)}")
+            lines = [f"# HELP {name} {family.help.translate(_ONE_LINE)}"] if family.help else []
             lines.append(f"# TYPE {name} {family.kind.value}")
             lines += [f"{name}{key} {number(value)}" for key, value in family.samples.items()]
-    lines.append("")
-    return "\n".join(lines)
+            yield "\n".join([*lines, ""])

@@ -5,7 +5,7 @@ The order is Triton's. Pure: the engine hands in one row for each loaded version
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -163,19 +163,22 @@ def latency_families(rows: Iterable[ModelRow], quantiles: Sequence[float], now_m
     return [first, *summaries.values()]
 
 
-def model_families(rows: Iterable[ModelRow], *, counting: bool) -> list[Family]:
-    """Every family of these versions. Without `counting` counters stand still, as on Triton."""
+def model_families(rows: Iterable[ModelRow], *, counting: bool) -> Iterator[Family]:
+    """Every family of these versions, one at a time. Without `counting` counters stand still, as on Triton."""
     series = [(labels(row.labels), row) for row in rows]
-    success, *counts = [_counter(item, series, counting=counting) for item in _COUNTERS]
-    families = [success, _failures(series, counting=counting), *counts]
+    success, *counts = _COUNTERS
+    yield _counter(success, series, counting=counting)
+    yield _failures(series, counting=counting)
+    for item in counts:
+        yield _counter(item, series, counting=counting)
     if counting:
-        families += [_counter(item, series) for item in _DURATIONS]
-        families += [_counter(item, [one for one in series if one[1].cached]) for item in _CACHE]
-    return [
-        *families,
-        Family(*_gauge(_PENDING), {key: row.pending for key, row in series}),
-        Family(*_gauge(_LOAD), {key: row.load_s for key, row in series}),
-    ]
+        for item in _DURATIONS:
+            yield _counter(item, series)
+        cached = [one for one in series if one[1].cached]
+        for item in _CACHE:
+            yield _counter(item, cached)
+    yield Family(*_gauge(_PENDING), {key: row.pending for key, row in series})
+    yield Family(*_gauge(_LOAD), {key: row.load_s for key, row in series})
 
 
 def _counter(counter: _Counter, series: Iterable[tuple[str, ModelRow]], *, counting: bool = True) -> Family:

@@ -52,6 +52,27 @@ def test_namespaces_are_labels() -> None:
         assert f'nv_inference_pending_request_count{{model="m",namespace="{namespace}",version="3"}} 2' in shown
 
 
+def test_requests_come_between_the_pieces_of_a_scrape() -> None:
+    async def scenario() -> None:
+        turns = 0
+
+        async def requests() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        metrics = Metrics(MetricsSettings(gpu=False), StubServices())
+        versions = [version(f"m{number}") for number in range(100)]
+        others = asyncio.create_task(requests())
+        shown = await metrics.scrape(lambda: cast(Any, versions))
+        others.cancel()
+        assert turns > 20
+        assert shown.count("\nnv_inference_count{") == 100
+
+    asyncio.run(scenario())
+
+
 def test_without_models_the_machine_is_left() -> None:
     names = [line.split()[2] for line in text().splitlines() if line.startswith("# TYPE")]
     assert names == [
