@@ -37,9 +37,9 @@ class Body:
         return {"Inference-Header-Content-Length": str(self.header_nbytes)}
 
 
-def write_body(path: Path, elements: int) -> Body:
-    """One FP32 input of that many ones, all outputs wanted in binary."""
-    return _write(path, "FP32", elements, struct.pack("<f", 1.0) * elements)
+def write_body(path: Path, elements: int, *, batched: bool = False) -> Body:
+    """One FP32 input of that many ones, all outputs wanted in binary; `batched` is a batch of one."""
+    return _write(path, "FP32", elements, struct.pack("<f", 1.0) * elements, batched=batched)
 
 
 def write_strings(path: Path, elements: int, nbytes: int) -> Body:
@@ -48,14 +48,14 @@ def write_strings(path: Path, elements: int, nbytes: int) -> Body:
     return _write(path, "BYTES", elements, b"".join(struct.pack("<I", len(text)) + text for text in texts))
 
 
-def _write(path: Path, datatype: str, elements: int, data: bytes) -> Body:
+def _write(path: Path, datatype: str, elements: int, data: bytes, *, batched: bool = False) -> Body:
     header = json.dumps(
         {
             "inputs": [
                 {
                     "name": "INPUT0",
                     "datatype": datatype,
-                    "shape": [elements],
+                    "shape": [1, elements] if batched else [elements],
                     "parameters": {"binary_data_size": len(data)},
                 }
             ],

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from benchmarks import machine, report, triton
 from benchmarks.cases import Bench, Case
+from benchmarks.cases.batching import batching
 from benchmarks.cases.bls import bls
 from benchmarks.cases.deploy import deploy
+from benchmarks.cases.ensemble import ensemble
 from benchmarks.cases.grpc import grpc
 from benchmarks.cases.http import large, small, strings
 from benchmarks.cases.idle import idle
 from benchmarks.cases.lane import lane
+from benchmarks.cases.scrape import scrape
 from benchmarks.cases.stream import stream
 from benchmarks.metrics import Samples
 from benchmarks.servers import Pyserve, Server, Triton
@@ -29,8 +32,11 @@ CASES: dict[str, Case] = {
     "strings": strings,
     "grpc": grpc,
     "lane": lane,
+    "batching": batching,
+    "ensemble": ensemble,
     "bls": bls,
     "stream": stream,
+    "scrape": scrape,
     "deploy": deploy,
     "idle": idle,
 }

@@ -18,7 +18,7 @@ from benchmarks.triton import TritonInstallation
 HTTP_TIMEOUT_S = 120.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Running:
     """A server that answers. `repository` may be changed under it."""
 
@@ -26,6 +26,8 @@ class Running:
     pid: int
     port: int
     grpc_port: int
+    #: Answers where the case has switched metrics on; ours always does.
+    metrics_port: int
     repository: Path
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
@@ -56,10 +58,11 @@ class Triton:
 
     @contextlib.contextmanager
     def start(self, repository: Path, options: Sequence[str] = ()) -> Iterator[Running]:
-        port, grpc_port = free_ports(2)
+        port, grpc_port, metrics_port = free_ports(3)
+        options = [f"--metrics-port={metrics_port}", *options]
         command = self.installation.command(repository=repository, http_port=port, grpc_port=grpc_port, options=options)
         with running(command, log=self.log, ready=lambda: is_ready(port), env=self.installation.environment) as process:
-            yield Running(name=self.name, pid=process.pid, port=port, grpc_port=grpc_port, repository=repository)
+            yield Running(self.name, process.pid, port, grpc_port, metrics_port, repository)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Pyserve:
         ports = [f"--http-port={http_port}", f"--grpc-port={grpc_port}", f"--metrics-port={metrics_port}"]
         arguments = ["-m", "jupyter_pyserve", "serve", f"--model-repository={repository}", *ports, *options]
         with running([*self.python, *arguments], log=self.log, ready=lambda: is_ready(http_port)) as process:
-            yield Running(name=self.name, pid=process.pid, port=http_port, grpc_port=grpc_port, repository=repository)
+            yield Running(self.name, process.pid, http_port, grpc_port, metrics_port, repository)
 
 
 def is_ready(port: int) -> bool:
