@@ -15,7 +15,7 @@ from benchmarks.servers import Pyserve
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_http", description=__doc__)
-    parser.add_argument("--model", default="add_one", choices=["add_one", "identity"])
+    parser.add_argument("--model", default="add_one", choices=["add_one", "identity", "batched_add_one"])
     parser.add_argument("--elements", type=int, default=1, help="FP32 elements of the tensor")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="pyserve-profile-") as scratch:
         profile = options.output or Path(scratch) / "engine.prof"
-        body = write_body(Path(scratch) / "body.bin", options.elements)
+        body = write_body(Path(scratch) / "body.bin", options.elements, batched=options.model.startswith("batched"))
         ours = Pyserve(
             log=Path(scratch) / "pyserve.log", python=(sys.executable, "-m", "cProfile", "-o", str(profile.absolute()))
         )

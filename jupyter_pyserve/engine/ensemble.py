@@ -84,6 +84,7 @@ class EnsembleVersion(LoadedVersion):
         if refused:
             raise VersionFailure(refused[0], self.version)
         self._members = members
+        self.streaming = frozenset(index for index, member in enumerate(members) if member.signature.decoupled)
         self.signature = Signature.from_config(self.config).with_labels(self._labels(members))
         self.shapes = output_shapes(self.signature)
         self.plans.clear()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -46,16 +45,15 @@ class Execution:
         request: InferRequest = job.plan.request
         self._request = request
         self._batch = _batch_of(job, owner)
-        outputs = [item.name for item in request.outputs] or list(owner.signature.outputs)
+        outputs = tuple(item.name for item in request.outputs) or tuple(owner.signature.outputs)
         self._members = list(owner.members)
         #: They, and theirs, stay for as long as this goes on, also when others have taken their place meanwhile.
         self._kept = list(_with_members(self._members))
         for member in self._kept:
             member.outstanding += 1
-        streaming = frozenset(index for index, member in enumerate(self._members) if member.signature.decoupled)
-        uses = Counter([*outputs, *(tensor for step in owner.graph.steps for tensor in step.inputs.values())])
+        streaming = owner.streaming
         #: Tensors that several read: by name, or all of them when iterations see the same ones.
-        self._shared = None if streaming else frozenset(name for name, count in uses.items() if count > 1)
+        self._shared = None if streaming else owner.graph.course(outputs).shared
         self._flow: Flow[Value] = Flow(owner.graph, self._given(job), outputs, streaming)
         self._jobs: dict[int, tuple[Job, Run[Value]]] = {}
         self._held: dict[int, list[Value]] = {}
@@ -281,7 +279,9 @@ class Execution:
             encode_layout(tensors),
             tensors,
             [(*value.place, 1) for value in answer.values()],
-            self._parameters() if any(value.place[2] for value in answer.values()) else b"",
+            _parameters(self._request.correlation_id, self._request.flags)
+            if any(value.place[2] for value in answer.values())
+            else b"",
             Lender(list(answer.values())),
             final=final,
         )
@@ -295,16 +295,6 @@ class Execution:
     def _shown(self, name: str, value: Value) -> tuple[int, ...]:
         spec = self._owner.signature.outputs[name]
         return handed_over(value.shape, value.batch, spec.reshape or spec.dims, batched=self._batch > 0)
-
-    def _parameters(self) -> bytes:
-        request = self._request
-        return jsonout.dumps(
-            {
-                "sequence_id": request.correlation_id,
-                "sequence_start": bool(request.flags & 1),
-                "sequence_end": bool(request.flags & 2),
-            }
-        )
 
     def _close(self, response: Response) -> None:
         """The last answer."""
@@ -351,6 +341,13 @@ def _handed(value: Value, member: LoadedVersion, name: str) -> tuple[int, ...]:
     """The shape in which a member gets a tensor."""
     dims, batched = member.signature.inputs[name].dims, member.signature.max_batch_size > 0
     return handed_over(value.shape, value.batch, dims, batched=batched)
+
+
+@functools.lru_cache(maxsize=256)
+def _parameters(correlation_id: int | str, flags: int) -> bytes:
+    return jsonout.dumps(
+        {"sequence_id": correlation_id, "sequence_start": bool(flags & 1), "sequence_end": bool(flags & 2)}
+    )
 
 
 def _with_members(versions: Iterable[LoadedVersion]) -> Iterator[LoadedVersion]:

@@ -11,6 +11,7 @@ it goes on without it, and it is for that member to say whether it can.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -33,11 +34,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """The way to some outputs: the steps without which they would not be made, the tensors that those read and none
+    makes, and the tensors that several read."""
+
+    steps: tuple[Step, ...]
+    given: frozenset[str]
+    shared: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnsembleGraph:
     """The steps of an ensemble and who makes each tensor."""
 
     steps: tuple[Step, ...]
     producers: Mapping[str, Step] = field(repr=False)
+    _courses: dict[tuple[str, ...], Course] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def compile(cls, scheduling: EnsembleScheduling) -> EnsembleGraph:
@@ -54,6 +66,22 @@ class EnsembleGraph:
             for index, step in enumerate(scheduling.steps)
         )
         return cls(steps=steps, producers={tensor: step for step in steps for tensor in step.outputs.values()})
+
+    def course(self, outputs: tuple[str, ...]) -> Course:
+        """What it takes to make these tensors; remembered, since requests ask for the same ones again and again."""
+        course = self._courses.get(outputs)
+        if course is None:
+            needed = self.needed(outputs)
+            steps = tuple(step for step in self.steps if step.index in needed)
+            read = frozenset(tensor for step in steps for tensor in step.inputs.values())
+            produced = frozenset(tensor for step in steps for tensor in step.outputs.values())
+            uses = Counter([*outputs, *(tensor for step in self.steps for tensor in step.inputs.values())])
+            course = self._courses[outputs] = Course(
+                steps=steps,
+                given=read - produced,
+                shared=frozenset(name for name, count in uses.items() if count > 1),
+            )
+        return course
 
     def needed(self, outputs: Iterable[str]) -> frozenset[int]:
         """The steps without which these tensors would not be made."""
@@ -94,7 +122,12 @@ class Scope(Generic[T]):
 
     def find(self, tensor: str) -> T | None:
         """The tensor as this iteration sees it."""
-        return next((scope.values[tensor] for scope in self.chain() if tensor in scope.values), None)
+        scope: Scope[T] | None = self
+        while scope is not None:
+            if tensor in scope.values:
+                return scope.values[tensor]
+            scope = scope.parent
+        return None
 
     def knows(self, tensor: str) -> bool:
         """Whether it is settled what the tensor is, or that there is none."""
@@ -102,7 +135,12 @@ class Scope(Generic[T]):
 
     def has_started(self, step: int) -> bool:
         """Whether a step runs, or ran, in this iteration or for all of them."""
-        return any(step in scope.started for scope in self.chain())
+        scope: Scope[T] | None = self
+        while scope is not None:
+            if step in scope.started:
+                return True
+            scope = scope.parent
+        return False
 
     def iteration(self, number: int) -> Scope[T]:
         """The scope of the answers of that number."""
@@ -149,16 +187,13 @@ class Flow(Generic[T]):
     def __init__(
         self, graph: EnsembleGraph, given: Mapping[str, T], outputs: Sequence[str], streaming: frozenset[int]
     ) -> None:
-        self._graph = graph
         self._outputs = tuple(outputs)
         #: Steps whose members may answer any number of times.
         self._streaming = streaming
-        needed = graph.needed(outputs)
-        self._steps = [step for step in graph.steps if step.index in needed]
+        course = graph.course(self._outputs)
+        self._steps = course.steps
         self._root: Scope[T] = Scope()
-        produced = {tensor for step in self._steps for tensor in step.outputs.values()}
-        read = {tensor for step in self._steps for tensor in step.inputs.values()}
-        self._root.values.update(dict.fromkeys(read - produced))
+        self._root.values.update(dict.fromkeys(course.given))
         self._root.values.update(given)
 
     def start(self) -> Progress[T]:

@@ -18,6 +18,8 @@ from jupyter_pyserve.v2.infer import InferRequest, OutputValue, render_response
 from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
 
 _MAX_HEADS = 64
+#: Parameters of a response that are longer than this are not worth remembering.
+_MAX_PARAMETERS = 256
 
 
 class Target(Protocol):
@@ -47,8 +49,9 @@ class Plan(RequestPlan):
         self, layout: bytes, tensors: Sequence[TensorMeta], views: Sequence[memoryview], parameters: bytes
     ) -> bytes:
         """Everything of a successful response that comes before its binary tensors."""
-        known = self.heads.get(layout)
-        if known is not None and not parameters:
+        key = layout + parameters  # a layout says itself where it ends
+        known = self.heads.get(key)
+        if known is not None:
             return known
         outputs = [
             OutputValue(
@@ -78,10 +81,10 @@ class Plan(RequestPlan):
                 len(body),
                 body,
             )
-        if not parameters and all(item.binary and item.datatype != "BYTES" for item in outputs):
+        if len(parameters) <= _MAX_PARAMETERS and all(item.binary and item.datatype != "BYTES" for item in outputs):
             if len(self.heads) >= _MAX_HEADS:
                 self.heads.clear()
-            self.heads[layout] = head
+            self.heads[key] = head
         return head
 
     def binary_views(self, tensors: Sequence[TensorMeta], views: Sequence[memoryview]) -> list[memoryview]:
