@@ -1,4 +1,4 @@
-"""JupyterLab's own debugger in a model's process: the bug of the notebook's toolbar, a breakpoint in the model's cell."""
+"""JupyterLab's own debugger in a model's process: the bug of the toolbar, a breakpoint in the cell of the model."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ KERNEL = """async () => {
 
 @pytest.fixture
 def notebook(lab: Lab, page: Page) -> Page:
-    cells = [
+    cells: list[dict[str, Any]] = [
         {
             "cell_type": "code",
             "id": f"c{number}",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.process.engine import Engine
 from tests.process.notebook_kernel import Kernel, kernel_of
+from tests.process.waiting import wait_until
 
 HELPER = """FACTOR = 4
 def share_of(x):
@@ -92,6 +95,23 @@ def test_the_kernel_s_own_debugger_stops_in_the_model_s_process(kernel: Kernel) 
     kernel.debug("disconnect", restart=False, terminateDebuggee=False)
     assert "replaced by a process that nobody debugs" in kernel.run("%pyserve debug stopped --stop")
     assert "array([2.]" in kernel.run(call("stopped", "[8]"))
+
+
+def test_a_process_that_ends_at_a_breakpoint_leaves_the_kernel_s_debugger_usable(
+    kernel: Kernel, engine: Engine
+) -> None:
+    kernel.run(HELPER)
+    kernel.run(MODEL.format(name="killed"))
+    kernel.run("%pyserve debug killed")
+    attach(kernel, MODEL.format(name="killed"), 11)
+    asked = kernel.start(call("killed", "[8]"))
+    kernel.debug_event("stopped")
+    os.kill(engine.pids("killed")[0], signal.SIGKILL)
+    assert "is not healthy" in kernel.shown(asked)
+    kernel.debug("disconnect", restart=False, terminateDebuggee=False)
+    wait_until(lambda: engine.ready("killed"), "it runs again")
+    assert "no process of model 'killed' was being debugged" in kernel.run("%pyserve debug killed --stop")
+    assert "array([2.]" in kernel.run(call("killed", "[8]"))
 
 
 def test_the_kernel_s_own_debugger_stops_in_a_replay(kernel: Kernel) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook.debugging.relay import Relay
 
-#: What ipykernel's debugger was set to before, if that was changed.
+#: What ipykernel's debugger was set to before, if that was changed, and where it connects to instead.
 _before: tuple[Any, bool] | None = None
+_relay: Relay | None = None
 
 
 class Lab(enum.Enum):
@@ -25,34 +27,38 @@ class Lab(enum.Enum):
 
 
 def point_at(port: int) -> Lab:
-    """Let the kernel's debugger connect to that port when it is turned on."""
-    global _before
+    """Let the kernel's debugger debug what listens there when it is turned on."""
+    global _before, _relay
     debugger = _debugger()
     if debugger is None:
         return Lab.ABSENT
     client = debugger.debugpy_client
     if debugger.is_started:
-        return Lab.POINTED if _before is not None and str(client.debugpy_port) == str(port) else Lab.IS_ON
+        return Lab.POINTED if _relay is not None and _relay.upstream_port == port else Lab.IS_ON
     if _before is None:
         _before = client.debugpy_port, debugger.debugpy_initialized
     # It would make a folder for the texts of cells, and start debugpy in the kernel: only the former is wanted.
     Path(_compiler().get_tmp_directory()).mkdir(mode=0o700, parents=True, exist_ok=True)
-    client.debugpy_port, debugger.debugpy_initialized = str(port), True
+    if _relay is not None:
+        _relay.close()
+    _relay = Relay(port)
+    client.debugpy_port, debugger.debugpy_initialized = str(_relay.port), True
     return Lab.POINTED
 
 
 def point_back() -> None:
-    """It debugs the kernel again; refused while it is on, since it would wait for a process that is gone."""
-    global _before
+    """It debugs the kernel again; refused while it is on."""
+    global _before, _relay
     debugger = _debugger()
-    if debugger is None or _before is None:
+    if debugger is None or _before is None or _relay is None:
         return
     if debugger.is_started:
         raise PyServeError(
             Code.UNAVAILABLE, "JupyterLab's debugger is attached: turn it off first (the bug in the notebook's toolbar)"
         )
     debugger.debugpy_client.debugpy_port, debugger.debugpy_initialized = _before
-    _before = None
+    _relay.close()
+    _before = _relay = None
 
 
 def _debugger() -> Any:

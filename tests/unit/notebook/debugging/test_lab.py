@@ -31,11 +31,19 @@ def told(debugger: Any) -> tuple[Any, bool]:
     return debugger.debugpy_client.debugpy_port, debugger.debugpy_initialized
 
 
+def upstream(debugger: Any) -> int:
+    """Where the port that it was given leads to."""
+    assert lab._relay is not None
+    assert told(debugger) == (str(lab._relay.port), True)
+    return lab._relay.upstream_port
+
+
 def test_the_kernel_s_debugger_goes_to_the_model_and_back(debugger: Any, tmp_path: Path) -> None:
     assert point_at(4711) is Lab.POINTED
-    assert told(debugger) == ("4711", True)
+    assert upstream(debugger) == 4711
     assert (tmp_path / "cells").is_dir()
     assert point_at(4712) is Lab.POINTED
+    assert upstream(debugger) == 4712
     point_back()
     assert told(debugger) == (-1, False)
     point_back()
@@ -53,7 +61,7 @@ def test_a_debugger_that_is_on_is_left_alone(debugger: Any) -> None:
     assert point_at(4712) is Lab.IS_ON
     with pytest.raises(PyServeError, match="turn it off first"):
         point_back()
-    assert told(debugger) == ("4711", True)
+    assert upstream(debugger) == 4711
 
 
 def test_a_terminal_has_none(shell: InteractiveShell) -> None:
