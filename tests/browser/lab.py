@@ -75,17 +75,22 @@ def execute(page: Page, command: str) -> None:
     page.evaluate("command => window.jupyterapp.commands.execute(command)", command)
 
 
-def run_all_cells(page: Page) -> None:
-    """Runs the open notebook. A kernel that merely looks idle may lose the first cell, so its info is awaited."""
+def notebook_ready(page: Page) -> None:
+    """Waits for the open notebook. A kernel that merely looks idle may lose the first cell, so its info is awaited."""
     page.evaluate(
         """async () => {
             const { context, sessionContext } = window.jupyterapp.shell.currentWidget;
             await context.ready;
             await sessionContext.ready;
             await sessionContext.session.kernel.info;
-            await window.jupyterapp.commands.execute('notebook:run-all-cells');
         }"""
     )
+
+
+def run_all_cells(page: Page) -> None:
+    """Runs the open notebook."""
+    notebook_ready(page)
+    execute(page, "notebook:run-all-cells")
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.engine import FakeEngine, instance_status, model_status
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, notebook_ready
 from tests.browser.panel import choose, clipboard, open_panel, picture, press, row, until
 
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 LINE = {"time": 1e9, "instance": "adder_0", "version": "1", "stream": "stdout", "level": "INFO"}
 
 
@@ -29,8 +30,17 @@ def panel(lab: Lab, page: Page, engine: FakeEngine) -> Locator:
 
 
 def write_notebook(path: Path, source: str) -> None:
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": source, "outputs": [], "execution_count": None}
-    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}))
+    cell: dict[str, object] = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
+    path.write_text(
+        json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": KERNEL}, "cells": [cell]})
+    )
 
 
 def asked(engine: FakeEngine, page: Page, *posts: tuple[str, object]) -> None:
@@ -223,6 +233,7 @@ def test_copies_a_script(panel: Locator, page: Page, lab: Lab) -> None:
 def test_inserts_code_into_the_active_notebook(lab: Lab, page: Page, engine: FakeEngine) -> None:
     write_notebook(lab.root / "insert.ipynb", "first = 1")
     lab.open(page, "insert.ipynb")
+    notebook_ready(page)
     panel = open_panel(page)
     choose(panel, "adder")
     press(panel, "Insert code")
