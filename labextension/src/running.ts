@@ -42,7 +42,7 @@ export function addRunningSection({ managers, store, trans, open, unload, unload
     running: () => running().map(item),
     runningChanged: store.changed,
     refreshRunning: () => {
-      void store.refresh();
+      void store.peek();
     },
     shutdownAll: () => {
       void unloadAll(running());

@@ -39,6 +39,7 @@ export interface IStatusStore extends IDisposable {
   start(): void;
   stop(): void;
   refresh(): Promise<void>;
+  peek(): Promise<void>;
 }
 
 export const IStatusStore = new Token<IStatusStore>(

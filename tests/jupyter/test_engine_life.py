@@ -46,6 +46,14 @@ async def test_the_first_connection_to_the_socket_starts_it(engine: EngineSuperv
     await reached(engine, EngineState.RUNNING)
 
 
+async def test_who_only_looks_starts_nothing(client: Client, engine: EngineSupervisor) -> None:
+    answer = await client.send("GET", "/pyserve/api/status?if_running=1")
+    assert (answer.status, answer.json()) == (503, {"error": "the inference engine is not running"})
+    assert engine.state is EngineState.IDLE
+    await client.send("GET", "/pyserve/v2")
+    assert (await client.send("GET", "/pyserve/v2?if_running=1")).json()["pid"] == engine.pid
+
+
 async def test_concurrent_first_requests_start_one(client: Client, engine: EngineSupervisor) -> None:
     answers = await asyncio.gather(*(client.send("GET", "/pyserve/v2") for _ in range(8)))
     assert {answer.json()["pid"] for answer in answers} == {engine.pid}

@@ -85,6 +85,9 @@ class EngineProxyHandler(APIHandler):
             body = framing(sent)
         except FramingError as error:
             raise web.HTTPError(400, str(error)) from error
+        if not (self._engine.running or paths.starts_engine(self.request.query)):
+            self._problem = (503, "the inference engine is not running")
+            return
         # The body is never held here; how large it may be is for the engine to say.
         self.request.connection.set_max_body_size(sys.maxsize)  # type: ignore[union-attr]
         try:

@@ -36,7 +36,8 @@ _SECRET_PATHS: Final = re.compile(r"/api/recordings(?:/.*)?")
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]+")
 _DOT_SEGMENT: Final = re.compile(r"(?:\.|%2[eE]){1,2}")
 # Jupyter's own parameters: what authenticates must not travel on, and the engine has no use for the others.
-_JUPYTER_PARAMETERS: Final = frozenset({"token", "_xsrf", "no_track_activity"})
+_IF_RUNNING: Final = "if_running"
+_JUPYTER_PARAMETERS: Final = frozenset({"token", "_xsrf", "no_track_activity", _IF_RUNNING})
 
 
 def engine_path(raw_path: str, base_url: str) -> str | None:
@@ -58,6 +59,11 @@ def engine_query(raw_query: str) -> str:
     kept = [pair for pair in raw_query.split("&") if pair and _key(pair) not in _JUPYTER_PARAMETERS]
     query = "&".join(kept)
     return f"?{query}" if query and _PRINTABLE.fullmatch(query) is not None else ""
+
+
+def starts_engine(raw_query: str) -> bool:
+    """Whether the request is worth an engine; one that only looks at what runs says `if_running=1`."""
+    return f"{_IF_RUNNING}=1" not in raw_query.split("&")
 
 
 def action(method: str, path: str) -> str:

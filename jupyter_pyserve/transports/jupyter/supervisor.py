@@ -33,6 +33,8 @@ class EngineUnavailableError(Exception):
 class Engine(Protocol):
     """What the proxy needs: an address, or the reason why there is none."""
 
+    @property
+    def running(self) -> bool: ...
     async def ready(self) -> str: ...
 
 
@@ -66,6 +68,11 @@ class MissingEngine:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
+    @property
+    def running(self) -> bool:
+        """Nothing does."""
+        return False
+
     async def ready(self) -> str:
         raise EngineUnavailableError(self._reason)
 
@@ -98,6 +105,11 @@ class EngineSupervisor:
     @property
     def state(self) -> EngineState:
         return self._state
+
+    @property
+    def running(self) -> bool:
+        """Whether it answers without being started."""
+        return self._state is EngineState.RUNNING
 
     @property
     def pid(self) -> int | None:

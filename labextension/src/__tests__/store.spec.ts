@@ -1,6 +1,6 @@
 import { StatusStore } from '../state/store';
 import type { ISnapshot } from '../tokens';
-import { adder, fakeServer, FakeSocket, type IFakeServer, instance, json, statusOf } from './samples';
+import { adder, asked, fakeServer, FakeSocket, type IFakeServer, instance, json, statusOf } from './samples';
 
 const SNAPSHOT = { type: 'snapshot', seq: 1, status: statusOf(adder) };
 
@@ -161,5 +161,21 @@ describe('StatusStore', () => {
     server.answer = answer;
     await store.refresh();
     expect(store.snapshot.problem).toMatch(problem);
+  });
+
+  it('peeks at what runs without starting it, and takes nothing for a problem', async () => {
+    await store.peek();
+    expect(store.snapshot.status).toEqual(statusOf(adder));
+    expect(asked(server)).toEqual([['GET', 'http://localhost:8888/user/me/pyserve/api/status?if_running=1']]);
+    server.answer = () => json({ error: 'not running' }, 503);
+    await store.peek();
+    expect(store.snapshot).toEqual({ status: null, problem: null });
+  });
+
+  it('need not peek while it looks', async () => {
+    store.start();
+    socket().say(SNAPSHOT);
+    await store.peek();
+    expect(server.requests).toHaveLength(0);
   });
 });

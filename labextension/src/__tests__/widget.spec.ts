@@ -24,6 +24,7 @@ class FakeStore implements IStatusStore {
     this.running = false;
   };
   refresh = (): Promise<void> => Promise.resolve();
+  peek = (): Promise<void> => Promise.resolve();
 }
 
 describe('PyServePanel', () => {

@@ -61,8 +61,17 @@ function modelPath(model: string, ...rest: readonly string[]): string {
   return ['api/models', ...[model, ...rest].map(encodeURIComponent)].join('/');
 }
 
-export async function fetchStatus(settings: Settings): Promise<IStatus> {
-  const value = await ask(settings, 'api/status?sample=1');
+export function fetchStatus(settings: Settings): Promise<IStatus> {
+  return askStatus(settings, 'sample=1');
+}
+
+/** The same of an engine that runs; starts none. */
+export function peekStatus(settings: Settings): Promise<IStatus> {
+  return askStatus(settings, 'if_running=1');
+}
+
+async function askStatus(settings: Settings, query: string): Promise<IStatus> {
+  const value = await ask(settings, `api/status?${query}`);
   if (!isStatus(value)) {
     throw new Error('The server answered with something that is not a status.');
   }

@@ -7,7 +7,7 @@ import { ServerConnection } from '@jupyterlab/services';
 import { Poll } from '@lumino/polling';
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import { describe, fetchStatus } from '../client/api';
+import { describe, fetchStatus, peekStatus } from '../client/api';
 import { EventSocket } from '../client/stream';
 import type { IStatus } from '../status';
 import type { ISnapshot, IStatusStore } from '../tokens';
@@ -111,6 +111,19 @@ export class StatusStore implements IStatusStore {
       this._listen();
     }
     await this._ask().catch(() => undefined);
+  }
+
+  /** Looks at what runs, for who lists it; an engine is not started for that, and none is no problem. */
+  async peek(): Promise<void> {
+    if (!this._started) {
+      this._takePeek(await peekStatus(this._settings).catch(() => null));
+    }
+  }
+
+  private _takePeek(status: IStatus | null): void {
+    if (!this._started) {
+      this._publish({ status, problem: null });
+    }
   }
 
   private _listen(): void {

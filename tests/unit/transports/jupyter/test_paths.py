@@ -6,7 +6,14 @@ import re
 
 import pytest
 
-from jupyter_pyserve.transports.jupyter.paths import ROUTES, action, engine_path, engine_query, is_activity
+from jupyter_pyserve.transports.jupyter.paths import (
+    ROUTES,
+    action,
+    engine_path,
+    engine_query,
+    is_activity,
+    starts_engine,
+)
 
 BASE = "/a%40b/"
 
@@ -136,3 +143,9 @@ def test_polling_is_no_activity() -> None:
         True,
         True,
     ]
+
+
+@pytest.mark.parametrize(("query", "starts"), [("", True), ("a=1&if_running=1", False), ("if_running=0", True)])
+def test_who_only_looks_says_so(query: str, starts: bool) -> None:
+    assert starts_engine(query) is starts
+    assert "if_running" not in engine_query(query)
