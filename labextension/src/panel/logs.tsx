@@ -15,6 +15,7 @@ import { VirtualList } from './virtual';
 
 const ROW_PX = 18;
 const FIRST_TAIL = 200;
+const MAX_DELAY_MS = 5000;
 
 export interface ILogsProps {
   readonly model: string;
@@ -154,9 +155,13 @@ function useLogs(model: string, query: ILogQuery, tail: number): ILog {
     let after: number | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let kept: readonly ILogRecord[] = [];
+    let delayMs = intervalMs();
     const ask = async (): Promise<void> => {
       try {
         const page = await fetchLogs(settings, model, query, tail, after);
+        // Where nothing is said, nothing needs to be asked as often.
+        const quiet = after !== null && page.records.length === 0;
+        delayMs = quiet ? Math.min(MAX_DELAY_MS, 1.5 * delayMs) : intervalMs();
         kept = appended(kept, page, after);
         after = page.next;
         done({ records: kept, problem: null });
@@ -167,12 +172,12 @@ function useLogs(model: string, query: ILogQuery, tail: number): ILog {
     const done = (log: ILog): void => {
       if (!ended) {
         setLog(before => (before.records === log.records && before.problem === log.problem ? before : log));
-        timer = setTimeout(next, intervalMs());
+        timer = setTimeout(next, delayMs);
       }
     };
     const next = (): void => {
       if (document.visibilityState === 'hidden') {
-        timer = setTimeout(next, intervalMs());
+        timer = setTimeout(next, delayMs);
       } else {
         void ask();
       }
