@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_pyserve import app, cli
-from jupyter_pyserve.option_types import parse_bool
+from jupyter_pyserve.options.types import parse_bool
 from jupyter_pyserve.settings import (
     ControlMode,
     EngineSettings,

@@ -14,6 +14,7 @@ from typing import Final
 from traitlets import Float, Int, List, Unicode, default
 from traitlets.config import LoggingConfigurable
 
+from jupyter_pyserve.transports.jupyter.engine_traits import EngineTraits, words
 from jupyter_pyserve.transports.jupyter.process import EngineCommand
 from jupyter_pyserve.transports.jupyter.states import RestartPolicy
 from jupyter_pyserve.transports.jupyter.supervisor import EngineSpec
@@ -23,8 +24,8 @@ NO_PORT: Final = -1
 EXIT_GRACE_S: Final = 5.0
 
 
-class PyServe(LoggingConfigurable):
-    """The model server of this Jupyter server."""
+class PyServe(LoggingConfigurable, EngineTraits):  # type: ignore[misc]  # made of the options
+    """The model server of this Jupyter server; each option of the engine is a trait too."""
 
     model_repository = Unicode(
         help="Folder of the models, laid out as Triton's. Default: `model_repository` in the server's root folder."
@@ -84,7 +85,7 @@ class PyServe(LoggingConfigurable):
         else:
             options |= {"--grpc-port": str(self.grpc_port), "--grpc-address": "127.0.0.1"}
         command = EngineCommand(
-            argv=(*self.engine_command, *_flat(options), *self.engine_args),
+            argv=(*self.engine_command, *_flat(options), *words(self), *self.engine_args),
             environment={**os.environ, "PYSERVE_TOKEN": token},
             inherited_fds=(http_fd, lane_fd),
             log_lines_per_s=self.log_lines_per_s,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from jupyter_pyserve.grpc_options import RESTRICTABLE
+from jupyter_pyserve.options.grpc import RESTRICTABLE
 from jupyter_pyserve.settings import GrpcSettings
 from jupyter_pyserve.transports.grpc.methods import METHODS, group_paths
 from tests.unit.transports.grpc.asking import INFER, STREAM, Asker, asking

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from jupyter_pyserve.repository_options import (
+from jupyter_pyserve.options.repository import (
     BadRepositoryOptions,
     RepositorySettings,
     add_repository_options,

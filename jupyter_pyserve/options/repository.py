@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NamedTuple
 
-from jupyter_pyserve.option_types import number, parse_bool, whole_number
+from jupyter_pyserve.options.types import number, parse_bool, whole_number
 from jupyter_pyserve.settings import ControlMode, EngineSettings
 
 

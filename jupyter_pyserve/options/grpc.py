@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from jupyter_pyserve.option_types import header_pattern, parse_bool
+from jupyter_pyserve.options.types import header_pattern, parse_bool
 from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, ListenSettings, TlsSettings
 
 _LEVELS = ("none", "low", "medium", "high")

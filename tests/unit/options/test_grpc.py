@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from jupyter_pyserve.grpc_options import add_grpc_options, grpc_settings
+from jupyter_pyserve.options.grpc import add_grpc_options, grpc_settings
 from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, TlsSettings
 
 

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from jupyter_pyserve.cache_options import (
+from jupyter_pyserve.options.cache import (
     BadCacheOptions,
     add_cache_options,
     cache_nbytes,

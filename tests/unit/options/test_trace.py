@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 
+from jupyter_pyserve.options.trace import add_trace_options, trace_settings
 from jupyter_pyserve.settings import TraceMode, TraceSettings
-from jupyter_pyserve.trace_options import add_trace_options, trace_settings
 
 
 def parse(*words: str, environment: dict[str, str] | None = None) -> TraceSettings:

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from jupyter_pyserve.option_types import Restrict, header_pattern
+from jupyter_pyserve.options.types import Restrict, header_pattern
 from jupyter_pyserve.settings import Category, Key
 
 

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from jupyter_pyserve.scheduling_options import SchedulingSettings, add_scheduling_options, scheduling_settings
+from jupyter_pyserve.options.scheduling import SchedulingSettings, add_scheduling_options, scheduling_settings
 from jupyter_pyserve.settings import RateLimitResource
 
 RESOURCE = (
