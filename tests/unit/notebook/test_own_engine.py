@@ -18,6 +18,8 @@ FAKE = """
 import json, os, sys
 print("warming up", flush=True)
 assert os.environ["PYSERVE_TOKEN"]
+assert "MPLBACKEND" not in os.environ
+assert os.getsid(0) == os.getpid()  # an interrupt in the terminal is not for it
 print(json.dumps({"event": "ready", "http_url": "http://127.0.0.1:1"}), flush=True)
 sys.stdin.read()
 """
@@ -34,6 +36,7 @@ def _nobodys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(client_module, "_default", None)
     for name in ("PYSERVE_RUNTIME_DIR", "PYSERVE_URL", "PYSERVE_TOKEN"):
         monkeypatch.setenv(name, "")
+    monkeypatch.setenv("MPLBACKEND", "module://of.the.kernel")
     monkeypatch.chdir(tmp_path)
 
 

@@ -67,6 +67,7 @@ def test_what_is_nowhere_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_name_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
     np.save(tmp_path / "secret.npy", np.ones(1))
     with pytest.raises(LookupError):
         model_in(tmp_path)("../secret")

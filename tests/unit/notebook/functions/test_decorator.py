@@ -54,6 +54,13 @@ def test_what_is_written_needs_nothing_of_this_project_and_names_the_cells_lines
     assert source.text == shell.user_ns["triple"].model_py
 
 
+def test_a_function_may_become_a_model_later(shell: InteractiveShell) -> None:
+    run(shell, PLAIN[: PLAIN.index("@pyserve")] + PLAIN[PLAIN.index("def triple") :] + "made = pyserve.model(triple)\n")
+    made = shell.user_ns["made"]
+    assert made.name == "triple"
+    assert "jupyter_pyserve" not in made.model_py.partition('"""\n')[2]
+
+
 def test_batching_says_so_in_the_configuration(shell: InteractiveShell) -> None:
     run(
         shell,

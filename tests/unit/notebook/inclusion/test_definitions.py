@@ -9,7 +9,9 @@ import pytest
 from jupyter_pyserve.notebook.inclusion.definitions import CellTexts
 
 FIRST = "from math import sqrt as root, pi\n\n@decorated\ndef f():\n    return 1\n"
-SECOND = "def f():\n    return 2\ng = lambda: f()\nif True:\n    def inner(): pass\n"
+SECOND = (
+    "def f():\n    return 2\ng = lambda: f()\ndef twice(): ...\ndef twice(): ...\nif True:\n    def inner(): pass\n"
+)
 
 
 @pytest.fixture
@@ -38,6 +40,12 @@ def test_a_place_says_which_one_is_meant(texts: CellTexts) -> None:
     assert found is not None
     assert (found.text, found.first) == ("@decorated\ndef f():\n    return 1\n", 3)
     assert texts.definition("f", "cell-1", 1) is None
+
+
+def test_of_two_in_one_cell_the_last_counts(texts: CellTexts) -> None:
+    found = texts.definition("twice")
+    assert found is not None
+    assert found.first == 5
 
 
 def test_a_lambda_is_its_assignment(texts: CellTexts) -> None:
