@@ -72,7 +72,7 @@ class Service:
 
 
 def call(service: Service, endpoint: Endpoint, body: bytes = b"", **names: str) -> Reply:
-    answer = endpoints.call(cast(Any, service), Route(endpoint=endpoint, **names), body)
+    answer = endpoints.call(cast(Any, service), Route(endpoint=endpoint, **cast(dict[str, Any], names)), body)
     reply = answer if isinstance(answer, Reply) else asyncio.run(answer)
     assert isinstance(reply, Reply)
     return reply
