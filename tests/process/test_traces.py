@@ -177,6 +177,24 @@ def test_a_request_that_dies_with_its_stub(traced: Traced) -> None:
     assert not set(COMPUTE) & set(found)
 
 
+def test_answers_that_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "traces.json"
+    words = ["level=TIMESTAMPS", "rate=1", f"triton,file={path}", "triton,log-frequency=1"]
+    options = [f"--trace-config={word}" for word in words]
+    with running_engine(*options, "--cache-config=local,size=1048576") as engine:
+        traced = Traced(engine, path)
+        chain(engine, "ens", ADD)
+        config = engine.repository / "ens" / "config.pbtxt"
+        config.write_text(config.read_text() + " response_cache { enable: true }")
+        engine.load("ens")
+        assert engine.infer("ens", {"IN": ONE["X"]}).status == 200
+        assert list(models(traced.next()).values()) == [("ens_0", 1, ""), ("ens", 0, "")]
+        assert engine.infer("ens", {"IN": ONE["X"]}).status == 200
+        again = traced.next()
+        assert list(models(again)) == [3]
+        assert names(again, 3) == [*HTTP[:2], *CORE, HTTP[2], "REQUEST_END", *HTTP[3:]]
+
+
 def test_settings_change_while_requests_come(tmp_path: Path) -> None:
     path = tmp_path / "traces.json"
     with running_engine(f"--trace-config=triton,file={path}", "--trace-config=rate=1") as engine:
