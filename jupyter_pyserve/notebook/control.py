@@ -90,9 +90,10 @@ class Control:
     def record(self, name: str, mode: str, limit: int | None) -> None:
         self._connection.json("POST", f"{_model(name)}/record", {"mode": mode, "limit": limit})
 
-    def recordings(self, name: str | None = None) -> list[RecordingInfo]:
+    def recordings(self, name: str | None = None, *, timeout_s: float = 60.0) -> list[RecordingInfo]:
         query = "" if name is None else "?" + urlencode({"model": name})
-        return cast("list[RecordingInfo]", self._connection.json("GET", f"/api/recordings{query}")["recordings"])
+        found = self._connection.json("GET", f"/api/recordings{query}", timeout_s=timeout_s)
+        return cast("list[RecordingInfo]", found["recordings"])
 
     def recording(self, name: str) -> tuple[memoryview, int]:
         """The recorded request as the body of a v2 request, and how long its JSON part is."""

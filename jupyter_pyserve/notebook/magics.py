@@ -227,7 +227,10 @@ class PyServeMagics(Magics):
         if command in ("deploy", "model", "config"):
             return written
         with contextlib.suppress(PyServeError):  # no engine: nothing more to offer
-            status = Control(default_client(may_start=False).connection).status(timeout_s=COMPLETION_TIMEOUT_S)
+            control = Control(default_client(may_start=False).connection)
+            if command == "replay":
+                return [row["id"] for row in control.recordings(timeout_s=COMPLETION_TIMEOUT_S)]
+            status = control.status(timeout_s=COMPLETION_TIMEOUT_S)
             return sorted({*written, *(info["name"] for info in status["models"])})
         return written
 

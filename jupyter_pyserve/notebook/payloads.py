@@ -85,6 +85,8 @@ class RecordedModel(TypedDict):
     source: str
     model_file: str
     args: dict[str, str]
+    #: Of the inputs, as the model sees them.
+    shapes: dict[str, list[int]]
 
 
 class StackInfo(TypedDict):

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from pyserve_stub.wire.layout import decode_layout
+
 from jupyter_pyserve.engine.debugging.recording import Recording, Shelf
 from jupyter_pyserve.engine.job import Job, Response
 
@@ -97,6 +99,7 @@ class Recorder:
             time=time.time(),
             error=error,
             request=job.plan.request,
+            seen={item.name: item.shape for item in decode_layout(job.plan.layout)},
             blobs=blobs,
             nbytes=nbytes,
         )

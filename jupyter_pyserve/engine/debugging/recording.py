@@ -33,6 +33,8 @@ class Recording:
     time: float
     error: str
     request: InferRequest
+    #: The shapes that the model sees, which `reshape` in its configuration makes others than the client's.
+    seen: Mapping[str, tuple[int, ...]]
     blobs: Sequence[bytes] | None
     nbytes: int
 

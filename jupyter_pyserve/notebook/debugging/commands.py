@@ -31,7 +31,7 @@ def add_options(add: Add) -> None:
     record.add_argument("--mode", choices=api.MODES, help="failures (the default), all, or off")
     record.add_argument("--limit", type=int, metavar="N", help="keep the newest N of this model (default 20)")
     replay = add("replay", "run a recorded request again, here in the kernel: %%debug shows its frames")
-    replay.add_argument("recording", metavar="ID", help="from %%pyserve record")
+    replay.add_argument("name", metavar="ID", help="from %%pyserve record")
     replay.add_argument("--serve", action="store_true", help="send it to the served model instead")
 
 
@@ -61,7 +61,7 @@ def record(args: argparse.Namespace) -> View | str:
 
 def replay(args: argparse.Namespace) -> View:
     __tracebackhide__ = True
-    return api.replay(args.recording, serve=args.serve)
+    return api.replay(args.name, serve=args.serve)
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], View | str]] = {

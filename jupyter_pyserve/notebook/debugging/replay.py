@@ -75,7 +75,7 @@ def replay_here(name: str, recorded: RecordedRequest, told: RecordedModel, clien
         model = getattr(module, CLASS)()
         if hasattr(model, "initialize"):
             model.initialize(dict(told["args"]))
-        request = _request(recorded, told["args"], config)
+        request = _request(recorded, told, config)
         request._decoupled = decoupled
         answer = model.execute([request])
         if asyncio.iscoroutine(answer):
@@ -103,12 +103,12 @@ def _places(told: RecordedModel, name: str) -> Places:
     return shown if source is None else places_of(source, shown(1)[0])
 
 
-def _request(recorded: RecordedRequest, args: Mapping[str, str], config: Mapping[str, Any]) -> InferenceRequest:
-    request = recorded.request
+def _request(recorded: RecordedRequest, told: RecordedModel, config: Mapping[str, Any]) -> InferenceRequest:
+    request, args, shapes = recorded.request, told["args"], told["shapes"]
     return InferenceRequest(
         request_id=request.id,
         correlation_id=request.correlation_id,
-        inputs=[Tensor(name, array) for name, array in recorded.inputs.items()],
+        inputs=[Tensor(name, array.reshape(shapes[name])) for name, array in recorded.inputs.items()],
         requested_output_names=recorded.outputs or [item["name"] for item in config.get("output", [])],
         model_name=args["model_name"],
         model_version=int(args["model_version"]),

@@ -58,7 +58,12 @@ async def _model(shelf: Shelf, name: str) -> Reply:
     """What the request was executed by: the text of the model's file as it is now, and what `initialize` was given."""
     recording = shelf.get(name)
     source = await asyncio.to_thread(_source, recording)
-    value = {"source": source, "model_file": recording.model_file, "args": dict(recording.args)}
+    value = {
+        "source": source,
+        "model_file": recording.model_file,
+        "args": dict(recording.args),
+        "shapes": dict(recording.seen),
+    }
     return Reply(200, json.dumps(value, separators=(",", ":")).encode())
 
 

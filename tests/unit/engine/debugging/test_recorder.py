@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
 from jupyter_pyserve.engine.debugging.recorder import Mode, Recorder
 from jupyter_pyserve.engine.job import Job, Response
@@ -33,7 +34,7 @@ def job(*sizes: int, memory: Memory | None = None, counts: bool = True) -> Job:
         "memory": memory or Memory(),
         "instance": SimpleNamespace(name="m_0"),
         "descriptors": [(1, 0, size, 0) for size in sizes],
-        "plan": SimpleNamespace(request=request),
+        "plan": SimpleNamespace(request=request, layout=encode_layout([TensorMeta("IN", 11, (2, 1))])),
         "counts": counts,
     }
     return cast(Job, SimpleNamespace(**facts))
@@ -47,6 +48,7 @@ def test_failures_are_kept_unless_nobody_wants_them() -> None:
     recorder = Recorder()
     recorder.failed(job(4, 0), "why")
     (kept,) = recorder.shelf.of("m")
+    assert kept.seen == {"IN": (2, 1)}
     assert (kept.blobs, kept.nbytes, kept.error, kept.args) == ([b"xxxx", b""], 4, "why", {"a": "b"})
     recorder.failed(job(4, counts=False), "a slot that was filled up")
     recorder.choose("m", Mode.OFF)

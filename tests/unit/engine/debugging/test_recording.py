@@ -21,6 +21,7 @@ def recording(name: str, *, model: str = "m", blob: bytes | None = b"1234") -> R
         args={},
         time=7.5,
         error="why",
+        seen={"IN": (nbytes,)},
         request=InferRequest(id="r", inputs=(item,), parameters={"a": 1}, correlation_id="s", flags=1),
         blobs=None if blob is None else (blob,),
         nbytes=nbytes,

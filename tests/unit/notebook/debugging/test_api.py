@@ -101,7 +101,7 @@ def recording(engine: FakeEngine) -> None:
     body = b"".join([header, *blobs])
     engine.answer("GET", "/api/recordings/m-1", body=body, headers={LENGTH: str(len(header))})
     args = {"model_config": json.dumps({"output": []}), "model_name": "add_one", "model_version": "1"}
-    told = {"source": CLASS, "model_file": "/nowhere/model.py", "args": args}
+    told = {"source": CLASS, "model_file": "/nowhere/model.py", "args": args, "shapes": {"X": [3]}}
     engine.answer("GET", "/api/recordings/m-1/model", json=told)
 
 

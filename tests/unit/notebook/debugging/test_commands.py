@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
@@ -47,6 +48,13 @@ def test_stack(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(api, "stack", lambda name, instance: f"{name} {instance}")
     assert run(shell, "stack m") == "m None\n"
     assert run(shell, "stack m m_1") == "m m_1\n"
+
+
+def test_recordings_complete_a_replay(engine: FakeEngine, shell: InteractiveShell) -> None:
+    engine.answer("GET", "/api/recordings", json={"recordings": [ROW, {**ROW, "id": "m-2"}]})
+    with provisionalcompleter():
+        found = [item.text for item in shell.Completer.completions("%pyserve replay m", 17)]
+    assert sorted(found) == ["m-1", "m-2"]
 
 
 def test_replay(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,11 +47,22 @@ def recorded(**options: Any) -> RecordedRequest:
 
 
 def replay(
-    tmp_path: Path, body: str, *, decoupled: bool = False, client: OtherModels | None = None, **options: Any
+    tmp_path: Path,
+    body: str,
+    *,
+    decoupled: bool = False,
+    client: OtherModels | None = None,
+    shape: tuple[int, ...] = (2,),
+    **options: Any,
 ) -> Replay:
     config = {"output": [{"name": "Y"}], "model_transaction_policy": {"decoupled": decoupled}}
     args = {"model_config": json.dumps(config), "model_name": "m", "model_version": "3"}
-    told: RecordedModel = {"source": HEAD + body, "model_file": str(tmp_path / "3" / "model.py"), "args": args}
+    told: RecordedModel = {
+        "source": HEAD + body,
+        "model_file": str(tmp_path / "3" / "model.py"),
+        "args": args,
+        "shapes": {"X": list(shape)},
+    }
     return replay_here("m-1", recorded(**options), told, cast(Client, client or OtherModels()))
 
 
@@ -78,6 +89,10 @@ def test_a_request_is_what_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert answered["Y"].tolist() == [2, 3]
     assert json.loads(answered["TOLD"][0]) == ["3", "r", 7, 1, 9, {"a": 1}, ["Y"]]
     assert capsys.readouterr().out == "finalized\n"
+
+
+def test_inputs_have_the_shapes_that_the_model_sees(tmp_path: Path) -> None:
+    assert replay(tmp_path, ANSWER, shape=(2, 1))["Y"].tolist() == [[2], [3]]
 
 
 def test_what_the_model_raises_is_raised_and_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class Service:
         request = InferRequest(id="r", inputs=(), parameters={})
         kept = Recording(
             id="m-1", model="m", version="1", instance="m_0", model_file=model_file, args={"a": "b"}, time=1.0,
-            error="why", request=request, blobs=(), nbytes=0,
+            error="why", request=request, seen={"X": (2,)}, blobs=(), nbytes=0,
         )  # fmt: skip
         self.recorder.shelf.put(kept, 10)
 
@@ -59,7 +59,12 @@ def test_its_model_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "model.py"
     file.write_text("class TritonPythonModel: ...\n")
     told = json.loads(call(Service(str(file)), "GET", "recordings/m-1/model").body)
-    assert told == {"source": "class TritonPythonModel: ...\n", "model_file": str(file), "args": {"a": "b"}}
+    assert told == {
+        "source": "class TritonPythonModel: ...\n",
+        "model_file": str(file),
+        "args": {"a": "b"},
+        "shapes": {"X": [2]},
+    }
     with pytest.raises(PyServeError, match="No such file"):
         call(Service(), "GET", "recordings/m-1/model")
 
