@@ -249,7 +249,7 @@ def test_follows_the_settings(panel: Locator, page: Page, engine: FakeEngine) ->
         page.evaluate(change, ["showHostTotals", True])
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
 def test_can_be_read_in_both_themes(panel: Locator, page: Page, theme: str) -> None:
     page.evaluate(
         "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })",

@@ -38,7 +38,7 @@ describe('log lines', () => {
 
   it.each([
     [{ instance: 'm_1' }, ['b']],
-    [{ level: 'WARNING' }, ['c']],
+    [{ level: 'WARNING' }, ['b', 'c']],
     [{ level: 'INFO' }, ['a', 'b', 'c']],
     [{ search: 'A' }, ['a']],
     [{ request: 'r2' }, ['c']],

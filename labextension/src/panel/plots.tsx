@@ -109,25 +109,27 @@ export function Histogram({ title, sizes }: { title: string; sizes: BatchSizes }
         <span>{title}</span>
         {bars.length === 0 && <strong>{trans.__('nothing yet')}</strong>}
       </figcaption>
-      <svg
-        role="img"
-        aria-label={`${title}: ${words}`}
-        viewBox={`0 0 ${MAX_BARS * BAR_PX} ${HEIGHT + 12}`}
-        preserveAspectRatio="xMinYMid meet"
-      >
-        {bars.map(({ size, count }, index) => {
-          const height = Math.max(1, (HEIGHT - 4) * (count / most));
-          return (
-            <g key={size} transform={`translate(${index * BAR_PX} 0)`}>
-              <title>{trans.__('%1: %2 times', size, formatNumber(count))}</title>
-              <rect className="jp-PyServe-bar" x="1" y={HEIGHT - height} width={BAR_PX - 3} height={height} />
-              <text x={(BAR_PX - 1) / 2} y={HEIGHT + 10} textAnchor="middle">
-                {size}
-              </text>
-            </g>
-          );
-        })}
-      </svg>
+      {bars.length > 0 && (
+        <svg
+          role="img"
+          aria-label={`${title}: ${words}`}
+          viewBox={`0 0 ${MAX_BARS * BAR_PX} ${HEIGHT + 12}`}
+          preserveAspectRatio="xMinYMid meet"
+        >
+          {bars.map(({ size, count }, index) => {
+            const height = Math.max(1, (HEIGHT - 4) * (count / most));
+            return (
+              <g key={size} transform={`translate(${index * BAR_PX} 0)`}>
+                <title>{trans.__('%1: %2 times', size, formatNumber(count))}</title>
+                <rect className="jp-PyServe-bar" x="1" y={HEIGHT - height} width={BAR_PX - 3} height={height} />
+                <text x={(BAR_PX - 1) / 2} y={HEIGHT + 10} textAnchor="middle">
+                  {size}
+                </text>
+              </g>
+            );
+          })}
+        </svg>
+      )}
     </figure>
   );
 }

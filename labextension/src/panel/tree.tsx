@@ -17,7 +17,7 @@ import { VirtualList } from './virtual';
 export const ROW_PX = 40;
 const EDGE_PX = 2;
 const PAGE_ROWS = 8;
-const MAX_NAME = 30;
+const KEPT_LETTERS = 4;
 
 const MOVES: Readonly<Partial<Record<string, Move>>> = {
   ArrowUp: 'up',
@@ -123,9 +123,7 @@ function TreeRow({ row, id, selected }: ITreeRowProps): React.ReactElement {
       <Caret row={row} />
       <div className="jp-PyServe-rowText">
         <div className="jp-PyServe-rowLine">
-          <span className="jp-PyServe-name" title={name}>
-            {row.type === 'instance' ? tail(name) : name}
-          </span>
+          <Name text={name} />
           <span className="jp-PyServe-owner" title={row.model.owner ?? trans.__('from the model repository')}>
             {row.model.owner === null ? trans.__('repository') : baseName(row.model.owner)}
           </span>
@@ -217,7 +215,13 @@ function factsOf(row: Row, trans: TranslationBundle): readonly string[] {
   ];
 }
 
-/** Instances of a model differ in the last letters of their names. */
-function tail(name: string): string {
-  return name.length > MAX_NAME ? `…${name.slice(1 - MAX_NAME)}` : name;
+/** Instances of a model differ in the last letters of their names: where there is no room, the middle goes. */
+function Name({ text }: { text: string }): React.ReactElement {
+  const cut = Math.max(0, text.length - KEPT_LETTERS);
+  return (
+    <span className="jp-PyServe-name" title={text}>
+      <span>{text.slice(0, cut)}</span>
+      <span>{text.slice(cut)}</span>
+    </span>
+  );
 }

@@ -41,9 +41,10 @@ export function filtered(records: readonly ILogRecord[], query: ILogQuery): read
   );
 }
 
+/** A level that is not known here is better shown than lost. */
 function severity(level: string): number {
   const known = LEVELS.indexOf(level);
-  return known < 0 ? LEVELS.indexOf('INFO') : known;
+  return known < 0 ? LEVELS.length : known;
 }
 
 /** The ids of the requests that a line belongs to. */
