@@ -40,9 +40,11 @@ def listen(port: int, sources: Sequence[Mapping[str, Any]] = ()) -> int:
     api, pydevd = _import()
     if not _listening_at:
         api.configure(subProcess=False)
+        free = _free_port(port)
         # Its own adapter would be one more process; in here, nothing is left behind when this process ends.
-        _, bound = api.listen((HOST, port or _free_port()), in_process_debug_adapter=True)
-        _listening_at = int(bound)
+        api.listen((HOST, free), in_process_debug_adapter=True)
+        getattr(pydevd.get_global_debugger(), "wait_for_server_socket_ready", _do_nothing)()
+        _listening_at = free
         install_hook()
         _hide_own_frames(api, pydevd)
     _map_sources(pydevd, sources)
@@ -63,12 +65,20 @@ def _import() -> tuple[Any, Any]:
     return debugpy, pydevd
 
 
-def _free_port() -> int:
-    """Older releases do not say which port they were given, so one is chosen here."""
+def _do_nothing() -> None:
+    """Releases that are older still do not say when they listen."""
+
+
+def _free_port(port: int) -> int:
+    """Older releases neither say which port they were given nor that they did not get theirs, so one is tried here."""
     with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        port: int = sock.getsockname()[1]
-    return port
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((HOST, port))
+        except OSError as error:
+            raise DebuggerMissing(f"no debugger can listen on port {port}: {error.strerror}") from None
+        free: int = sock.getsockname()[1]
+    return free
 
 
 def _hide_own_frames(debugpy: Any, pydevd: Any) -> None:

@@ -67,3 +67,18 @@ def test_an_interpreter_without_a_debugger_is_named() -> None:
     """
     done = run("import sys; sys.modules['debugpy'] = None\n" + textwrap.dedent(script))
     assert done.stdout.startswith(f"debugpy cannot be imported by {sys.executable} (CPython "), done.stderr
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    script = """
+        import socket
+        from pyserve_stub import debugging
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            try:
+                debugging.listen(port)
+            except debugging.DebuggerMissing as error:
+                print(str(error).replace(str(port), "N"))
+        print(debugging.listen(port) == port)
+    """
+    assert run(script).stdout == "no debugger can listen on port N: Address already in use\nTrue\n"
