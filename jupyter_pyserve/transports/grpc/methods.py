@@ -6,6 +6,8 @@ or its bytes.
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -229,3 +231,17 @@ METHODS: Final[Mapping[str, tuple[str, Function]]] = {
         )
     },
 }
+
+
+def delayed(delay_s: float) -> Mapping[str, tuple[str, Function]]:
+    """The same methods, whose answers take their time."""
+
+    def slow(function: Function) -> Function:
+        async def later(service: Service, request: Any, messages: Any) -> Any:
+            await asyncio.sleep(delay_s)
+            found = function(service, request, messages)
+            return await found if inspect.isawaitable(found) else found
+
+        return later
+
+    return {path: (request, slow(function)) for path, (request, function) in METHODS.items()}

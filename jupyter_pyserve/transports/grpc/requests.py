@@ -90,10 +90,10 @@ class Ask:
 class Requests:
     """Reads the inference requests of a server."""
 
-    __slots__ = ("_beginnings", "_names", "_service", "_start", "traces")
+    __slots__ = ("_beginnings", "_lookup", "_names", "_start", "traces")
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self._lookup: Callable[[str, str], LoadedVersion] = service.lookup
         self.traces = service.traces
         self._names: dict[bytes, tuple[str, str]] = {}
         # What the bytes before the only tensor come to, where there is no id between them.
@@ -105,12 +105,16 @@ class Requests:
         taken = self._beginnings.get((bytes(message[: self._start]), len(message))) or self._split(message)
         if taken is None or (names := self._names.get(taken.head)) is None:
             return self._read_anew(message, taken, check, forwarded)
-        servable = self._service.lookup(*names)
+        servable = self._lookup(*names)
         plan = servable.plans.get((taken.head, taken.sizes, forwarded))
         if plan is None:
             return self._read_anew(message, taken, check, forwarded)
         check(servable)
         return _ask(servable, plan, message, taken)
+
+    def stop(self) -> None:
+        """Refuse all that come from now on; calls that are open already may bring more of them."""
+        self._lookup = _refuse
 
     def _split(self, message: bytes | memoryview) -> Split | None:
         taken = split(message)
@@ -130,7 +134,7 @@ class Requests:
     ) -> Ask:
         given = decode(message, taken)
         version = check_version(given.version)
-        servable = self._service.lookup(given.model, version)
+        servable = self._lookup(given.model, version)
         check(servable)
         request, empty_final = read_infer(given)
         request = with_headers(request, forwarded)
@@ -160,6 +164,11 @@ class Requests:
                 self._names.clear()
             self._names[taken.head] = (given.model, version)
         return _ask(servable, plan, message, taken)
+
+
+def _refuse(name: str, version: str) -> LoadedVersion:
+    text = "Server is stopping, scheduler for model has stopped accepting new inference requests"
+    raise PyServeError(Code.UNAVAILABLE, text)
 
 
 def _trace_context(told: CallHead) -> Mapping[str, str] | None:

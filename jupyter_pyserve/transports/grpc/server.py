@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import os
 import socket
 import ssl
 
@@ -22,6 +23,8 @@ from jupyter_pyserve.transports.grpc.stream_infer import StreamInfer
 from jupyter_pyserve.transports.grpc.unary import Unary
 from jupyter_pyserve.v2.forwarding import HeaderPattern
 
+#: As Triton's, for tests of clients: how many seconds the answers of all other methods are held back.
+_DELAY = "TRITONSERVER_SERVER_DELAY_GRPC_RESPONSE_SEC"
 _INFER = methods.SERVICE + "ModelInfer"
 _INFERENCES = (_INFER, methods.SERVICE + "ModelStreamInfer")
 
@@ -41,6 +44,8 @@ class GrpcServer:
         }
         hidden = frozenset(("authorization",)) if token else frozenset()
         self._forwarding = HeaderPattern(settings.forward_pattern, hidden) if settings.forward_pattern else None
+        delay_s = float(os.environ.get(_DELAY, "0"))
+        self._methods = methods.delayed(delay_s) if delay_s else methods.METHODS
         self._server: asyncio.Server | None = None
         self._open: set[Connection] = set()
         self._gone: asyncio.Future[None] | None = None
@@ -60,6 +65,7 @@ class GrpcServer:
         """Stop accepting, let what is going on finish, and close."""
         if self._server is not None:
             self._server.close()
+        self._requests.stop()
         for connection in list(self._open):
             connection.shutdown()
         if self._open:
@@ -109,7 +115,7 @@ class GrpcServer:
             return (Infer if path == _INFER else StreamInfer)(self._requests, call, forwarded)
         if path in reflection.PATHS and self._settings.reflection:
             return reflection.Reflection(call)
-        method = methods.METHODS.get(path)
+        method = self._methods.get(path)
         return Unary(self._service, call, *method) if method is not None else None
 
 

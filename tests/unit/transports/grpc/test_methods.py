@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from jupyter_pyserve.engine.regions import ClientRegions
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.messages import service_messages
-from jupyter_pyserve.transports.grpc.methods import METHODS, SERVICE, check_version
+from jupyter_pyserve.transports.grpc.methods import METHODS, SERVICE, check_version, delayed
 
 messages = service_messages()
 
@@ -132,3 +132,19 @@ def test_shared_memory_is_refused_unless_it_is_allowed(kind: str, method: str) -
     code, text = refusal(FakeService(), f"{kind}SharedMemory{method}", name="r")
     assert code is Code.UNSUPPORTED
     assert "--allow-client-shm=true" in text
+
+
+def test_answers_that_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        slept.append(delay_s)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    slow = delayed(2.5)
+    for name in ("ServerLive", "ServerReady"):
+        path = SERVICE + name
+        assert slow[path][0] == METHODS[path][0]
+        answer = asyncio.run(slow[path][1](cast(Any, FakeService()), None, messages))
+        assert answer == type(answer)(**{"live" if name == "ServerLive" else "ready": True})
+    assert slept == [2.5, 2.5]
