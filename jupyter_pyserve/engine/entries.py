@@ -14,6 +14,9 @@ from jupyter_pyserve.engine.repository import Signature
 from jupyter_pyserve.model.config import Identity
 from jupyter_pyserve.model.lifecycle import VERSION, VersionEvent, VersionState, advance
 
+#: The reason of a version that is not served because somebody has said so.
+UNLOADED = "unloaded"
+
 
 @dataclass(slots=True)
 class VersionRecord:
@@ -38,8 +41,6 @@ class ModelEntry:
     namespace: str = ""
     #: Whether it is to be served: somebody has loaded it, and nobody has unloaded it since.
     wanted: bool = False
-    #: Whether it is in no repository any more: nothing is kept of versions that have ended.
-    forgotten: bool = False
     versions: dict[int, VersionRecord] = field(default_factory=dict)
     signature: Signature = ()
     #: What is served in place of what the repository has; and whether the repository has nothing of it at all.
@@ -68,10 +69,10 @@ class ModelEntry:
             if record.servable is not None
         ]
 
-    def drop_ended(self) -> None:
-        """Keep only what is there still."""
+    def drop_failed(self) -> None:
+        """Forget versions that could not be loaded."""
         for version, record in list(self.versions.items()):
-            if record.servable is None and record.state is not VersionState.UNLOADING:
+            if record.state is VersionState.UNAVAILABLE and record.reason != UNLOADED:
                 del self.versions[version]
 
     def serves_all(self) -> bool:

@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from jupyter_pyserve.engine.directory import Directory
-from jupyter_pyserve.engine.entries import ModelEntry, VersionRecord
+from jupyter_pyserve.engine.entries import UNLOADED, ModelEntry, VersionRecord
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
 from jupyter_pyserve.engine.load_errors import LoadError
 from jupyter_pyserve.engine.loaded import LoadedVersion
@@ -116,7 +116,7 @@ class Registry(Directory):
             )
             text = f"failed to load '{identity.name}', failed to poll from model repository"
             raise PyServeError(Code.INTERNAL, text) from error
-        entry.wanted, entry.forgotten = True, False
+        entry.wanted = True
         guest = override is not None and bool(override.files)
         servables: dict[int, LoadedVersion] = {}
         try:
@@ -209,7 +209,7 @@ class Registry(Directory):
                 if isinstance(error, LoadError):
                     raise error.failure_of(str(identity)) from error
                 raise
-            entry.owner, entry.deployed, entry.wanted, entry.forgotten = owner, True, True, False
+            entry.owner, entry.deployed, entry.wanted = owner, True, True
             self._swap(entry, servables)
             return entry, False
 
@@ -251,13 +251,13 @@ class Registry(Directory):
                 await self._unload_one(member, with_members=True)
 
     async def forget(self, identity: Identity) -> None:
-        """Unload a model that is in no repository any more; nothing is known of it once it has ended."""
+        """Unload a model that is in no repository any more: the index does not show it, and readiness leaves it out."""
         self._give_up_loading(identity)
         async with self._hold(identity) as entry:
             self._dependents.settled(identity)
-            entry.guest = entry.forgotten = True
+            entry.guest = True
             self._unload(entry)
-            entry.drop_ended()
+            entry.drop_failed()
 
     async def remove(self, name: str) -> None:
         """Unload a model and delete it from the repository that deploys go to."""
@@ -275,7 +275,7 @@ class Registry(Directory):
             record = entry.versions[version]
             record.advance(VersionEvent.UNLOAD)
             record.servable = None
-            self._retire(servable, entry, record)
+            self._retire(servable, record)
         self._changed()
         for ensemble, versions in dependents:
             if misfit(versions) is not None:  # with namespaces there may be another one of that name
@@ -337,9 +337,9 @@ class Registry(Directory):
             if version not in servables:
                 record.advance(VersionEvent.UNLOAD)
                 record.servable = None
-                self._retire(old, entry, record)
+                self._retire(old, record)
             elif servables[version] is not old:
-                self._retire(old, entry, None)
+                self._retire(old, None)
         entry.loading_error = ""
         for version, servable in servables.items():
             entry.versions[version] = VersionRecord(VersionState.READY, servable=servable)
@@ -350,7 +350,7 @@ class Registry(Directory):
             self._unload(ensemble)
         _log.info("successfully loaded '%s'", entry.identity)
 
-    def _retire(self, servable: LoadedVersion, entry: ModelEntry, record: VersionRecord | None) -> None:
+    def _retire(self, servable: LoadedVersion, record: VersionRecord | None) -> None:
         async def drain_and_stop() -> None:
             await servable.drain(self._settings.drain_timeout_s)
             await servable.stop(self._settings.exit_timeout_s)
@@ -358,20 +358,13 @@ class Registry(Directory):
             if home is not None:
                 await asyncio.to_thread(self._homes.remove, home)
             if record is not None:
-                record.advance(VersionEvent.UNLOADED, "unloaded")
-                if entry.forgotten:
-                    self._forget_ended(entry)
+                record.advance(VersionEvent.UNLOADED, UNLOADED)
                 self._changed()
             _log.info("successfully unloaded '%s' version %d", servable.identity, servable.version)
 
         task = asyncio.get_running_loop().create_task(drain_and_stop())
         self._retiring[task] = servable
         task.add_done_callback(self._retiring.pop)
-
-    def _forget_ended(self, entry: ModelEntry) -> None:
-        entry.drop_ended()
-        if not entry.versions and not entry.lock.locked():
-            self.entries.pop(str(entry.identity), None)
 
     def _record_failure(self, entry: ModelEntry, error: LoadError) -> None:
         for version, failure in error.failures.items():

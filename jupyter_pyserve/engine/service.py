@@ -20,7 +20,7 @@ from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.debugging.attach import Debuggers
 from jupyter_pyserve.engine.debugging.recorder import Mode, Recorder
 from jupyter_pyserve.engine.directory import parse_version
-from jupyter_pyserve.engine.entries import ModelEntry
+from jupyter_pyserve.engine.entries import UNLOADED, ModelEntry
 from jupyter_pyserve.engine.environments import Environments
 from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
 from jupyter_pyserve.engine.loaded import LoadedVersion
@@ -193,7 +193,7 @@ class Service:
                 if record.servable is not None:
                     if not record.servable.ready:
                         return False
-                elif record.state is not VersionState.UNAVAILABLE or record.reason != "unloaded":
+                elif record.state is not VersionState.UNAVAILABLE or record.reason != UNLOADED:
                     return False
         return True
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,6 +89,11 @@ class Bench:
         self.homes.mkdir()
         context = cast(Any, SimpleNamespace(settings=settings))
         self.registry = Registry(context, self._changed, Homes(str(self.homes)))
+
+    def settings(self, **settings: Any) -> None:
+        """The registry from now on is one with these settings."""
+        made = EngineSettings(model_repositories=(str(self.root),), exit_timeout_s=0.0, **settings)
+        self.registry = Registry(cast(Any, SimpleNamespace(settings=made)), self._changed, Homes(str(self.homes)))
 
     def _changed(self) -> None:
         self.changes += 1
@@ -438,6 +444,67 @@ def test_unload_hides_at_once_and_ends_when_drained(play: Play) -> None:
         await bench.registry.load("m")
         assert bench.find("m") is not servable
 
+    play(scenario)
+
+
+def test_a_model_that_has_left_its_repository_is_not_shown(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m", version=1, config=ALL)
+        await bench.registry.load("m")
+        servable = bench.find("m")
+        bench.write("m", BAD, version=2, config=ALL)
+        with pytest.raises(PyServeError):
+            await bench.registry.load("m")
+        shutil.rmtree(bench.root / "m")
+        await bench.registry.forget(Identity("", "m"))
+        assert bench.rows() == []
+        records = bench.registry.entries["m"].versions
+        assert [record.state for record in records.values()] == [VersionState.UNLOADING]  # the failed one is forgotten
+        servable.drained.set_result(None)
+        await until(lambda: records[1].reason == "unloaded")
+        with pytest.raises(PyServeError, match="has no available versions"):
+            bench.find("m")
+        bench.write("m")
+        await bench.registry.load("m")
+        assert bench.rows() == [{"name": "m", "version": "1", "state": "READY"}]
+
+    play(scenario)
+
+
+def test_a_model_that_never_loaded_and_has_left_is_unknown(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m", BAD)
+        with pytest.raises(PyServeError):
+            await bench.registry.load("m")
+        shutil.rmtree(bench.root / "m")
+        await bench.registry.forget(Identity("", "m"))
+        assert (bench.rows(), bench.registry.entries) == ([], {})
+
+    play(scenario)
+
+
+def test_a_load_that_fails_is_tried_again_as_often_as_that_is_wanted(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [2]
+
+    class Moody(FakeServable):
+        async def start(self, progress: Any) -> None:
+            if left[0]:
+                left[0] -= 1
+                raise LoadFailure("not yet")
+            await super().start(progress)
+
+    async def scenario(bench: Bench) -> None:
+        monkeypatch.setattr(module, "new_servable", Moody)
+        bench.write("m")
+        with pytest.raises(PyServeError, match="not yet"):
+            await bench.registry.load("m")
+        bench.settings(load_retry_count=1)
+        await bench.registry.load("m")
+        assert (bench.find("m").version, left) == (1, [0])
+
+    left[0] = 2
     play(scenario)
 
 
