@@ -115,11 +115,12 @@ class Directory:
 
 
 def _rows(entry: ModelEntry) -> Iterator[dict[str, str]]:
-    for item in entry.loading:
-        if item.version not in entry.versions:
-            yield {"name": entry.name, "version": str(item.version), "state": VersionState.LOADING.value}
-    for version, record in sorted(entry.versions.items()):
-        yield index_row(entry.name, version, record)
+    loading = {item.version for item in entry.loading}
+    for version in sorted({*entry.versions, *loading}):
+        if version in entry.versions:
+            yield index_row(entry.name, version, entry.versions[version])
+        else:
+            yield {"name": entry.name, "version": str(version), "state": VersionState.LOADING.value}
 
 
 def _version_of(entry: ModelEntry | None, name: str, version: str) -> LoadedVersion:

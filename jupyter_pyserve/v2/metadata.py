@@ -81,14 +81,13 @@ def statistics(models: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def index(rows: Iterable[IndexRow], *, ready_only: bool = False) -> bytes:
-    """The repository index, sorted by name and version."""
+    """The repository index; rows stay in their order."""
     return jsonout.dumps(index_rows(rows, ready_only=ready_only))
 
 
 def index_rows(rows: Iterable[IndexRow], *, ready_only: bool = False) -> list[dict[str, str]]:
     """What the repository index holds."""
-    shown = (row for row in rows if not ready_only or row.state == "READY")
-    return [_index_row(row) for row in sorted(shown, key=_index_key)]
+    return [_index_row(row) for row in rows if not ready_only or row.state == "READY"]
 
 
 def error(message: str) -> bytes:
@@ -104,7 +103,3 @@ def _tensor(spec: TensorSpec, batched: bool) -> dict[str, Any]:
 def _index_row(row: IndexRow) -> dict[str, str]:
     members = {"name": row.name, "version": row.version, "state": row.state, "reason": row.reason}
     return {key: value for key, value in members.items() if value}
-
-
-def _index_key(row: IndexRow) -> tuple[str, int, str]:
-    return row.name, int(row.version) if row.version.isdecimal() else -1, row.version

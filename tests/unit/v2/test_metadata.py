@@ -24,11 +24,11 @@ def test_model_metadata_shows_the_batch_dimension() -> None:
     assert plain["inputs"] == [{"name": "I", "datatype": "BYTES", "shape": [-1]}]
 
 
-def test_index_is_sorted_and_leaves_out_what_is_empty() -> None:
+def test_index_leaves_out_what_is_empty() -> None:
     rows = [
-        IndexRow(name="b", version="10", state="READY"),
-        IndexRow(name="b", version="2", state="UNAVAILABLE", reason="unloaded"),
         IndexRow(name="a"),
+        IndexRow(name="b", version="2", state="UNAVAILABLE", reason="unloaded"),
+        IndexRow(name="b", version="10", state="READY"),
     ]
     assert metadata.index(rows) == (
         b'[{"name":"a"},{"name":"b","version":"2","state":"UNAVAILABLE","reason":"unloaded"},'
