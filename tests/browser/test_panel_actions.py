@@ -144,6 +144,18 @@ def test_takes_an_instance_out_and_in_again(
     asked(engine, page, (f"api/models/adder/instances/adder_0/{label.lower()}", {}))
 
 
+def test_lets_a_debugger_attach(panel: Locator, engine: FakeEngine, page: Page) -> None:
+    debug = "api/models/adder/instances/adder_0/debug"
+    engine.answers[debug] = lambda _: {"json": {"host": "127.0.0.1", "port": 5678}}
+    choose(panel, "adder_0")
+    press(panel, "Debug")
+    assert clipboard(page, "127.") == "127.0.0.1:5678"
+    engine.models = [model_status(instances=[instance_status(debug={"port": 5678})])]
+    engine.push()
+    press(panel, "End debugging")
+    asked(engine, page, (debug, {"port": 0}), ("api/models/adder/instances/adder_0/undebug", {}))
+
+
 def test_shows_why_an_action_failed(panel: Locator, engine: FakeEngine, page: Page) -> None:
     engine.answers["api/models/adder/drain"] = lambda _: {"status": 400, "json": {"error": "it has no drain <b>"}}
     choose(panel, "adder")

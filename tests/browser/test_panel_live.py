@@ -47,9 +47,9 @@ def post(lab: Lab, path: str, body: object) -> str:
         return content.decode()
 
 
-def deploy(lab: Lab) -> None:
+def deploy(lab: Lab, source: str = SOURCE) -> None:
     origin = {"notebook": str(lab.root / "live.ipynb")}
-    events = post(lab, f"api/models/{NAME}/deploy", {"source": SOURCE, "config": CONFIG, "origin": origin})
+    events = post(lab, f"api/models/{NAME}/deploy", {"source": source, "config": CONFIG, "origin": origin})
     assert json.loads(events.splitlines()[-1])["event"] == "ready"
 
 

@@ -9,6 +9,7 @@ import {
   fetchStack,
   fetchStatus,
   loadModel,
+  startDebugging,
 } from '../client/api';
 import { adder, asked, fakeServer, json, statusOf } from './samples';
 
@@ -73,6 +74,12 @@ describe('the control API', () => {
       since_s: 2,
     });
     await expect(fetchStack(fakeServer({}).settings, 'm', 'm_0')).rejects.toThrow('not a stack');
+  });
+
+  it('says where a debugger can attach', async () => {
+    const server = fakeServer({ host: '127.0.0.1', port: 5678 });
+    await expect(startDebugging(server.settings, 'm', 'm_0')).resolves.toBe('127.0.0.1:5678');
+    await expect(startDebugging(fakeServer({}).settings, 'm', 'm_0')).rejects.toThrow('not an address');
   });
 
   it('offers to load what is not loaded', async () => {

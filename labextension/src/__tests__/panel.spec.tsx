@@ -182,6 +182,8 @@ describe('PanelView', () => {
     ['Drain', 'drainInstance', {}],
     ['Resume', 'resumeInstance', { draining: true }],
     ['Kill', 'kill', {}],
+    ['Debug', 'debug', {}],
+    ['End debugging', 'undebug', { debug: { port: 5678 } }],
   ])('%s acts on the selected instance', async (label, action, changes) => {
     const changed = { ...instance, ...changes };
     const model = { ...adder, instances: [changed] };

@@ -89,7 +89,7 @@ export async function actOnModel(
   await post(settings, modelPath(model, action), body);
 }
 
-export type InstanceAction = 'restart' | 'drain' | 'resume' | 'kill';
+export type InstanceAction = 'restart' | 'drain' | 'resume' | 'kill' | 'undebug';
 
 export async function actOnInstance(
   settings: Settings,
@@ -98,6 +98,15 @@ export async function actOnInstance(
   action: InstanceAction,
 ): Promise<void> {
   await post(settings, modelPath(model, 'instances', instance, action), {});
+}
+
+/** Lets a debugger attach to a process; where it listens. */
+export async function startDebugging(settings: Settings, model: string, instance: string): Promise<string> {
+  const value = await post(settings, modelPath(model, 'instances', instance, 'debug'), { port: 0 });
+  if (!isRecord(value) || typeof value.host !== 'string' || typeof value.port !== 'number') {
+    throw new Error('The server answered with something that is not an address.');
+  }
+  return `${value.host}:${value.port}`;
 }
 
 export interface IStack {

@@ -33,6 +33,8 @@ export interface IActions {
   readonly drainInstance: InstanceTask;
   readonly resumeInstance: InstanceTask;
   readonly kill: InstanceTask;
+  readonly debug: InstanceTask;
+  readonly undebug: InstanceTask;
   readonly insertCode: ModelTask;
   readonly copyCurl: (model: IModelStatus) => void;
   readonly copyClient: (model: IModelStatus) => void;
@@ -147,7 +149,10 @@ function deployLabel({ version, time, owner }: IDeploy, trans: TranslationBundle
   return trans.__('version %1', version) + when + (owner ? `, ${owner}` : '');
 }
 
-type InstanceActions = Pick<IActions, 'restartInstance' | 'drainInstance' | 'resumeInstance' | 'kill'>;
+type InstanceActions = Pick<
+  IActions,
+  'restartInstance' | 'drainInstance' | 'resumeInstance' | 'kill' | 'debug' | 'undebug'
+>;
 
 function instanceActions(options: IActionOptions, act: Act): InstanceActions {
   const { settings, trans } = options;
@@ -161,6 +166,12 @@ function instanceActions(options: IActionOptions, act: Act): InstanceActions {
       confirmed(restartInstanceQuestion(instance, trans), () => plain('restart', trans.__('Restart'))(model, instance)),
     drainInstance: plain('drain', trans.__('Drain')),
     resumeInstance: plain('resume', trans.__('Resume')),
+    debug: (model, instance) =>
+      act(trans.__('Debug %1', instance.name), async () => {
+        const address = await api.startDebugging(settings, model.name, instance.name);
+        copy(address, trans.__('A debugger can attach to %1 (copied). No request times out meanwhile.', address));
+      }),
+    undebug: plain('undebug', trans.__('End debugging')),
     kill: async (model, instance) => {
       if (await isConfirmed(killQuestion(instance, trans))) {
         await plain('kill', trans.__('Kill'))(model, instance);

@@ -148,6 +148,19 @@ function instanceButtons({ model, instance }: IInstanceRow): ButtonOf {
           needsEngine: true,
           onClick: () => actions.drainInstance(model, instance),
         },
+    instance.debug
+      ? {
+          label: trans.__('End debugging'),
+          caption: trans.__('Let go of the debugger'),
+          needsEngine: true,
+          onClick: () => actions.undebug(model, instance),
+        }
+      : {
+          label: trans.__('Debug'),
+          caption: trans.__('Let a debugger attach to this process'),
+          needsEngine: true,
+          onClick: () => actions.debug(model, instance),
+        },
     {
       label: trans.__('Kill'),
       caption: trans.__('End this process at once'),
