@@ -184,6 +184,7 @@ class Engine:
         timeout_s = self._settings.exit_timeout_s
         self.service.accepting = False
         self.service.watch.close()  # else those who watch would be waited for
+        self.service.logs.close()
         _log.info("Waiting for in-flight requests to complete.")
 
         async def phases() -> None:

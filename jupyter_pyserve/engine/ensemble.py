@@ -51,7 +51,8 @@ class EnsembleVersion(LoadedVersion):
     @property
     def ready(self) -> bool:
         """Whether all members are."""
-        return self.state is VersionState.READY and all(member.ready for member in self._members)
+        ready = self.state is VersionState.READY and self.admission.open
+        return ready and all(member.ready for member in self._members)
 
     @property
     def members(self) -> Sequence[LoadedVersion]:
@@ -140,7 +141,7 @@ class EnsembleVersion(LoadedVersion):
 
     async def stop(self, timeout_s: float) -> None:
         """Fail what is left."""
-        self._stopping = True
+        self._begin_to_stop()
         for execution in list(self._runs.values()):
             execution.fail(Code.UNAVAILABLE, "Server is stopping, scheduler for model has stopped accepting requests")
         self._close_memory()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from jupyter_pyserve.engine.deploy_history import Deployed
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.overrides import Override
 from jupyter_pyserve.engine.repository import Signature
@@ -50,6 +51,8 @@ class ModelEntry:
     owner: str | None = None
     #: Whether what is served came from a deploy, so that its directory is this server's to write.
     deployed: bool = False
+    #: What `roll_back` can go back to, newest last.
+    deploys: list[Deployed] = field(default_factory=list)
     #: Why the last load or deploy failed; empty when it did not.
     loading_error: str = ""
     #: The versions whose load is in progress, and whether somebody has asked for something newer meanwhile.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 import sys
 import time
@@ -21,6 +20,7 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import WireError
 
+from jupyter_pyserve.engine.admission import Admission
 from jupyter_pyserve.engine.answers import Answers
 from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.attachments import Attachments
@@ -93,6 +93,8 @@ class Instance:
         self._attachments = Attachments(self._note)
         self.detach = self._attachments.drop
         self._max_concurrency: int | None = None
+        self._limit: int | None = None
+        self.admission = Admission(lambda: not self.busy, self._admit)
 
     @property
     def alive(self) -> bool:
@@ -141,7 +143,7 @@ class Instance:
     ) -> None:
         """Construct and initialise the model; then it is ready."""
         self.attach(arena)
-        self._max_concurrency = 0 if self.spec.passive else max_concurrency
+        self._max_concurrency = self._limit = 0 if self.spec.passive else max_concurrency
         self._answers.decoupled = arguments["decoupled"]
         reply = await self.ask("initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments)
         self.readiness = Readiness(self._note) if reply.get("is_ready") is True else None
@@ -191,10 +193,6 @@ class Instance:
         await self.process.wait(_EXIT_S)
         return f"Stub process '{self.name}' (pid {self.pid}) {self.process.end}"
 
-    def dump_stacks(self) -> None:
-        """Make the process write the stacks of its threads to its log, whatever it is doing."""
-        self.process.signal(signal.SIGUSR2)
-
     # -- work ---------------------------------------------------------------------------------------------------------
 
     def attach(self, segments: Sequence[Segment]) -> None:
@@ -228,6 +226,9 @@ class Instance:
         if self._max_concurrency is None:
             return sys.maxsize
         return self._max_concurrency - len(self.in_flight) - self._held.aside
+
+    def _admit(self, taking: bool) -> None:
+        self._max_concurrency = self._limit if taking else 0
 
     @property
     def busy(self) -> bool:

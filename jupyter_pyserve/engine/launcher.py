@@ -230,7 +230,7 @@ class Launcher:
 
 async def _end_showing_where(instance: Instance) -> None:
     """End a process that is stuck, with the stacks of its threads as its last words."""
-    instance.dump_stacks()
+    instance.process.dump_stacks()
     await asyncio.sleep(_LAST_WORDS_S)
     instance.kill()
     await instance.gone()

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jupyter_pyserve.engine.admission import Admission
 from jupyter_pyserve.engine.arena import Arena, Segment
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
@@ -88,6 +89,9 @@ class LoadedVersion(abc.ABC):
         self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._stopping = False
+        #: Whether new requests are refused, for whatever reason but its state.
+        self._refusing = False
+        self.admission = Admission(lambda: not self.outstanding, self._admit)
         traces.enroll(self)
 
     @property
@@ -232,8 +236,17 @@ class LoadedVersion(abc.ABC):
     # -- for subclasses -----------------------------------------------------------------------------------------------
 
     def _require_available(self) -> None:
-        if self._stopping or self.state is VersionState.UNAVAILABLE:
+        if self._refusing or self.state is VersionState.UNAVAILABLE:
+            if not self.admission.open:
+                text = f"model '{self.name}' is being drained and takes no new requests"
+                raise PyServeError(Code.UNAVAILABLE, text)
             raise PyServeError(Code.UNAVAILABLE, self.reason or f"model '{self.name}' is not available")
+
+    def _admit(self, taking: bool) -> None:
+        self._refusing = self._stopping or not taking
+
+    def _begin_to_stop(self) -> None:
+        self._stopping = self._refusing = True
 
     def _on_segment(self, segment: Segment) -> None:  # noqa: B027 - a hook
         """The request arena has grown."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import os
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Reversible
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -73,7 +74,11 @@ class LogBook:
         self._log = log
         self._marked = marked
         self._per_model = per_model
-        self._records: dict[str, deque[LogRecord]] = {}
+        self._records: dict[str, deque[tuple[int, LogRecord]]] = {}
+        #: The number of the newest record; each has one of its own.
+        self.seq = 0
+        self.closed = False
+        self._watchers: set[asyncio.Event] = set()
 
     def add(self, record: LogRecord, file: str = "", line: int = 0) -> None:
         """Keep a record; printed lines also go to the server's output as they are, logged ones to its log."""
@@ -82,7 +87,10 @@ class LogBook:
         records = self._records.get(record.model)
         if records is None:
             records = self._records[record.model] = deque(maxlen=self._per_model)
-        records.append(record)
+        self.seq += 1
+        records.append((self.seq, record))
+        for news in self._watchers:
+            news.set()
         if record.stream == "log":
             level = _LEVELS.get(record.level, logging.INFO)
             _model_log.log(level, "%s", record.text, extra={"model_file": file or "engine", "model_line": line})
@@ -93,15 +101,40 @@ class LogBook:
 
     def tail(self, model: str | None, count: int, instance: str = "") -> list[LogRecord]:
         """The last `count` records of a model (of all, in order of time, when None)."""
+        records = [item for _, item in self.since(model, 0) if instance in ("", item.instance)]
         if model is None:
-            records = sorted((item for ring in self._records.values() for item in ring), key=lambda item: item.time)
-        else:
-            records = [item for item in self._records.get(model, ()) if instance in ("", item.instance)]
+            records.sort(key=lambda item: item.time)
         return records[-count:] if count > 0 else []
+
+    def since(self, model: str | None, seq: int) -> list[tuple[int, LogRecord]]:
+        """The records of a model (of all when None) behind the one with that number, with theirs, as they came."""
+        if model is None:
+            return sorted(item for ring in self._records.values() for item in _behind(ring, seq))
+        return _behind(self._records.get(model, ()), seq)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[asyncio.Event]:
+        """An event that is set with each record."""
+        news = asyncio.Event()
+        self._watchers.add(news)
+        try:
+            yield news
+        finally:
+            self._watchers.discard(news)
+
+    def close(self) -> None:
+        """Nobody is waited for any more."""
+        self.closed = True
+        for news in self._watchers:
+            news.set()
 
     def forget(self, model: str) -> None:
         """The model is gone for good."""
         self._records.pop(model, None)
+
+
+def _behind(ring: Reversible[tuple[int, LogRecord]], seq: int) -> list[tuple[int, LogRecord]]:
+    return list(itertools.takewhile(lambda item: item[0] > seq, reversed(ring)))[::-1]
 
 
 def _printable(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import mmap
 import os
 import signal
@@ -19,6 +20,9 @@ from pyserve_stub import status as status_page
 
 from jupyter_pyserve.engine.logs import PipeReader
 from jupyter_pyserve.telemetry.processes import start_ticks
+
+#: How often is looked whether all stacks are written.
+_LOOK_S = 0.03
 
 
 class Spawner(Protocol):
@@ -36,6 +40,8 @@ class StubProcess:
         self._on_line = on_line
         self._pipes: list[PipeReader] = []
         self._page: mmap.mmap | None = None
+        self._fd = -1
+        self._dumping = asyncio.Lock()
         self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.pid = 0
         self.started_at = 0.0
@@ -45,8 +51,7 @@ class StubProcess:
     async def start(self, title: Sequence[str], take_socket: Callable[[socket.socket], None]) -> None:
         """Start it; `take_socket` gets our end of its channel before the process exists."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        page = os.memfd_create("pyserve-status", os.MFD_CLOEXEC)
-        os.ftruncate(page, status_page.STATUS_NBYTES)
+        page = self._fd = _status_file()
         out, out_end = os.pipe2(os.O_CLOEXEC)
         err, err_end = os.pipe2(os.O_CLOEXEC)
         with theirs:
@@ -57,8 +62,8 @@ class StubProcess:
                 self.pid = await self._spawner.spawn(title, [theirs.fileno(), out_end, err_end, page], self._on_exit)
                 self.started_at, self.start_ticks = time.time(), start_ticks(self.pid)
             finally:
-                for fd in (page, out_end, err_end):
-                    os.close(fd)
+                os.close(out_end)
+                os.close(err_end)
 
     @property
     def end(self) -> str:
@@ -74,6 +79,31 @@ class StubProcess:
     def status(self) -> status_page.Status | None:
         """What it says it is doing; for showing only."""
         return status_page.read_status(self._page) if self._page is not None else None
+
+    def dump_stacks(self) -> None:
+        """Make it write the stacks of its threads to its log, whatever it is doing."""
+        self.signal(signal.SIGUSR2)
+
+    async def stacks(self, timeout_s: float) -> str | None:
+        """The stacks of its threads, which it writes whatever it is doing; None when it does not within `timeout_s`.
+
+        It writes them behind its page, from where this side says: both have the same file, and its one position.
+        """
+        loop = asyncio.get_running_loop()
+        async with self._dumping:
+            if self._fd < 0:
+                return None
+            os.lseek(self._fd, status_page.STATUS_NBYTES, os.SEEK_SET)
+            self.signal(status_page.STACKS_SIGNAL)
+            deadline_s, seen = loop.time() + timeout_s, 0
+            while loop.time() < deadline_s:
+                await asyncio.sleep(_LOOK_S)
+                written = os.lseek(self._fd, 0, os.SEEK_CUR) - status_page.STATUS_NBYTES if self._fd >= 0 else 0
+                if written > 0 and written == seen:  # it writes without a pause, so that was all
+                    nbytes = min(written, status_page.STACKS_NBYTES)
+                    return os.pread(self._fd, nbytes, status_page.STATUS_NBYTES).decode("utf-8", "replace")
+                seen = written
+            return None
 
     def kill(self) -> None:
         """End it at once."""
@@ -100,6 +130,9 @@ class StubProcess:
         if self._page is not None:
             self._page.close()
             self._page = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _on_exit(self, status: int) -> None:
         if not self._exited.done():
@@ -107,3 +140,11 @@ class StubProcess:
 
     def _printed(self, stream: str) -> Callable[[str, str], None]:
         return lambda line, request: self._on_line(stream, line, request)
+
+
+def _status_file() -> int:
+    """The page, and room for stacks behind it; its size is final, so that reading it is safe whatever a stub does."""
+    fd = os.memfd_create("pyserve-status", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, status_page.STATUS_NBYTES + status_page.STACKS_NBYTES)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    return fd

@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
+from jupyter_pyserve.engine.deploy_history import history
 from jupyter_pyserve.engine.directory import Directory
 from jupyter_pyserve.engine.entries import UNLOADED, ModelEntry, VersionRecord
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext
@@ -133,6 +134,7 @@ class Registry(Directory):
                 self._homes.hold(source.model_dir, servables.values())
             elif guest:
                 await asyncio.to_thread(self._homes.remove, source.model_dir)
+        entry.deploys = await asyncio.to_thread(history, source.model_dir)
         entry.signature, entry.override, entry.guest = source.signature, override, guest
         self._swap(entry, servables)
 
@@ -202,6 +204,7 @@ class Registry(Directory):
                 servables = await self._starter.start(entry, source, progress, {})
                 progress("swap", "")
                 entry.signature = await asyncio.to_thread(deployment.commit)
+                entry.deploys = await asyncio.to_thread(history, deployment.model_dir)
                 entry.override = None
             except BaseException as error:
                 await asyncio.to_thread(deployment.roll_back)

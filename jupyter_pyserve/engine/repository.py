@@ -14,6 +14,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyter_pyserve.engine import deploy_history
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import (
     Identity,
@@ -236,12 +237,13 @@ def _concerns(top: str, version: int) -> bool:
 class Deployment:
     """A new version on its way into a repository: staged, then committed or taken back; a crash takes it back too."""
 
-    def __init__(self, repository: str, name: str, source: str, config: str | None) -> None:
+    def __init__(self, repository: str, name: str, source: str, config: str | None, owner: str | None = None) -> None:
         check_model_name(name)
         self.name = name
         self.model_dir = os.path.join(os.path.abspath(repository), name)
         self._source = source
         self._config = config
+        self.owner = owner
         self._new_model = False
         self.version = 0
 
@@ -271,6 +273,7 @@ class Deployment:
         os.makedirs(hidden)
         Path(hidden, _PENDING).touch()
         Path(hidden, "model.py").write_text(self._source, encoding="utf-8")
+        deploy_history.remember(Path(hidden), self._config, self.owner)
         os.rename(hidden, folder)
         path = os.path.join(self.model_dir, _CONFIG)
         config = _parse(self._config or "", self.name, path, deduce_from=folder)

@@ -48,6 +48,8 @@ def instance_row(instance: Instance, owner: LoadedVersion, sample: Sample | None
         "arena_used_bytes": status.arena_used if status is not None else None,
         "debug": {"port": instance.debug_port} if instance.debug_port else None,
         "last_error": owner.last_error or None,
+        "draining": not instance.admission.open,
+        "admission": instance.admission.state.value,
         **(facts if sample is not None else {**facts, "rss_bytes": _rss_nbytes(instance.pid)}),
     }
 
@@ -139,7 +141,7 @@ def model_rows(entry: ModelEntry, sample: Sample | None = None) -> Iterator[dict
     shown = shown or (versions[-1] if versions else _version_row(0, VersionState.UNAVAILABLE, "", None))
     instances: list[dict[str, Any]] = []
     taken: set[str] = set()
-    for owner in (*serving, *entry.loading):
+    for owner in (*reversed(serving), *entry.loading):
         for item in list(owner.instances):  # who pauses here lets others change it
             row = instance_row(item, owner, sample)
             if row["id"] in taken:  # of another version, one that is loading for example
@@ -161,6 +163,9 @@ def model_rows(entry: ModelEntry, sample: Sample | None = None) -> Iterator[dict
         "outputs": _tensors(newest, "outputs"),
         "owner": entry.owner,
         "loading_error": entry.loading_error or None,
+        "draining": newest is not None and not newest.admission.open,
+        "admission": newest.admission.state.value if newest is not None else None,
+        "deploys": [item.to_json_dict() for item in entry.deploys],
         **_traffic(serving),
     }
 

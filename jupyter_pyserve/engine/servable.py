@@ -77,8 +77,8 @@ class Servable(LoadedVersion):
     @property
     def ready(self) -> bool:
         """Whether a request would be executed now."""
-        return self.state is VersionState.READY and any(
-            item.state in (StubState.READY, StubState.BUSY) for item in self.instances
+        return (self.state is VersionState.READY and self.admission.open) and any(
+            item.state in (StubState.READY, StubState.BUSY) and item.admission.open for item in self.instances
         )
 
     @property
@@ -96,7 +96,7 @@ class Servable(LoadedVersion):
             await self._start(progress)
         except BaseException:
             self._advance(VersionEvent.FAIL)
-            self._stopping = True
+            self._begin_to_stop()
             await asyncio.gather(*(item.stop(BRIEFLY_S) for item in self.instances), return_exceptions=True)
             self._launcher.close()
             self._membership.keep(())
@@ -376,7 +376,7 @@ class Servable(LoadedVersion):
 
     async def stop(self, timeout_s: float) -> None:
         """Finalise every instance and drop the memory; requests that are left are failed."""
-        self._stopping = True
+        self._begin_to_stop()
         await self._supervisor.stop(timeout_s)
         self._launcher.close()
         for job in self._dispatcher.drain():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.logs import LogBook
 from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.model_control import ModelControl
+from jupyter_pyserve.engine.operations import Operations
 from jupyter_pyserve.engine.overrides import Homes, Override
 from jupyter_pyserve.engine.polling import Poller, load_all
 from jupyter_pyserve.engine.readiness import agrees, is_asked
@@ -111,6 +113,11 @@ class Service:
     def _detach(self, region: Region) -> None:
         for servable in self.registry.all_servables():
             servable.detach([region.id])
+
+    @functools.cached_property
+    def operations(self) -> Operations:
+        """What a person does to models that serve."""
+        return Operations(self.registry, next(iter(self.settings.model_repositories), ""))
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -303,7 +310,7 @@ class Service:
         """Write and load a new version; the events of it, the last of which is "ready" or "error"."""
         self._require_explicit()
         check_model_name(name)
-        deployment = Deployment(self.settings.model_repositories[0], name, source, config)
+        deployment = Deployment(self.settings.model_repositories[0], name, source, config, owner)
         return deploys.watch(self.registry, deployment, owner, describe=model_row, logs=self.logs)
 
     async def undeploy(self, name: str, *, delete: bool, force: bool = False) -> None:
@@ -352,7 +359,7 @@ class Service:
         """Make every stub of a model write the stacks of its threads to its log."""
         for _, servable in self._entry(name).servables():
             for instance in servable.instances:
-                instance.dump_stacks()
+                instance.process.dump_stacks()
 
     def _entry(self, name: str) -> ModelEntry:
         entry = self.registry.find(name)

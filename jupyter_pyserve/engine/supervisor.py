@@ -185,6 +185,8 @@ class Supervisor:
         fresh.requests += old.requests
         fresh.failures += old.failures
         fresh.tally = old.tally
+        if not old.admission.open:
+            fresh.admission.drain()
         self._instances[self._instances.index(old)] = fresh
         self._on_change()
         return True

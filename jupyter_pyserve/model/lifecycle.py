@@ -85,6 +85,22 @@ class SequenceEvent(_Fast):
     LOSE = "lose"
 
 
+class AdmissionState(_Fast):
+    """Whether a model version or an instance takes new requests; `DRAINED` has finished those that it had."""
+
+    OPEN = "OPEN"
+    DRAINING = "DRAINING"
+    DRAINED = "DRAINED"
+
+
+class AdmissionEvent(_Fast):
+    """What can happen to an admission."""
+
+    DRAIN = "drain"
+    EMPTY = "empty"
+    RESUME = "resume"
+
+
 StateT = TypeVar("StateT", bound=enum.Enum)
 EventT = TypeVar("EventT", bound=enum.Enum)
 
@@ -172,4 +188,13 @@ SEQUENCE: Final[Mapping[tuple[SequenceState, SequenceEvent], SequenceState]] = {
     (SequenceState.ENDING, SequenceEvent.RETURN): SequenceState.COMPLETE,
     (SequenceState.ACTIVE, SequenceEvent.LOSE): SequenceState.OVER,
     (SequenceState.ENDING, SequenceEvent.LOSE): SequenceState.OVER,
+}
+
+ADMISSION: Final[Mapping[tuple[AdmissionState, AdmissionEvent], AdmissionState]] = {
+    (AdmissionState.OPEN, AdmissionEvent.DRAIN): AdmissionState.DRAINING,
+    # Two may ask for the same thing.
+    (AdmissionState.DRAINING, AdmissionEvent.DRAIN): AdmissionState.DRAINING,
+    (AdmissionState.DRAINED, AdmissionEvent.DRAIN): AdmissionState.DRAINED,
+    (AdmissionState.DRAINING, AdmissionEvent.EMPTY): AdmissionState.DRAINED,
+    **{(state, AdmissionEvent.RESUME): AdmissionState.OPEN for state in AdmissionState},
 }

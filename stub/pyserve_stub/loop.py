@@ -24,7 +24,7 @@ from .loader import Loader, LoadError, set_model_dir
 from .messages import InferenceRequest, InferenceResponse, ResponseIterator
 from .outbox import Outbox
 from .packets import send_packet
-from .process import exit_when_peer_closes, restore_signals
+from .process import exit_when_peer_closes, restore_signals, show_stacks_on
 from .session import EngineGone, Session
 from .status import STATUS_NBYTES, write_status
 from .vocabulary import LogLevel, TritonModelException
@@ -293,7 +293,7 @@ def run_stub(channel_fd: int, status_fd: int) -> None:
     """Run one stub over the descriptors that its parent handed to it."""
     sock = socket.socket(fileno=channel_fd)
     page = mmap.mmap(status_fd, STATUS_NBYTES)
-    os.close(status_fd)
+    show_stacks_on(page_status.STACKS_SIGNAL, status_fd)
     last_words.listen()
     debugging.install_hook()
     session = Session(sock)

@@ -86,6 +86,12 @@ def set_signals() -> None:
     faulthandler.register(signal.SIGUSR2, file=2, all_threads=True)
 
 
+def show_stacks_on(number: int, fd: int) -> None:
+    """Write all stacks to `fd`, where its position is, on that signal; even while C code holds the interpreter."""
+    os.set_inheritable(fd, False)
+    faulthandler.register(number, file=fd, all_threads=True)
+
+
 def restore_signals() -> None:
     """In a process that the model forked: it can be interrupted and terminated like any other."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):

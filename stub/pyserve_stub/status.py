@@ -6,6 +6,7 @@ It is for showing only. Nothing is ever decided by it, so a torn read is a wrong
 from __future__ import annotations
 
 import mmap
+import signal
 import struct
 from typing import NamedTuple
 
@@ -17,6 +18,10 @@ _ARENA_AT = _PAGE.size - _ARENA.size
 
 #: Bytes of the page that the engine makes for each stub.
 STATUS_NBYTES = 4096
+
+#: Where a stub writes the stacks of its threads when it gets this signal: right behind the page, so much at most.
+STACKS_NBYTES = 1 << 16
+STACKS_SIGNAL = signal.SIGRTMAX - 2
 
 STATES = ("SPAWNED", "LOADING", "READY", "BUSY", "FINALIZING")
 SPAWNED, LOADING, READY, BUSY, FINALIZING = range(5)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from jupyter_pyserve.model.lifecycle import SEQUENCE, STUB, VERSION
+from jupyter_pyserve.model.lifecycle import ADMISSION, SEQUENCE, STUB, VERSION
 from jupyter_pyserve.transports.jupyter.states import TRANSITIONS
 from tests.architecture.sources import ROOT
 from tests.golden.backend.differences import DIFFERENCES as MODEL_DIFFERENCES
@@ -50,6 +50,7 @@ def markdown(rows: Iterable[list[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "stub": lambda: life_cycle(STUB),
     "version": lambda: life_cycle(VERSION),
+    "admission": lambda: life_cycle(ADMISSION),
     "sequence": lambda: life_cycle(SEQUENCE),
     "engine": lambda: life_cycle(TRANSITIONS),
     "differences": lambda: differences(DIFFERENCES),

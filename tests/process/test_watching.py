@@ -20,9 +20,9 @@ SAMPLED = ("pss_bytes", "uss_bytes", "threads", "fds")
 class Lines:
     """The event stream, a line at a time."""
 
-    def __init__(self, engine: Engine, query: str = "") -> None:
+    def __init__(self, engine: Engine, query: str = "", path: str = "/api/events") -> None:
         self._sock = connect(str(engine.folder / "http.sock"))
-        self._sock.sendall(f"GET /api/events?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self._sock.sendall(f"GET {path}?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         self._answer = http.client.HTTPResponse(self._sock)
         self._answer.begin()
         assert self._answer.status == 200

@@ -13,14 +13,15 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.engine.watching.log_query import LogQuery, find, follow
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.transports.http import recordings
+from jupyter_pyserve.transports.http import acting, recordings
 from jupyter_pyserve.transports.http.replies import Reply, Stream
 from jupyter_pyserve.v2 import metadata
 
 _LINES = b"application/x-ndjson"
-_INSTANCE = re.compile(r"models/([^/]+)/instances/([^/]+)/(debug|undebug)")
-_MODEL = re.compile(r"models/([^/]+)/(deploy|undeploy|restart|stacks|logs|record)")
+_INSTANCE = re.compile(r"models/([^/]+)/instances/([^/]+)/([a-z]+)")
+_MODEL = re.compile(r"models/([^/]+)/([a-z]+)")
 _RECORDING = re.compile(r"recordings/([^/]+)(|/model)")
 
 Query = Mapping[str, list[str]]
@@ -45,13 +46,27 @@ def _events(service: Service, query: Query) -> Stream:
     return Stream(service.watch.lines(interval_s, models or None), _LINES)
 
 
-def _logs(service: Service, name: str | None, query: Query) -> Reply:
+def _logs(service: Service, name: str | None, query: Query) -> Any:
+    def text(member: str) -> str:
+        return query.get(member, [""])[0]
+
     try:
-        count = int(query.get("tail", ["200"])[0])
-    except ValueError:
-        raise PyServeError(Code.INVALID_ARG, "'tail' must be a number") from None
-    records = service.logs.tail(name, count, query.get("instance", [""])[0])
-    return _json({"records": [record.to_json_dict() for record in records]})
+        wanted = LogQuery(
+            model=name,
+            instance=text("instance"),
+            level=text("level"),
+            search=text("search"),
+            request=text("request"),
+            after=int(text("after")) if text("after") else None,
+            tail=int(text("tail") or 200),
+        )
+    except ValueError as error:
+        reason = str(error) if text("level") else "'tail' and 'after' must be numbers"
+        raise PyServeError(Code.INVALID_ARG, reason) from None
+    if text("follow") == "1":
+        return Stream(follow(service.logs, wanted), _LINES)
+    records, seq = find(service.logs, wanted)
+    return _json({"records": records, "next": seq})
 
 
 def _deploy(service: Service, name: str, body: Mapping[str, Any]) -> Stream:
@@ -110,12 +125,14 @@ async def _undebug(service: Service, name: str, instance: str, body: Mapping[str
 _INSTANCE_ACTIONS: Mapping[str, Callable[[Service, str, str, Mapping[str, Any]], Any]] = {
     "debug": _debug,
     "undebug": _undebug,
+    **acting.INSTANCE_ACTIONS,
 }
 _ACTIONS: Mapping[str, Callable[[Service, str, Mapping[str, Any]], Any]] = {
     "deploy": _deploy,
     "undeploy": _undeploy,
     "restart": _restart,
     "stacks": _stacks,
+    **acting.MODEL_ACTIONS,
     "record": recordings.record,
 }
 
@@ -141,15 +158,21 @@ def call(service: Service, method: bytes, target: str, body: bytes) -> Any:
     found = _INSTANCE.fullmatch(path)
     if found is not None:
         name, instance = unquote(found.group(1)), unquote(found.group(2))
-        act = _INSTANCE_ACTIONS[found.group(3)]
+        act = _INSTANCE_ACTIONS.get(found.group(3), _not_found)
         return act(service, name, instance, _object(body)) if method == b"POST" else _wrong_method()
     found = _MODEL.fullmatch(path)
     if found is None:
-        return Reply(404, metadata.error("Not Found"))
+        return _not_found()
     name, action = unquote(found.group(1)), found.group(2)
     if action == "logs":
         return _logs(service, name, query) if method == b"GET" else _wrong_method()
+    if action not in _ACTIONS:
+        return _not_found()
     return _ACTIONS[action](service, name, _object(body)) if method == b"POST" else _wrong_method()
+
+
+def _not_found(*_: object) -> Reply:
+    return Reply(404, metadata.error("Not Found"))
 
 
 def _wrong_method() -> Reply:

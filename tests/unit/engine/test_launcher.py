@@ -28,6 +28,7 @@ class Instance:
         self.failures = failures
         self.stuck = stuck
         self.life: list[tuple[str, Any]] = []
+        self.process = self
 
     def _step(self, name: str, told: Any) -> None:
         if name in self.failures:

@@ -32,7 +32,11 @@ def write(path: Path, text: str = SOURCE) -> Path:
 
 
 def tree(root: Path) -> dict[str, str]:
-    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_text()
+        for path in root.rglob("*")
+        if path.is_file() and path.name != ".deploy.json"
+    }
 
 
 # -- looking ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any, cast
 from jupyter_pyserve.engine.rows import engine_figures, instance_row, memory_row
 from jupyter_pyserve.engine.watching.sampler import Process, Sample
 from jupyter_pyserve.engine.watching.tally import Tally
-from jupyter_pyserve.model.lifecycle import StubState
+from jupyter_pyserve.model.lifecycle import AdmissionState, StubState
 from jupyter_pyserve.telemetry.gpu_processes import GpuShare
 from jupyter_pyserve.telemetry.machine import MachineFacts
 from jupyter_pyserve.telemetry.processes import ProcessFacts
@@ -31,6 +31,7 @@ def row(sample: Sample | None = None, **changes: Any) -> dict[str, Any]:
         "debug_port": 0,
         "process": SimpleNamespace(status=lambda: None, started_at=time.time() - 9, start_ticks=77),
         "tally": tally,
+        "admission": SimpleNamespace(open=True, state=AdmissionState.OPEN),
         **changes,
     }
     owner = SimpleNamespace(version=2, restarts={"m_0": 7}, last_exits={"m_0": "fell over"}, last_error="")
@@ -55,6 +56,8 @@ def test_an_idle_instance() -> None:
         "failures": 1,
         "restarts": 7,
         "last_exit": "fell over",
+        "draining": False,
+        "admission": "OPEN",
         "start_ticks": 77,
         "latency_ms": {"p50": 3.0, "p99": 3.0},
         "batch_sizes": {"2": 1},

@@ -84,7 +84,7 @@ def test_logs_of_all_and_of_one() -> None:
 
 
 def test_a_tail_that_is_no_number() -> None:
-    with pytest.raises(PyServeError, match="'tail' must be a number"):
+    with pytest.raises(PyServeError, match="'tail' and 'after' must be numbers"):
         call(Service(), "GET", "logs?tail=x")
 
 
