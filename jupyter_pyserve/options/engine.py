@@ -15,7 +15,7 @@ from jupyter_pyserve.options.metrics import add_metrics_options, metrics_setting
 from jupyter_pyserve.options.repository import add_repository_options, repository_settings
 from jupyter_pyserve.options.scheduling import add_scheduling_options, scheduling_settings
 from jupyter_pyserve.options.trace import add_trace_options, trace_settings
-from jupyter_pyserve.options.types import parse_bool
+from jupyter_pyserve.options.types import number, parse_bool
 from jupyter_pyserve.settings import EngineSettings, ListenSettings
 
 
@@ -34,8 +34,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     defaults = EngineSettings()
     add = parser.add_argument
     add("--id", default=defaults.server_id, help="name in the server metadata")
-    add("--exit-timeout-secs", type=float, default=defaults.exit_timeout_s)
-    add("--drain-timeout-secs", type=float, default=defaults.drain_timeout_s, help="for replaced and unloaded versions")
+    add("--exit-timeout-secs", type=number, default=defaults.exit_timeout_s)
+    add(
+        "--drain-timeout-secs", type=number, default=defaults.drain_timeout_s, help="for replaced and unloaded versions"
+    )
     add("--allow-client-shm", type=parse_bool, default=defaults.allow_client_shm, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
     add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
