@@ -26,6 +26,7 @@ from jupyter_pyserve.notebook.debugging.api import debug, record, recordings, re
 from jupyter_pyserve.notebook.failures import DeployError
 from jupyter_pyserve.notebook.functions.annotations import Tensor
 from jupyter_pyserve.notebook.functions.decorator import ModelFunction, model
+from jupyter_pyserve.notebook.measuring.api import bench
 from jupyter_pyserve.notebook.remote_model import Model
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "PyServeError",
     "Tensor",
     "asarray",
+    "bench",
     "connect",
     "debug",
     "deploy",

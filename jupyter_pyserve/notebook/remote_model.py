@@ -91,6 +91,10 @@ class Model:
         options = {"outputs": tuple(outputs), "parameters": parameters, "request_id": request_id}
         return Model(self._client, self.name, self.version, {**options, "timeout_s": timeout_s})
 
+    def as_arrays(self, inputs: Mapping[str, object]) -> dict[str, Array]:
+        """Inputs by name as the arrays that a request of them would hold."""
+        return self._arrays((), inputs, self._known_datatypes())
+
     @property
     def metadata(self) -> dict[str, Any]:
         """Name, versions, inputs and outputs, as `GET /v2/models/NAME` answers."""

@@ -1,0 +1,1 @@
+"""Measuring a served model from the notebook: requests in a closed loop, and what they took."""
