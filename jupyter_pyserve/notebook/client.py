@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook import own_engine, sharing
@@ -19,6 +19,7 @@ from jupyter_pyserve.notebook.arrays import Array, DTypeLike, dtype_of
 from jupyter_pyserve.notebook.connection import Connection
 from jupyter_pyserve.notebook.http_lane import HttpLane
 from jupyter_pyserve.notebook.remote_model import Model
+from jupyter_pyserve.v2.request_options import PLAIN, RequestOptions
 
 
 class Responses(Protocol):
@@ -34,41 +35,13 @@ class Responses(Protocol):
 class InferenceLane(Protocol):
     """The calls that the shared-memory lane and HTTP have in common."""
 
-    def infer(
-        self,
-        model: str,
-        inputs: Mapping[str, Array],
-        *,
-        version: str = "",
-        outputs: Sequence[str] = (),
-        request_id: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
-    ) -> dict[str, Array]: ...
+    def infer(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> dict[str, Array]: ...
 
     def infer_async(
-        self,
-        model: str,
-        inputs: Mapping[str, Array],
-        *,
-        version: str = "",
-        outputs: Sequence[str] = (),
-        request_id: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
+        self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN
     ) -> Awaitable[dict[str, Array]]: ...
 
-    def stream(
-        self,
-        model: str,
-        inputs: Mapping[str, Array],
-        *,
-        version: str = "",
-        outputs: Sequence[str] = (),
-        request_id: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
-    ) -> Responses: ...
+    def stream(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> Responses: ...
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array: ...
 
@@ -120,38 +93,40 @@ class Client:
 
         return self.lane.asarray(np.asarray(a, None if dtype is None else dtype_of(dtype)))
 
-    def infer(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
+    def infer(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> dict[str, Array]:
         lane = self.lane
         try:
             try:
-                return lane.infer(model, inputs, **options)
+                return lane.infer(model, inputs, options)
             except BrokenPipeError as error:  # it went away before this request left: its successor may have it
                 self._forget(lane)
                 lane = self._successor(error)
-                return lane.infer(model, inputs, **options)
+                return lane.infer(model, inputs, options)
         except OSError as error:
             raise self._failure(lane, model, error) from error
 
-    async def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
+    async def infer_async(
+        self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN
+    ) -> dict[str, Array]:
         lane = self.lane
         try:
             try:
-                return await lane.infer_async(model, inputs, **options)
+                return await lane.infer_async(model, inputs, options)
             except BrokenPipeError as error:
                 self._forget(lane)
                 lane = await asyncio.to_thread(self._successor, error)
-                return await lane.infer_async(model, inputs, **options)
+                return await lane.infer_async(model, inputs, options)
         except OSError as error:
             raise self._failure(lane, model, error) from error
 
-    def stream(self, model: str, inputs: Mapping[str, Array], **options: Any) -> Responses:
+    def stream(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> Responses:
         lane = self.lane
         try:
             try:
-                return lane.stream(model, inputs, **options)
+                return lane.stream(model, inputs, options)
             except BrokenPipeError as error:
                 self._forget(lane)
-                return self._successor(error).stream(model, inputs, **options)
+                return self._successor(error).stream(model, inputs, options)
         except OSError as error:
             raise self._failure(lane, model, error) from error
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from jupyter_pyserve.notebook.arrays import Array, DTypeLike
 from jupyter_pyserve.notebook.connection import Connection
 from jupyter_pyserve.v2.client import decode_infer_response, encode_infer_request
+from jupyter_pyserve.v2.request_options import PLAIN, RequestOptions
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -47,34 +47,28 @@ class HttpLane:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def infer(
-        self,
-        model: str,
-        inputs: Mapping[str, Array],
-        *,
-        version: str = "",
-        outputs: Sequence[str] = (),
-        request_id: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
-    ) -> dict[str, Array]:
-        header, blobs = encode_infer_request(inputs, outputs, id=request_id, parameters=dict(parameters or {}))
+    def infer(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> dict[str, Array]:
+        header, blobs = encode_infer_request(
+            inputs, options.outputs, id=options.request_id, parameters=options.parameters
+        )
         reply = self._connection.request(
             "POST",
-            model_path(model, version) + "/infer",
+            model_path(model, options.version) + "/infer",
             [header, *blobs],
             {HEADER_LENGTH: str(len(header)), "Content-Type": "application/octet-stream"},
-            timeout_s=timeout_s,
+            timeout_s=options.timeout_s,
         ).checked()
         length = reply.headers.get(HEADER_LENGTH)
         answer: dict[str, Array] = decode_infer_response(reply.body, None if length is None else int(length))
         return answer
 
-    def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> asyncio.Future[dict[str, Array]]:
-        return asyncio.ensure_future(asyncio.to_thread(self.infer, model, inputs, **options))
+    def infer_async(
+        self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN
+    ) -> asyncio.Future[dict[str, Array]]:
+        return asyncio.ensure_future(asyncio.to_thread(self.infer, model, inputs, options))
 
-    def stream(self, model: str, inputs: Mapping[str, Array], **options: Any) -> SingleResponse:
-        return SingleResponse(self.infer(model, inputs, **options))
+    def stream(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> SingleResponse:
+        return SingleResponse(self.infer(model, inputs, options))
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike) -> Array:
         return np.empty(shape, dtype)

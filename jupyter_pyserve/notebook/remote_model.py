@@ -6,6 +6,7 @@ Talks through the client it is given; knows nothing of sockets, lanes or display
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.arrays import Array, as_input
 from jupyter_pyserve.notebook.http_lane import model_path
+from jupyter_pyserve.v2.request_options import PLAIN, RequestOptions
 
 if TYPE_CHECKING:
     from jupyter_pyserve.notebook.client import Client, Responses
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
 class Model:
     """A model by name: call it with its inputs, get a dict from output name to array."""
 
-    def __init__(self, client: Client, name: str, version: str = "", options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, client: Client, name: str, version: str = "", options: RequestOptions = PLAIN) -> None:
         self._client = client
         self.name = name
         self.version = version
-        self._options = dict(options or {})
+        self._options = dataclasses.replace(options, version=version)
         self._ranks: dict[str, int] = {}
         self._datatypes: dict[str, str] | None = None
 
@@ -53,31 +55,31 @@ class Model:
         __tracebackhide__ = True
         try:
             arrays = self._arrays(args, inputs, self._known_datatypes())
-            return self._client.stream(self.name, arrays, **self._request())
+            return self._client.stream(self.name, arrays, self._options)
         except PyServeError as error:
             raise error.with_traceback(None)  # noqa: B904 - the same error, without the way it came
 
     def _infer(self, args: Sequence[object], inputs: Mapping[str, object]) -> dict[str, Array]:
         datatypes = self._known_datatypes()
         try:
-            return self._client.infer(self.name, self._arrays(args, inputs, datatypes), **self._request())
+            return self._client.infer(self.name, self._arrays(args, inputs, datatypes), self._options)
         except PyServeError as error:
             renewed = self._renewed(error, datatypes)
             if renewed is None:
                 raise
-        return self._client.infer(self.name, self._arrays(args, inputs, renewed), **self._request())
+        return self._client.infer(self.name, self._arrays(args, inputs, renewed), self._options)
 
     async def _infer_async(self, args: Sequence[object], inputs: Mapping[str, object]) -> dict[str, Array]:
         datatypes = self._datatypes
         if datatypes is None:
             datatypes = await asyncio.to_thread(self._known_datatypes)
         try:
-            return await self._client.infer_async(self.name, self._arrays(args, inputs, datatypes), **self._request())
+            return await self._client.infer_async(self.name, self._arrays(args, inputs, datatypes), self._options)
         except PyServeError as error:
             renewed = await asyncio.to_thread(self._renewed, error, datatypes)
             if renewed is None:
                 raise
-        return await self._client.infer_async(self.name, self._arrays(args, inputs, renewed), **self._request())
+        return await self._client.infer_async(self.name, self._arrays(args, inputs, renewed), self._options)
 
     def using(
         self,
@@ -88,8 +90,10 @@ class Model:
         timeout_s: float | None = None,
     ) -> Model:
         """The same model with request options, apart from the inputs so that no input's name can clash with one."""
-        options = {"outputs": tuple(outputs), "parameters": parameters, "request_id": request_id}
-        return Model(self._client, self.name, self.version, {**options, "timeout_s": timeout_s})
+        options = RequestOptions(
+            outputs=tuple(outputs), parameters=parameters, request_id=request_id, timeout_s=timeout_s
+        )
+        return Model(self._client, self.name, self.version, options)
 
     def as_arrays(self, inputs: Mapping[str, object]) -> dict[str, Array]:
         """Inputs by name as the arrays that a request of them would hold."""
@@ -115,9 +119,6 @@ class Model:
     @property
     def _path(self) -> str:
         return model_path(self.name, self.version)
-
-    def _request(self) -> dict[str, Any]:
-        return {"version": self.version, **self._options}
 
     def _known_datatypes(self) -> dict[str, str]:
         if self._datatypes is None:

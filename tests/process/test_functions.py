@@ -12,6 +12,7 @@ import numpy as np
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.notebook.functions.decorator import ModelFunction, model
 from jupyter_pyserve.notebook.functions.writing import beginning, ending
+from jupyter_pyserve.v2.request_options import RequestOptions
 from tests.process.client import outputs
 from tests.process.engine import Engine
 
@@ -59,7 +60,7 @@ def streamed(engine: Engine, name: str, inputs: dict[str, Any]) -> list[Any]:
     lane = engine.lane()
     answers: list[Any] = []
     try:
-        for answer in lane.stream(name, inputs, timeout_s=30):
+        for answer in lane.stream(name, inputs, RequestOptions(timeout_s=30)):
             answers.append(answer["output"].tolist()[0])  # noqa: PERF401 - what came before an error counts
     except PyServeError as error:
         answers.append(error.message)

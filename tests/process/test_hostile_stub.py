@@ -11,6 +11,7 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import Descriptor, RequestFrame, ResponseFrame
 
 from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.v2.request_options import RequestOptions
 from tests.process.client import Answer, Array, command, outputs, said
 from tests.process.conftest import loaded
 from tests.process.engine import Engine
@@ -144,7 +145,7 @@ def refused(engine: Engine, model: str, place: dict[str, Any], over: str) -> str
         return answer.error
     lane = engine.lane()
     try:
-        assert CANARY not in lane.infer(model, inputs, timeout_s=20)["RESULT"]
+        assert CANARY not in lane.infer(model, inputs, RequestOptions(timeout_s=20))["RESULT"]
     except PyServeError as error:
         return error.message
     finally:

@@ -11,6 +11,7 @@ import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.client import Lane
+from jupyter_pyserve.v2.request_options import RequestOptions
 from tests.process.client import command
 from tests.process.conftest import loaded
 from tests.process.engine import Engine
@@ -32,7 +33,7 @@ def lane(engine: Engine) -> Iterator[Lane]:
 
 @pytest.mark.parametrize(("do", "expected"), [("count", [0, 1, 2]), ("last", [0, 1, 2]), ("nothing", [])])
 def test_responses_one_by_one(lane: Lane, many: str, do: str, expected: list[int]) -> None:
-    stream = lane.stream(many, command(do, [3]), outputs=["RESULT"])
+    stream = lane.stream(many, command(do, [3]), RequestOptions(outputs=("RESULT",)))
     assert [int(item["RESULT"][0]) for item in stream] == expected
     assert list(stream) == []
 

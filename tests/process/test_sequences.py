@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.v2.request_options import RequestOptions
 from tests.process import machine
 from tests.process.client import Answer, connect, outputs
 from tests.process.conftest import loaded
@@ -120,7 +121,9 @@ def test_sequences_on_a_lane(engine: Engine) -> None:
     lane = engine.lane()
 
     def send(**controls: Any) -> Any:
-        return json.loads(lane.infer(model.name, inputs(add=3), parameters=controls)["ANSWER"].ravel()[0])
+        return json.loads(
+            lane.infer(model.name, inputs(add=3), RequestOptions(parameters=controls))["ANSWER"].ravel()[0]
+        )
 
     try:
         assert send(sequence_id=5, sequence_start=True)["batch"] == [shown(5, START)]

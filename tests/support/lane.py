@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.transports.lane.client import Lane
+from jupyter_pyserve.v2.request_options import RequestOptions
 from jupyter_pyserve.v2.status import http_status
 from tests.support.transport import Array, Refused, Request
 
@@ -27,11 +28,13 @@ class LaneTransport:
             return self.lane.infer(
                 request.model,
                 request.inputs,
-                version=request.version,
-                outputs=request.outputs,
-                request_id=request.id,
-                parameters=request.parameters,
-                timeout_s=TIMEOUT_S,
+                RequestOptions(
+                    version=request.version,
+                    outputs=tuple(request.outputs),
+                    request_id=request.id,
+                    parameters=request.parameters,
+                    timeout_s=TIMEOUT_S,
+                ),
             )
         except PyServeError as error:
             raise Refused(http_status(error.code), error.message) from error

@@ -16,6 +16,7 @@ from jupyter_pyserve.notebook.debugging.stacks import Stacks
 from jupyter_pyserve.notebook.kernel import file_of_label
 from jupyter_pyserve.notebook.payloads import Debugged, InstanceInfo, StackInfo
 from jupyter_pyserve.notebook.source import ModelSource, Piece
+from jupyter_pyserve.v2.request_options import RequestOptions
 
 if TYPE_CHECKING:
     from jupyter_pyserve.notebook.debugging.fetched import RecordedRequest
@@ -98,15 +99,13 @@ def replay(name: str, *, serve: bool = False) -> Replay:
 def _served(name: str, model: str, recorded: RecordedRequest, client: Client) -> Replay:
     """By the version that serves now, whichever that is."""
     config: Mapping[str, Any] = client.model(model).config
-    options = {
-        "outputs": recorded.outputs,
-        "request_id": recorded.request.id,
-        "parameters": dict(recorded.parameters),
-    }
+    options = RequestOptions(
+        outputs=tuple(recorded.outputs), request_id=recorded.request.id, parameters=recorded.parameters
+    )
     if config.get("model_transaction_policy", {}).get("decoupled") is True:
-        responses = list(client.stream(model, recorded.inputs, **options))
+        responses = list(client.stream(model, recorded.inputs, options))
     else:
-        responses = [client.infer(model, recorded.inputs, **options)]
+        responses = [client.infer(model, recorded.inputs, options)]
     return Replay(name, responses, where=f"by the served model '{model}'")
 
 

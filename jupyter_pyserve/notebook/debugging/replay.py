@@ -27,6 +27,7 @@ from jupyter_pyserve.notebook.debugging.fetched import RecordedRequest
 from jupyter_pyserve.notebook.debugging.placing import Places, places_in, places_of, run_module
 from jupyter_pyserve.notebook.debugging.recorded import Replay
 from jupyter_pyserve.notebook.payloads import RecordedModel
+from jupyter_pyserve.v2.request_options import RequestOptions
 
 CLASS = "TritonPythonModel"
 
@@ -42,7 +43,7 @@ class KernelHost(OfflineHost):
         """A request to another model. What fails is in the response, as in a stub."""
         if decoupled:
             return iter(self._called(request, self._client.stream))
-        return self._called(request, lambda *given, **options: [self._client.infer(*given, **options)])[0]
+        return self._called(request, lambda *given: [self._client.infer(*given)])[0]
 
     def async_bls(self, request: InferenceRequest, decoupled: bool) -> Any:
         """The same for the running event loop."""
@@ -56,9 +57,10 @@ class KernelHost(OfflineHost):
         version = "" if request._model_version in (-1, 0) else str(request._model_version)
         parameters = json.loads(request.parameters() or "{}")
         inputs = {item.name(): item.as_numpy() for item in request.inputs()}
-        outputs = sorted(request.requested_output_names())
+        outputs = tuple(sorted(request.requested_output_names()))
+        options = RequestOptions(version=version, outputs=outputs, parameters=parameters)
         try:
-            answers = list(call(request._model_name, inputs, version=version, outputs=outputs, parameters=parameters))
+            answers = list(call(request._model_name, inputs, options))
         except PyServeError as error:
             return [InferenceResponse([], TritonError(error.message))]
         return [InferenceResponse([Tensor(name, array) for name, array in item.items()]) for item in answers]

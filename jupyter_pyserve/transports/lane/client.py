@@ -30,6 +30,7 @@ from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
 from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, numpy_dtype, to_bytes
 from jupyter_pyserve.v2.client import lane_facts
 from jupyter_pyserve.v2.datatypes import TABLE
+from jupyter_pyserve.v2.request_options import PLAIN, RequestOptions
 
 _MAX_CACHED = 1024
 
@@ -109,22 +110,12 @@ class Lane:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def infer(
-        self,
-        model: str,
-        inputs: Mapping[str, Array],
-        *,
-        version: str = "",
-        outputs: Sequence[str] = (),
-        request_id: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
-    ) -> dict[str, Array]:
+    def infer(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> dict[str, Array]:
         """Run a model; arrays by output name. Raises `PyServeError`; OSError when the engine is gone."""
         pending = Pending(self._new_key())
-        self._send(pending, model, inputs, version, outputs, request_id, parameters)
+        self._send(pending, model, inputs, options)
         try:
-            self._mailbox.wait(pending, timeout_s)
+            self._mailbox.wait(pending, options.timeout_s)
         except BaseException:
             self._cancel(pending)
             raise
@@ -132,22 +123,15 @@ class Lane:
         return answer
 
     def infer_async(
-        self,
-        model: str,
-        inputs: Mapping[str, Array],
-        *,
-        version: str = "",
-        outputs: Sequence[str] = (),
-        request_id: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
+        self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN
     ) -> asyncio.Future[dict[str, Array]]:
         """`infer` as a future of the running loop; cancelling it cancels the request."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[dict[str, Array]] = loop.create_future()
         pending = Pending(self._new_key(), future)
-        self._send(pending, model, inputs, version, outputs, request_id, parameters)
+        self._send(pending, model, inputs, options)
         self._mailbox.watch(loop)
+        timeout_s = options.timeout_s
         timer = loop.call_later(timeout_s, self._expire, pending) if timeout_s is not None else None
 
         def finished(done: asyncio.Future[dict[str, Array]]) -> None:
@@ -160,20 +144,10 @@ class Lane:
         future.add_done_callback(finished)
         return future
 
-    def stream(
-        self,
-        model: str,
-        inputs: Mapping[str, Array],
-        *,
-        version: str = "",
-        outputs: Sequence[str] = (),
-        request_id: str = "",
-        parameters: Mapping[str, Any] | None = None,
-        timeout_s: float | None = None,
-    ) -> ResponseStream:
-        """Run a model that may answer any number of times; `timeout_s` bounds the wait for each response."""
-        stream = ResponseStream(self._new_key(), self._mailbox, self._cancel_key, timeout_s)
-        self._send(stream, model, inputs, version, outputs, request_id, parameters)
+    def stream(self, model: str, inputs: Mapping[str, Array], options: RequestOptions = PLAIN) -> ResponseStream:
+        """Run a model that may answer any number of times; its time-out bounds the wait for each response."""
+        stream = ResponseStream(self._new_key(), self._mailbox, self._cancel_key, options.timeout_s)
+        self._send(stream, model, inputs, options)
         return stream
 
     def _new_key(self) -> int:
@@ -186,10 +160,7 @@ class Lane:
         pending: Pending | ResponseStream,
         model: str,
         inputs: Mapping[str, Array],
-        version: str,
-        outputs: Sequence[str],
-        request_id: str,
-        parameters: Mapping[str, Any] | None,
+        options: RequestOptions,
     ) -> None:
         if os.getpid() != self._pid:
             raise OSError("this lane belongs to the process that opened it; open another one after a fork")
@@ -207,7 +178,7 @@ class Lane:
             self._lent[pending.key] = kept
             returned = self._returns.take()
         decoupled = isinstance(pending, ResponseStream)
-        facts = self._meta(model, version, tuple(outputs), request_id, parameters, decoupled)
+        facts = self._meta(model, options, decoupled)
         frame = (pending.key, facts, self._layout(tuple(metas)), descriptors)
         self._mailbox.send(frames.encode_execute((frame,), returned, frames.INFER))
 
@@ -237,26 +208,20 @@ class Lane:
             assert place is not None
         return TensorMeta(name, datatype.code, array.shape), (*place, array.nbytes, 0), array
 
-    def _meta(
-        self,
-        model: str,
-        version: str,
-        outputs: tuple[str, ...],
-        request_id: str,
-        parameters: Mapping[str, Any] | None,
-        decoupled: bool,
-    ) -> bytes:
+    def _meta(self, model: str, options: RequestOptions, decoupled: bool) -> bytes:
         """The rare facts of a request as JSON; remembered where only few are likely to come."""
-        key = (model, version, outputs, decoupled)
-        known = self._metas.get(key) if not request_id and not parameters else None
+        key = (model, options.version, options.outputs, decoupled)
+        is_rare = bool(options.request_id or options.parameters)
+        known = self._metas.get(key) if not is_rare else None
         if known is not None:
             return known
-        rare = {"version": version, "outputs": outputs, "id": request_id, **lane_facts(parameters or {})}
+        rare = {"version": options.version, "outputs": options.outputs, "id": options.request_id}
+        rare |= lane_facts(options.parameters or {})
         fields: dict[str, Any] = {"model": model, **{name: value for name, value in rare.items() if value}}
         if decoupled:
             fields["decoupled"] = True
         meta = json.dumps(fields, separators=(",", ":")).encode()
-        if not request_id and not parameters and len(self._metas) < _MAX_CACHED:
+        if not is_rare and len(self._metas) < _MAX_CACHED:
             self._metas[key] = meta
         return meta
 

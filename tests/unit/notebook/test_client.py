@@ -5,7 +5,6 @@ import os
 import sys
 import types
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from jupyter_pyserve.notebook.arrays import Array, DTypeLike
 from jupyter_pyserve.notebook.client import Client, asarray, connect, default_client, empty
 from jupyter_pyserve.notebook.functions.decorator import model
 from jupyter_pyserve.notebook.http_lane import HttpLane
+from jupyter_pyserve.v2.request_options import RequestOptions
 from tests.unit.notebook.fake_engine import FakeEngine
 
 
@@ -26,7 +26,7 @@ class FakeLane:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.calls: list[tuple[str, dict[str, Array], dict[str, Any]]] = []
+        self.calls: list[tuple[str, dict[str, Array], RequestOptions]] = []
         self.failure: Exception | None = None
         self.closed = False
 
@@ -35,14 +35,14 @@ class FakeLane:
         cls.opened.append(cls(path))
         return cls.opened[-1]
 
-    def infer(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
+    def infer(self, model: str, inputs: Mapping[str, Array], options: RequestOptions) -> dict[str, Array]:
         self.calls.append((model, dict(inputs), options))
         if self.failure is not None:
             raise self.failure
         return {name.replace("IN", "OUT"): array + 1 for name, array in inputs.items()}
 
-    async def infer_async(self, model: str, inputs: Mapping[str, Array], **options: Any) -> dict[str, Array]:
-        return self.infer(model, inputs, **options)
+    async def infer_async(self, model: str, inputs: Mapping[str, Array], options: RequestOptions) -> dict[str, Array]:
+        return self.infer(model, inputs, options)
 
     def empty(self, shape: int, dtype: DTypeLike) -> Array:
         return np.zeros(shape, dtype)
@@ -73,7 +73,7 @@ def test_a_call_goes_over_the_lane(engine: FakeEngine, lanes: list[FakeLane]) ->
     assert [lane.path for lane in lanes] == [str(engine.directory / "lane.sock")]
     name, inputs, options = lanes[0].calls[0]
     assert inputs["IN"].dtype == np.float32
-    assert (name, options["version"]) == ("add_one", "")
+    assert (name, options.version) == ("add_one", "")
 
 
 def test_a_call_without_blocking(lanes: list[FakeLane]) -> None:

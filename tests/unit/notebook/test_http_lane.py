@@ -11,6 +11,7 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.address import Address
 from jupyter_pyserve.notebook.connection import Connection
 from jupyter_pyserve.notebook.http_lane import HEADER_LENGTH, HttpLane, model_path
+from jupyter_pyserve.v2.request_options import RequestOptions
 from tests.unit.notebook.fake_engine import Answer, FakeEngine, Request
 
 
@@ -47,7 +48,8 @@ def test_what_goes_in_comes_back(lane: HttpLane, kind: str) -> None:
 
 
 def test_options_are_sent(engine: FakeEngine, lane: HttpLane) -> None:
-    lane.infer("m", {"X": np.zeros(1)}, version="2", outputs=["Y"], request_id="7", parameters={"k": 1}, timeout_s=30.0)
+    options = RequestOptions(version="2", outputs=("Y",), request_id="7", parameters={"k": 1}, timeout_s=30.0)
+    lane.infer("m", {"X": np.zeros(1)}, options)
     request = engine.last("/v2/models/m/versions/2/infer")
     header = json.loads(request.body[: int(request.headers[HEADER_LENGTH])])
     assert (header["id"], header["parameters"]["k"], header["outputs"][0]["name"]) == ("7", 1, "Y")

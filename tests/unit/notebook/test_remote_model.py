@@ -10,6 +10,7 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.client import Client
 from jupyter_pyserve.notebook.functions.decorator import model
 from jupyter_pyserve.notebook.remote_model import Model
+from jupyter_pyserve.v2.request_options import RequestOptions
 from tests.unit.notebook.fake_engine import FakeEngine
 
 ONE = [{"name": "X", "datatype": "FP32", "shape": [-1]}]
@@ -29,17 +30,17 @@ class FakeConnection:
 class FakeClient:
     def __init__(self) -> None:
         self.connection = FakeConnection()
-        self.calls: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
+        self.calls: list[tuple[str, dict[str, Any], RequestOptions]] = []
         self.errors: list[PyServeError] = []
 
-    def infer(self, model: str, inputs: dict[str, Any], **options: Any) -> dict[str, Any]:
+    def infer(self, model: str, inputs: dict[str, Any], options: RequestOptions) -> dict[str, Any]:
         self.calls.append((model, inputs, options))
         if self.errors:
             raise self.errors.pop()
         return dict(inputs)
 
-    async def infer_async(self, model: str, inputs: dict[str, Any], **options: Any) -> dict[str, Any]:
-        return self.infer(model, inputs, **options)
+    async def infer_async(self, model: str, inputs: dict[str, Any], options: RequestOptions) -> dict[str, Any]:
+        return self.infer(model, inputs, options)
 
 
 @pytest.fixture
@@ -85,14 +86,9 @@ def test_unknown_names_are_the_servers_to_refuse(client: FakeClient) -> None:
 
 def test_request_options_do_not_share_names_with_inputs(client: FakeClient) -> None:
     _model(client, "3").using(outputs=["O"], parameters={"k": 1}, request_id="7", timeout_s=2.0)(X=1)
-    options = client.calls[0][2]
-    assert options == {
-        "version": "3",
-        "outputs": ("O",),
-        "parameters": {"k": 1},
-        "request_id": "7",
-        "timeout_s": 2.0,
-    }
+    assert client.calls[0][2] == RequestOptions(
+        version="3", outputs=("O",), parameters={"k": 1}, request_id="7", timeout_s=2.0
+    )
 
 
 def _refuse_once(client: FakeClient, code: Code = Code.INVALID_ARG) -> None:

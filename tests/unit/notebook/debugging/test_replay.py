@@ -18,6 +18,7 @@ from jupyter_pyserve.notebook.debugging.recorded import Replay
 from jupyter_pyserve.notebook.debugging.replay import replay_here
 from jupyter_pyserve.notebook.payloads import RecordedModel
 from jupyter_pyserve.v2.client import encode_infer_request
+from jupyter_pyserve.v2.request_options import RequestOptions
 
 HEAD = "import json\nimport numpy as np\nimport triton_python_backend_utils as pb_utils\n\n"
 
@@ -26,16 +27,16 @@ class OtherModels:
     """What a replayed model may call: "double" answers, "bad" fails."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
+        self.asked: list[tuple[str, RequestOptions]] = []
 
-    def infer(self, model: str, inputs: Mapping[str, Any], **options: Any) -> dict[str, Any]:
-        self.asked.append({"model": model, **options})
+    def infer(self, model: str, inputs: Mapping[str, Any], options: RequestOptions) -> dict[str, Any]:
+        self.asked.append((model, options))
         if model == "bad":
             raise PyServeError(Code.INTERNAL, "no luck")
         return {"OUT": inputs["IN"] * 2}
 
-    def stream(self, model: str, inputs: Mapping[str, Any], **options: Any) -> Iterator[dict[str, Any]]:
-        yield from (self.infer(model, {"IN": inputs["IN"] + number}) for number in range(2))
+    def stream(self, model: str, inputs: Mapping[str, Any], options: RequestOptions) -> Iterator[dict[str, Any]]:
+        yield from (self.infer(model, {"IN": inputs["IN"] + number}, options) for number in range(2))
 
     def model(self, name: str, version: str | None) -> Any:
         return SimpleNamespace(ready=name == "double")
@@ -152,7 +153,7 @@ def test_other_models_are_asked_where_they_are_served(tmp_path: Path) -> None:
     answered = replay(tmp_path, CALLER, client=client)
     assert answered["Y"].tolist() == [2, 2, 2, 4, 1, 0]
     assert answered["TOLD"].tolist() == [b"no luck"]
-    assert client.asked[0] == {"model": "double", "version": "", "outputs": ["OUT"], "parameters": {}}
+    assert client.asked[0] == ("double", RequestOptions(outputs=("OUT",), parameters={}))
 
 
 def test_neighbours_of_the_model_are_found(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.client import Lane
 from jupyter_pyserve.transports.lane.memory import Array
+from jupyter_pyserve.v2.request_options import RequestOptions
 
 MIB = 1 << 20
 DONE = frames.FINAL | frames.INPUTS_RELEASED
@@ -152,7 +153,7 @@ def test_arrays_there_and_back(engine: Engine, name: str) -> None:
 
 def test_what_the_engine_is_told(engine: Engine) -> None:
     given: dict[str, Array] = {"A": np.zeros(2, np.float32), "B": np.zeros((1, 3), np.int8)}
-    engine.lane.infer("m", given, version="3", outputs=["A"], request_id="x", parameters={"k": 1})
+    engine.lane.infer("m", given, RequestOptions(version="3", outputs=("A",), request_id="x", parameters={"k": 1}))
     _, meta, layout, _ = engine.requests[0]
     assert meta == b'{"model":"m","version":"3","outputs":["A"],"id":"x","parameters":{"k":1}}'
     assert decode_layout(layout) == (TensorMeta("A", CODES["FP32"], (2,)), TensorMeta("B", CODES["INT8"], (1, 3)))
@@ -262,7 +263,7 @@ def test_an_answer_that_cannot_be_read(engine: Engine) -> None:
 def test_no_answer_in_time_cancels(engine: Engine) -> None:
     engine.reply = engine.silent
     with pytest.raises(TimeoutError):
-        engine.lane.infer("m", {"IN": np.zeros(1)}, timeout_s=0.001)
+        engine.lane.infer("m", {"IN": np.zeros(1)}, RequestOptions(timeout_s=0.001))
     engine.until(lambda: engine.cancelled == [engine.requests[0][0]])
 
 
@@ -328,7 +329,7 @@ def test_a_future_that_is_late(engine: Engine) -> None:
 
     async def scenario() -> None:
         with pytest.raises(TimeoutError):
-            await engine.lane.infer_async("m", {"IN": np.zeros(1)}, timeout_s=0.001)
+            await engine.lane.infer_async("m", {"IN": np.zeros(1)}, RequestOptions(timeout_s=0.001))
 
     asyncio.run(scenario())
     engine.until(lambda: len(engine.cancelled) == 1)
