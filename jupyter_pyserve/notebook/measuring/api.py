@@ -19,6 +19,7 @@ from jupyter_pyserve.notebook.http_lane import HttpLane
 from jupyter_pyserve.notebook.measuring.inputs import example_inputs, required
 from jupyter_pyserve.notebook.measuring.load import Call, run_level
 from jupyter_pyserve.notebook.measuring.result import BenchResult, Level
+from jupyter_pyserve.v2.request_options import RequestOptions
 
 WAYS = ("lane", "http")
 CONCURRENCY = (1, 2, 4, 8, 16)
@@ -127,14 +128,15 @@ def _call(
 ) -> Call:
     """Arrays that lie where they are needed; a decoupled model has answered when it has given all its responses."""
     placed = {key: lane.asarray(array) for key, array in arrays.items()}
+    options = RequestOptions(version=version, timeout_s=timeout_s)
 
     def ask() -> None:
         try:
             if decoupled:
-                for _ in lane.stream(name, placed, version=version, timeout_s=timeout_s):
+                for _ in lane.stream(name, placed, options):
                     pass
             else:
-                lane.infer(name, placed, version=version, timeout_s=timeout_s)
+                lane.infer(name, placed, options)
         except OSError as error:
             raise PyServeError(Code.UNAVAILABLE, str(error) or "the engine did not answer in time") from error
 
