@@ -275,6 +275,7 @@ describe('PanelView', () => {
     await choose('adder', 'logs');
     expect(host.querySelector('img')).toBeNull();
     expect(find('[role="log"]').textContent).toContain(HOSTILE);
+    expect(find('[role="log"]').textContent).not.toContain('\u001b');
     await act(() => {
       button('r-1').click();
     });
