@@ -101,6 +101,8 @@ class Launcher:
     environment: ModelEnvironment | None = None
     #: What an instance does before it counts as ready, if the configuration says so.
     warm_up: Callable[[Instance], Awaitable[None]] | None = None
+    #: What sequences find as their implicit state, if the configuration names such a thing.
+    states: Sequence[Mapping[str, Any]] = ()
     #: Of a Python-based backend: its `config.runtime` is imported from there.
     backend_dir: str = ""
 
@@ -204,11 +206,13 @@ class Launcher:
         }
 
     async def _initialize(self, instance: Instance, arena: Sequence[Segment]) -> None:
-        arguments = {
+        arguments: dict[str, Any] = {
             "args": self.initialize_args(instance),
             "decoupled": self.config.decoupled,
             "keep_unfinished": keep_unfinished_requests(self.config),
         }
+        if self.states:
+            arguments["states"] = self.states
         await instance.initialize(arguments, max_concurrency=max_concurrency(self.config), arena=arena)
 
     async def _guarded(self, instance: Instance, work: Awaitable[T], doing: str) -> T:

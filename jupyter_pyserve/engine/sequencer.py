@@ -207,7 +207,7 @@ class Sequencer:
             if turn is None:
                 batch.append(NullJob(self._owner, self._facts.null(pattern)))
             else:
-                turn.request.facts = self._facts.of(turn.request, turn.sequence.id, turn.flags)
+                turn.request.facts = self._facts.of(turn.request, turn.sequence.id, turn.flags, turn.sequence.index)
                 batch.append(turn.request)
         return batch
 
@@ -240,18 +240,21 @@ class _Facts:
 
     def __init__(self, batching: SequenceBatching, *, batched: bool) -> None:
         self.controls = Controls(batching, batched=batched)
-        self._metas: dict[tuple[bytes, CorrelationId, int], bytes] = {}
+        self._stateful = bool(batching.states)
+        self._metas: dict[tuple[bytes, CorrelationId, int, int | None], bytes] = {}
         self._null = encode_meta(null=True, **self._controls(0, 0, ready=False))
 
-    def of(self, job: Job, correlation_id: CorrelationId, flags: int) -> bytes:
-        """A request's facts, with its place in its sequence."""
+    def of(self, job: Job, correlation_id: CorrelationId, flags: int, slot: int | None = None) -> bytes:
+        """A request's facts, with its place in its sequence, and the slot that the sequence's state is in."""
         plain: bytes = job.plan.meta
-        key = (plain, correlation_id, flags)
+        key = (plain, correlation_id, flags, slot if self._stateful else None)
         meta = self._metas.get(key)
         if meta is None:
             if len(self._metas) >= _MAX_METAS:
                 self._metas.clear()
             fields = json.loads(plain) | {"correlation_id": correlation_id, "flags": flags}
+            if key[3] is not None:
+                fields["slot"] = slot
             meta = self._metas[key] = encode_meta(**fields, **self._controls(correlation_id, flags, ready=True))
         return meta
 

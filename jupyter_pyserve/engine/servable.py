@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.backends import find_runtime, python_settings, require_known_placement
 from jupyter_pyserve.engine.dispatcher import Dispatcher
+from jupyter_pyserve.engine.initial_states import initial_states
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
 from jupyter_pyserve.engine.labels import read_labels
@@ -148,10 +149,11 @@ class Servable(LoadedVersion):
         return os.path.join(model_dir, str(self.version)), model_dir
 
     def _judge(self) -> None:
-        """What is wrong with the complete configuration, or with the labels that it names."""
+        """What is wrong with the complete configuration, or with the files that it names."""
         self._require_valid(self.config)
         self.signature = self.signature.with_labels(read_labels(self.config, self._launcher.model_dir))
         self._shapes = output_shapes(self.signature)
+        self._launcher.states = initial_states(self.config, self._launcher.model_dir)
 
     def _require_valid(self, config: ModelConfig) -> None:
         problems = [*validate_stage_a(config), *validate_stage_b(config, searched=self._searched)]

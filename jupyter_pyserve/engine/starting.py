@@ -17,7 +17,6 @@ from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableConte
 from jupyter_pyserve.engine.load_errors import LoadError
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.repository import ModelSource, same_version
-from jupyter_pyserve.model.config import ModelConfig
 
 _log = logging.getLogger(__name__)
 
@@ -41,9 +40,6 @@ class Starter:
             )
         if source.config.ensemble_scheduling is not None:
             return await self._start_ensemble(entry, source, progress)
-        missing = _missing(source.config)
-        if missing:
-            raise LoadError(dict.fromkeys(source.versions, LoadFailure(missing, kind="Unsupported")))
         wanted = [version for version in source.versions if version not in kept]
         started, failures = await self._start_versions(entry, source, progress, wanted)
         for _ in range(self.context.settings.load_retry_count):
@@ -115,10 +111,3 @@ async def _failures(work: Mapping[int, Awaitable[None]]) -> dict[int, BaseExcept
     """What came of doing something for several versions at once, by their numbers."""
     results = await asyncio.gather(*work.values(), return_exceptions=True)
     return {number: result for number, result in zip(work, results) if result is not None}
-
-
-def _missing(config: ModelConfig) -> str:
-    """What a configuration asks for that this server does not have: serving without it would give wrong answers."""
-    if config.sequence_batching is not None and config.sequence_batching.has_state:
-        return f"implicit state, which model '{config.name}' asks for, is not supported by this server"
-    return ""

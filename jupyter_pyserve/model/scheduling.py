@@ -122,6 +122,51 @@ class OldestStrategy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InitialState:
+    """What a sequence finds as its state at first: zeros, or what is in a file."""
+
+    name: str
+    data_type: str
+    dims: tuple[int, ...]
+    zero_data: bool = False
+    data_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A tensor that goes from one request of a sequence to the next: an output, then an input."""
+
+    input_name: str
+    output_name: str
+    data_type: str
+    dims: tuple[int, ...]
+    initial: tuple[InitialState, ...] = ()
+    use_same_buffer: bool = False
+    use_growable_memory: bool = False
+
+    @classmethod
+    def parse(cls, tree: Mapping[str, Any]) -> State:
+        return cls(
+            input_name=tree["input_name"],
+            output_name=tree["output_name"],
+            data_type=tree["data_type"],
+            dims=tuple(tree["dims"]),
+            initial=tuple(
+                InitialState(
+                    name=item["name"],
+                    data_type=item["data_type"],
+                    dims=tuple(int(dim) for dim in item["dims"]),  # texts in the tree, as Triton shows them
+                    zero_data=item.get("zero_data", False),
+                    data_file=item.get("data_file", ""),
+                )
+                for item in tree["initial_state"]
+            ),
+            use_same_buffer=tree["use_same_buffer_for_input_output"],
+            use_growable_memory=tree["use_growable_memory"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceBatching:
     """How the requests of one sequence stay with one instance. No strategy written means `direct`."""
 
@@ -130,7 +175,7 @@ class SequenceBatching:
     direct: DirectStrategy | None = None
     oldest: OldestStrategy | None = None
     iterative_sequence: bool = False
-    has_state: bool = False
+    states: tuple[State, ...] = ()
 
     @classmethod
     def parse(cls, tree: Mapping[str, Any]) -> SequenceBatching:
@@ -154,7 +199,7 @@ class SequenceBatching:
                 preserve_ordering=oldest["preserve_ordering"],
             ),
             iterative_sequence=tree["iterative_sequence"],
-            has_state=bool(tree["state"]),
+            states=tuple(State.parse(item) for item in tree["state"]),
         )
 
 

@@ -13,6 +13,7 @@ from jupyter_pyserve.model.defaults import ENSEMBLE_PLATFORM, PYTHON_BACKEND
 from jupyter_pyserve.model.execution import execution_problems
 from jupyter_pyserve.model.validation_ensemble import ensemble_problems
 from jupyter_pyserve.model.validation_schedulers import scheduler_problems
+from jupyter_pyserve.model.validation_states import state_problems
 from jupyter_pyserve.model.validation_tensors import tensor_problems
 from jupyter_pyserve.model.values import InstanceGroup, ModelConfig, Warmup
 
@@ -38,6 +39,7 @@ def validate_stage_b(config: ModelConfig, *, gpus: int = 0, searched: Sequence[s
     return [
         *_backend_problems(config, searched),
         *tensor_problems(config),
+        *state_problems(config),
         *execution_problems(config),
         *(problem for group in config.instance_groups for problem in _group_problems(config, group, gpus)),
         *(problem for warmup in config.warmups for problem in _warmup_problems(config, warmup)),

@@ -19,6 +19,7 @@ from .messages import NO_TRACE, InferenceRequest, InferenceResponse, InferenceTr
 from .outbox import Outbox
 from .session import Hold, Session
 from .slots import NO_OUTPUTS, Control, zeros
+from .states import States
 from .tensors import Tensor
 from .vocabulary import RELEASE_ALL, RELEASE_RESCHEDULE, LogLevel
 from .wire import frames
@@ -51,6 +52,7 @@ class Meta:
         "outputs",
         "parameters",
         "request_id",
+        "slot",
         "timeout_us",
         "trace",
         "wanted",
@@ -71,6 +73,8 @@ class Meta:
         self.null: bool = fields.get("null", False)
         #: Of what trace it is told, "" is a trace without a context.
         self.trace: str | None = fields.get("trace")
+        #: Where its sequence's state is, if its model has such a thing.
+        self.slot: int | None = fields.get("slot")
         self.controls = [Control(*item) for item in fields.get("controls", ())]
         self.wanted = NO_OUTPUTS if self.null else frozenset(self.outputs)
 
@@ -107,8 +111,10 @@ class Executor:
         decoupled: bool,
         max_concurrency: int | None = None,
         keep_unfinished: bool = False,
+        states: States | None = None,
     ) -> None:
         self._session = session
+        self._states = states
         self._model_name = model_name
         self._instance_name = instance_name
         self._model_file = model_file
@@ -119,7 +125,7 @@ class Executor:
         self._metas: dict[bytes, Meta] = {}
         self.event_loop = EventLoop()
         self.is_waited_for = self.event_loop.is_waited_for
-        self.outbox = Outbox(session, decoupled=decoupled, keep_unfinished=keep_unfinished)
+        self.outbox = Outbox(session, decoupled=decoupled, keep_unfinished=keep_unfinished, states=states)
         self.model: Any = None
         #: Arrays of strings, which take time to die: they do when their batch is answered.
         self._strings: list[Any] = []
@@ -246,6 +252,8 @@ class Executor:
         if meta.null:
             inputs += [zeros(*tensor) for tensor in self._layouts.decode(layout)]
         inputs += [control.tensor() for control in meta.controls]
+        if self._states is not None:
+            inputs += self._states.inputs(key, meta.slot, meta.flags)
         return InferenceRequest._incoming(
             key,
             meta.request_id,

@@ -26,6 +26,7 @@ from .outbox import Outbox
 from .packets import send_packet
 from .process import exit_when_peer_closes, restore_signals, show_stacks_on
 from .session import EngineGone, Session
+from .states import States
 from .status import STATUS_NBYTES, write_status
 from .vocabulary import LogLevel, TritonModelException
 from .wire import frames
@@ -228,6 +229,7 @@ class Stub:
             call["decoupled"],
             call.get("max_concurrency"),
             call.get("keep_unfinished", False),
+            States(call["states"]) if call.get("states") else None,
         )
         self._host.instance_name = call["instance_name"]
         self._host.outbox = executor.outbox

@@ -15,6 +15,7 @@ from .last_words import last_words
 from .placing import INTERNAL, Placer, failure
 from .responses import InferenceResponse
 from .session import EngineGone, Session
+from .states import KeepingPlacer, States
 from .vocabulary import RESPONSE_COMPLETE_FINAL
 from .wire import frames
 from .wire.frames import PlainRequest, PlainResponse
@@ -61,11 +62,19 @@ class Open:
 class Outbox:
     """The answers of one stub. `keep_unfinished`: a request that nobody can answer any more stays open."""
 
-    def __init__(self, session: Session, *, decoupled: bool = False, keep_unfinished: bool = False) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        decoupled: bool = False,
+        keep_unfinished: bool = False,
+        states: States | None = None,
+    ) -> None:
         self._session = session
         self._decoupled = decoupled
         self._keep_unfinished = keep_unfinished
-        self._placer = Placer(session, _PATIENCE_S if decoupled else 0.0)
+        patience_s = _PATIENCE_S if decoupled else 0.0
+        self._placer = Placer(session, patience_s) if states is None else KeepingPlacer(session, patience_s, states)
         self._executing: Known = ()
         self._open: dict[int, Open] = {}
         # Re-entrant: the destructor of a sender calls `drop` wherever it happens to run, maybe where the lock is held.

@@ -40,10 +40,11 @@ class Control:
 
 def zeros(name: str, code: int, shape: tuple[int, ...]) -> Tensor:
     """A tensor of zeros, or of empty strings. Its memory is not there before it is read."""
-    return Tensor._from_memory(name, code, shape, np.zeros(math.prod(shape) * _itemsize(code), np.uint8), True)
+    return Tensor._from_memory(name, code, shape, np.zeros(math.prod(shape) * itemsize(code), np.uint8), True)
 
 
-def _itemsize(code: int) -> int:
+def itemsize(code: int) -> int:
+    """Bytes of an element of zeros; strings are empty ones."""
     dtype = DTYPES[code]
     if dtype is None:
         return _BF16_NBYTES

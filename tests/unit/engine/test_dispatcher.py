@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -247,5 +249,46 @@ def test_what_waits_too_long_expires() -> None:
         bench.dispatcher.pump(2_000_000)
         assert [item.id for item in bench.expired] == ["a"]
         assert not bench.dispatcher.waiting
+
+    play(scenario, scheduling=f"dynamic_batching {{ {policy} }}")
+
+
+class Clock:
+    """The loop's timers, driven by hand."""
+
+    def __init__(self) -> None:
+        self.due: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, delay_s: float, work: Callable[[], None]) -> Any:
+        timer = (delay_s, work)
+        self.due.append(timer)
+        return SimpleNamespace(cancel=lambda: self.due.remove(timer) if timer in self.due else None)
+
+
+def test_a_busy_model_looks_again_at_the_moment_of_each_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = "default_queue_policy { default_timeout_microseconds: 5000 allow_timeout_override: true }"
+    now_ns = 0
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+
+    def scenario(bench: Bench) -> None:
+        nonlocal now_ns
+        clock = Clock()
+        cast(Any, bench.dispatcher)._loop = clock
+        bench.offer("running")
+        for name, timeout_us, at_ns in (("late", 0, 1_000_000), ("early", 1_500, 2_000_000)):
+            queued = job(name)
+            cast(Any, queued).timeout_us = timeout_us
+            cast(Any, queued).enqueue_ns = at_ns
+            bench.dispatcher.offer(queued, at_ns)
+        seen: list[tuple[float, list[str]]] = []
+        now_ns = 2_000_000
+        while clock.due:
+            ((delay_s, work),) = clock.due
+            clock.due.clear()
+            now_ns += round(delay_s * 1e9)
+            work()
+            seen.append((now_ns / 1e6, [item.id for item in bench.expired]))
+        assert seen == [(3.5, ["early"]), (6.0, ["early", "late"])]
+        assert bench.running() == [["running"]]
 
     play(scenario, scheduling=f"dynamic_batching {{ {policy} }}")

@@ -15,6 +15,7 @@ from jupyter_pyserve.model.config import (
     TimeoutAction,
     parse_pbtxt,
 )
+from jupyter_pyserve.model.scheduling import State
 
 
 def test_dynamic_batching() -> None:
@@ -67,7 +68,7 @@ def test_sequences() -> None:
         control_inputs=controls,
         direct=DirectStrategy(max_queue_delay_us=7, minimum_slot_utilization=0.5),
         iterative_sequence=True,
-        has_state=True,
+        states=(State(input_name="", output_name="", data_type="TYPE_INVALID", dims=()),),
     )
     oldest = parse_pbtxt(
         text.format(strategy="oldest { max_candidate_sequences: 4 preserve_ordering: true }"), model_name="m", path="p"
