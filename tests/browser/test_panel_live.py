@@ -128,9 +128,56 @@ def test_unload_ends_it_and_load_brings_it_back(panel: Locator, page: Page, mode
     expect(row(panel, f"{model}_0")).to_contain_text("READY", timeout=20_000)
 
 
-def test_restart_brings_a_new_process(panel: Locator, page: Page, model: str) -> None:
+def test_shows_where_the_process_is(panel: Locator, page: Page, model: str) -> None:
+    choose(panel, f"{model}_0", "Stack")
+    press(panel, "Dump the stacks")
+    expect(panel.locator("pre")).to_contain_text(re.compile("hread"))
+
+
+@pytest.mark.parametrize("target", ["model", "instance"])
+def test_restart_brings_a_new_process(panel: Locator, page: Page, model: str, target: str) -> None:
     before = pid(row(panel, f"{model}_0"))
-    choose(panel, model)
+    choose(panel, model if target == "model" else f"{model}_0")
     press(panel, "Restart")
     confirm(page, "Restart")
     new_process(panel, before)
+
+
+def test_kill_brings_a_new_process(panel: Locator, page: Page, model: str) -> None:
+    before = pid(row(panel, f"{model}_0"))
+    choose(panel, f"{model}_0")
+    press(panel, "Kill")
+    confirm(page, "Kill")
+    new_process(panel, before)
+    expect(figure(panel, "Last exit")).to_contain_text("9")
+
+
+def test_scales(panel: Locator, page: Page, model: str) -> None:
+    choose(panel, model)
+    press(panel, "Scale…")
+    page.get_by_role("dialog").get_by_role("spinbutton").fill("2")
+    confirm(page, "Scale")
+    expect(row(panel, model)).to_contain_text("2 instances", timeout=20_000)
+    expect(panel.get_by_role("treeitem", name=re.compile(rf"^{model}_\d"))).to_have_count(2)
+
+
+def test_drains_and_resumes(panel: Locator, page: Page, model: str) -> None:
+    choose(panel, model)
+    press(panel, "Drain")
+    expect(row(panel, model)).to_contain_text("DRAINING")
+    panel.get_by_role("tab", name="Try it").click()
+    press(panel, "Infer")
+    expect(panel.get_by_role("alert")).not_to_be_empty()
+    press(panel, "Resume")
+    expect(row(panel, model)).to_contain_text("READY")
+    press(panel, "Infer")
+    expect(panel.locator("pre")).to_contain_text("OUTPUT0")
+
+
+def test_rolls_back(panel: Locator, page: Page, lab: Lab, model: str) -> None:
+    deploy(lab, SOURCE.replace("one", "1"))
+    expect(row(panel, "version 2")).to_contain_text("READY", timeout=20_000)
+    choose(panel, model)
+    press(panel, "Roll back…")
+    confirm(page, "Roll Back")
+    expect(row(panel, "version 3")).to_contain_text("READY", timeout=20_000)
