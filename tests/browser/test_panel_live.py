@@ -181,3 +181,24 @@ def test_rolls_back(panel: Locator, page: Page, lab: Lab, model: str) -> None:
     press(panel, "Roll back…")
     confirm(page, "Roll Back")
     expect(row(panel, "version 3")).to_contain_text("READY", timeout=20_000)
+
+
+def test_shows_a_crash_and_what_came_after(panel: Locator, page: Page, lab: Lab, model: str) -> None:
+    deploy(lab, SOURCE.replace('print("adding <b>one</b>")', "import os; os.kill(os.getpid(), 11)"))
+    expect(row(panel, "version 2")).to_contain_text("READY", timeout=20_000)
+    before = pid(row(panel, f"{model}_0"))
+    choose(panel, model, "Try it")
+    press(panel, "Infer")
+    expect(panel.get_by_role("alert")).to_contain_text("not healthy")
+    new_process(panel, before)
+    choose(panel, f"{model}_0", "Details")
+    expect(figure(panel, "Restarts")).to_have_text("1")
+    picture(page, "live_crash")
+
+
+def test_lets_a_debugger_in(panel: Locator, page: Page, model: str) -> None:
+    choose(panel, f"{model}_0")
+    press(panel, "Debug")
+    expect(figure(panel, "Debugger")).to_contain_text(re.compile(r"port \d+"), timeout=20_000)
+    press(panel, "End debugging")
+    expect(panel.get_by_role("button", name="Debug", exact=True)).to_be_visible(timeout=20_000)
