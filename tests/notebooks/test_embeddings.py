@@ -1,4 +1,4 @@
-"""Sentence embeddings: the reference's numbers, one copy of the weights for four processes, batches, a search that finds."""
+"""Sentence embeddings: the reference's numbers, one copy of the weights, batches, a search that finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for each notebook: saved clean, executed from top to bottom in a real Jupyter server, nothing secret shown."""
+"""What holds for each notebook: saved clean, executed to its end in a real Jupyter server, nothing secret shown."""
 
 from __future__ import annotations
 
