@@ -159,7 +159,7 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument(option)
     parser.add_argument("--http-fd", type=int)
     parser.add_argument("--lane-fd", type=int)
-    return parser.parse_args()
+    return parser.parse_known_args()[0]  # the engine has more of them than this one understands
 
 
 def main() -> int:
