@@ -10,9 +10,9 @@ import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 
-from jupyter_pyserve.engine.cache.versions import new_ensemble, new_servable
 from jupyter_pyserve.engine.ensemble import Lookup
 from jupyter_pyserve.engine.entries import ModelEntry
+from jupyter_pyserve.engine.kinds import new_ensemble, new_servable
 from jupyter_pyserve.engine.launcher import LoadFailure, Progress, ServableContext, VersionFailure
 from jupyter_pyserve.engine.load_errors import LoadError
 from jupyter_pyserve.engine.loaded import LoadedVersion

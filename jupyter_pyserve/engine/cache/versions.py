@@ -62,19 +62,3 @@ class CachedEnsemble(_Cached, EnsembleVersion):
         """Other members may answer otherwise."""
         super().check_members()
         self.answers.forget()
-
-
-def new_servable(context: ServableContext, config: ModelConfig, version: int, model_dir: str) -> Servable:
-    """A version of a model, with its answers kept if it says so and the server can."""
-    if config.response_cache and context.cache is not None:
-        return CachedServable(context.cache, context, config, version, model_dir)
-    return Servable(context, config, version, model_dir)
-
-
-def new_ensemble(
-    context: ServableContext, config: ModelConfig, version: int, model_dir: str, lookup: Lookup
-) -> EnsembleVersion:
-    """The same for an ensemble."""
-    if config.response_cache and context.cache is not None:
-        return CachedEnsemble(context.cache, context, config, version, model_dir, lookup)
-    return EnsembleVersion(context, config, version, model_dir, lookup)
