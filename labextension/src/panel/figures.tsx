@@ -146,7 +146,7 @@ export function instanceFigures(instance: IInstanceStatus, trans: TranslationBun
     { name: trans.__('Open files'), value: shown(instance.fds, formatNumber), ...why(instance, 'fds') },
     ...gpuFigures(instance, trans),
     { name: trans.__('Restarts'), value: formatNumber(instance.restarts) },
-    { name: trans.__('Last exit'), value: instance.last_exit ?? trans.__('none') },
+    { name: trans.__('Last exit'), value: instance.last_exit ?? trans.__('none'), wide: Boolean(instance.last_exit) },
     { name: trans.__('Kind'), value: instance.kind },
     ...(instance.debug ? [{ name: trans.__('Debugger'), value: trans.__('port %1', instance.debug.port) }] : []),
     ...(instance.interpreter

@@ -181,12 +181,15 @@ function stateOf(row: Row): string {
   }
 }
 
+/** What somebody asked for is a reason, and no failure. */
+const UNLOADED = 'unloaded';
+
 function failureOf(row: Row): string {
   switch (row.type) {
     case 'model':
-      return row.model.reason || (row.model.loading_error ?? '');
+      return (row.model.reason === UNLOADED ? '' : row.model.reason) || (row.model.loading_error ?? '');
     case 'version':
-      return row.version.reason;
+      return row.version.reason === UNLOADED ? '' : row.version.reason;
     case 'instance':
       return row.instance.state === 'READY' ? '' : (row.instance.last_error ?? '');
   }
