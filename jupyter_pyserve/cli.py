@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from jupyter_pyserve import terminal
 from jupyter_pyserve.options.cache import BadCacheOptions, cache_warning
 from jupyter_pyserve.options.engine import add_engine_options, engine_settings, listen_settings
 from jupyter_pyserve.options.repository import BadRepositoryOptions
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     engine.add_argument("--lane-fd", type=int, required=True)
     token = commands.add_parser("token", help="print the token that a running engine's ports ask for")
     token.add_argument("--runtime-dir", default=os.environ.get("PYSERVE_RUNTIME_DIR"))
+    terminal.add_commands(commands)
     return parser
 
 
@@ -86,6 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     if options.command == "token":
         return _print_token(options.runtime_dir)
+    if options.command in ("status", "logs"):
+        return terminal.run(options)
     if not sys.platform.startswith("linux"):
         _fail(f"The engine needs Linux (memfd, Unix sequenced-packet sockets, pidfd); this is {sys.platform}.")
     given = [name for name in _WITHOUT_EFFECT if hasattr(options, name.replace("-", "_"))]
