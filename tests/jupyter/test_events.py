@@ -143,11 +143,12 @@ async def test_pause_and_resume(watching: Watching, engine: EngineSupervisor, jp
     assert (await read(connection))["target"] == "/api/events?models=a&interval_s=3"
 
 
-async def test_another_interval_begins_anew(watching: Watching) -> None:
+async def test_another_interval_begins_anew(watching: Watching, engine: EngineSupervisor) -> None:
     connection = await watching.open("?interval_s=1&models=a")
     assert [(await read(connection))["seq"] for _ in range(2)] == [1, 2]
     await connection.write_message('{"interval_s": 4.5}')
     assert (await read(connection))["target"] == "/api/events?models=a&interval_s=4.5"
+    await until((runtime_dir(engine) / "hung_up").exists)
 
 
 async def test_a_client_that_leaves_is_noticed(watching: Watching, engine: EngineSupervisor) -> None:
