@@ -28,6 +28,7 @@ from jupyter_pyserve.notebook.functions.annotations import Tensor
 from jupyter_pyserve.notebook.functions.decorator import ModelFunction, model
 from jupyter_pyserve.notebook.measuring.api import bench
 from jupyter_pyserve.notebook.remote_model import Model
+from jupyter_pyserve.notebook.widgets.api import monitor
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -51,6 +52,7 @@ __all__ = [
     "logs",
     "model",
     "models",
+    "monitor",
     "record",
     "recordings",
     "replay",

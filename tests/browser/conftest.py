@@ -19,6 +19,9 @@ BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 # It asks this machine only, whatever a page says.
 ARGUMENTS = ["--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"]
 
+# Said on a machine that is too busy to load a view within two seconds; a view that does not come fails its test.
+SLOW = "[anywidget] Failed to initialize model."
+
 FAILED = pytest.StashKey[bool]()
 
 
@@ -71,4 +74,4 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
         SCREENSHOTS.mkdir(exist_ok=True)
         page.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
     context.close()
-    assert errors == []
+    assert [error for error in errors if error != SLOW] == []

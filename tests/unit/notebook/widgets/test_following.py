@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from jupyter_pyserve.notebook.widgets.following import follow
+from jupyter_pyserve.notebook.widgets.running import Run
+from tests.unit.notebook.fake_engine import Answer, FakeEngine, Request
+
+
+def test_asks_again_when_a_stream_breaks_off(engine: FakeEngine) -> None:
+    run = Run()
+    seen: list[object] = []
+    problems: list[str] = []
+    engine.answer("GET", "/api/events?from=0", lines=[b'{"n":1}\n'])
+    engine.answer("GET", "/api/events?from=1", lines=[b'{"n":2}\n'])
+
+    def line(event: object) -> None:
+        seen.append(event)
+        if len(seen) == 2:
+            run.end()
+
+    follow(run, lambda: f"/api/events?from={len(seen)}", line, problems.append)
+    assert seen == [{"n": 1}, {"n": 2}]
+    assert problems == ["the engine has stopped"]
+
+
+def test_an_error_is_told_and_no_end(engine: FakeEngine) -> None:
+    run = Run()
+    problems: list[str] = []
+
+    def problem(text: str) -> None:
+        problems.append(text)
+        engine.answer("GET", "/api/events", lines=[b"{}\n"])
+
+    engine.answer("GET", "/api/events", status=503, json={"error": "starting"})
+    follow(run, lambda: "/api/events", lambda _: run.end(), problem)
+    assert problems == ["starting"]
+
+
+def test_an_end_wakes_who_reads(engine: FakeEngine) -> None:
+    run = Run()
+
+    def lines() -> Iterator[bytes]:
+        yield json.dumps({"n": 1}).encode() + b"\n"
+        run.over.wait(30)
+
+    def answer(request: Request) -> Answer:
+        return Answer(lines=lines())
+
+    engine.answers["GET /api/events"] = answer
+    follow(run, lambda: "/api/events", lambda _: run.end(), lambda text: None)
+    assert run.over.is_set()
