@@ -16,11 +16,11 @@ _CLOCKS = frozenset({"uptime_s"})
 
 def changed_members(old: Mapping[str, Any], new: Mapping[str, Any]) -> Row:
     """The members of `new` that `old` does not have, or has otherwise; members are never taken away."""
-    return {name: value for name, value in new.items() if name not in _CLOCKS and not _same(old, name, value)}
-
-
-def _same(old: Mapping[str, Any], name: str, value: object) -> bool:
-    return name in old and bool(old[name] == value)
+    return {
+        name: value
+        for name, value in new.items()
+        if (name not in old or old[name] != value) and name not in _CLOCKS  # hundreds of members are compared at a look
+    }
 
 
 def changed_rows(old: Mapping[str, Row], new: Mapping[str, Row]) -> dict[str, Row | None]:
