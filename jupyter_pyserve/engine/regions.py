@@ -103,9 +103,9 @@ class ClientRegions:
         self.require_enabled()
         if name in self._regions:
             raise PyServeError(Code.ALREADY_EXISTS, f"shared memory region '{name}' already in manager")
-        if key.lstrip("/").startswith(_RESERVED) or not key.strip("/"):
+        if key.lstrip("/").startswith(_RESERVED) or (key and not key.strip("/")):
             raise PyServeError(Code.INVALID_ARG, f"invalid shm key '{key}'")
-        if not nbytes or len(name) > _MAX_NAME_NBYTES:
+        if key and (not nbytes or len(name) > _MAX_NAME_NBYTES):
             raise _invalid(name)
         self._regions[name] = Region(name, key, offset, nbytes)
 

@@ -73,6 +73,7 @@ class Infer:
             else:
                 self._enter(job)
         except PyServeError as error:
+            _log.debug("Request failed: %s", error.message)
             self._call.fail(GRPC_STATUS[error.code], error.message)
         except Exception:  # noqa: BLE001 - the top of a transport
             _log.exception("an inference request failed")
@@ -85,6 +86,7 @@ class Infer:
 
     def cancel(self) -> None:
         """Nobody waits."""
+        _log.debug("Cancellation notification received for ModelInferHandler")
         if self._job is not None:
             job, self._job = self._job, None
             job.owner.cancel(job)

@@ -16,7 +16,6 @@ from jupyter_pyserve.engine.service import Service
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2 import metadata
 from jupyter_pyserve.v2.protobuf_settings import log_changes, log_response, trace_changes, trace_response
-from jupyter_pyserve.v2.sharedmemory import require_name
 
 Function = Callable[[Service, Any, Any], Any]
 
@@ -155,8 +154,6 @@ def _system_shm_status(service: Service, request: Any, messages: Any) -> Any:
 
 
 def _system_shm_register(service: Service, request: Any, messages: Any) -> Any:
-    service.regions.require_enabled()
-    require_name(request.name, "system")
     service.regions.register(request.name, request.key, request.offset, request.byte_size)
     return messages.SystemSharedMemoryRegisterResponse()
 
@@ -172,8 +169,6 @@ def _cuda_shm_status(service: Service, request: Any, messages: Any) -> Any:
 
 
 def _cuda_shm_register(service: Service, request: Any, messages: Any) -> Any:
-    service.regions.require_enabled()
-    require_name(request.name, "cuda")
     service.regions.register_cuda()
     return messages.CudaSharedMemoryRegisterResponse()
 

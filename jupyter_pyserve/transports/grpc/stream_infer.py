@@ -75,6 +75,7 @@ class StreamInfer:
 
     def cancel(self) -> None:
         """Nobody waits for any of them."""
+        _log.debug("Cancellation notification received for ModelStreamInferHandler")
         exchanges, self._open = list(self._open), {}
         self._waiting.clear()
         self._in_order.clear()
@@ -133,6 +134,7 @@ class StreamInfer:
 
     def _refuse(self, exchange: _Exchange, data: Piece, text: str) -> None:
         """Say in the stream that a request did not get as far as its model."""
+        _log.debug("Request failed: %s", text)
         if not exchange.decoupled and exchange not in self._in_order:
             self._in_order.append(exchange)
         taken = split(data)

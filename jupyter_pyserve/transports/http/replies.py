@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from jupyter_pyserve.transports.http.head import JSON, TEXT, Access
 from jupyter_pyserve.v2 import metadata
 from jupyter_pyserve.v2.compression import UnknownEncodingError
 from jupyter_pyserve.v2.status import http_status, status_line
+
+_log = logging.getLogger(__name__)
 
 __all__ = ["JSON", "TEXT", "Reply", "Stream", "denied", "failure", "restricted"]
 
@@ -45,7 +48,8 @@ class Stream:
 
 
 def failure(error: PyServeError, content_type: bytes = JSON) -> Reply:
-    """What a domain error is over HTTP."""
+    """What a domain error is over HTTP; noted where somebody wants to read that much."""
+    _log.debug("Request failed: %s", error.message)
     headers = b"Accept-Encoding: gzip, deflate\r\n" if isinstance(error, UnknownEncodingError) else b""
     return Reply(http_status(error.code), metadata.error(error.message), content_type, headers)
 

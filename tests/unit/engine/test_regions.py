@@ -46,6 +46,7 @@ def test_what_is_registered_is_shown(regions: ClientRegions) -> None:
     ("key", "offset", "nbytes", "code", "text"),
     [
         ("/nobody-has-this", 0, 4, Code.INTERNAL, "Unable to open shared memory region: '/nobody-has-this'"),
+        ("", 0, 0, Code.INTERNAL, "Unable to open shared memory region: ''"),
         ("a\0b", 0, 4, Code.INTERNAL, "Unable to open shared memory region: 'a\0b'"),
         ("/\ud800", 0, 4, Code.INTERNAL, "Unable to open shared memory region: '/\ud800'"),
         ("/" + "k" * 300, 0, 4, Code.INTERNAL, f"Unable to open shared memory region: '/{'k' * 300}'"),

@@ -142,7 +142,9 @@ def test_decoupled_models_need_a_stream() -> None:
     play(scenario)
 
 
-def test_a_client_that_goes_away() -> None:
+def test_a_client_that_goes_away(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+
     async def scenario() -> None:
         servable = FakeServable()
         client = Asker(servable)
@@ -153,6 +155,7 @@ def test_a_client_that_goes_away() -> None:
         respond(servable, job)
         assert [frame for frame in await client.frames() if frame.stream == stream] == []
         assert left(servable) == (0, 0)
+        assert "Cancellation notification received for ModelInferHandler" in caplog.text
 
     play(scenario)
 

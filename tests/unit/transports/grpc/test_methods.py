@@ -79,7 +79,7 @@ def test_negative_versions() -> None:
 
 def test_the_index() -> None:
     service = FakeService()
-    assert [row.name for row in call(service, "RepositoryIndex").models] == ["a", "b"]
+    assert [row.name for row in call(service, "RepositoryIndex").models] == ["b", "a"]
     assert [row.name for row in call(service, "RepositoryIndex", ready=True).models] == ["b"]
 
 

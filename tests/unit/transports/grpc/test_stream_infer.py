@@ -149,7 +149,9 @@ def test_a_strict_client_gets_a_status() -> None:
 
 
 @pytest.mark.parametrize("how", ["reset", "lost"])
-def test_a_client_that_goes_away(how: str) -> None:
+def test_a_client_that_goes_away(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+
     async def scenario() -> None:
         servable = FakeServable()
         client = Asker(servable)
@@ -164,6 +166,7 @@ def test_a_client_that_goes_away(how: str) -> None:
         assert servable.cancelled == [first]
         respond(servable, first)
         assert (servable.outstanding, servable.arena.used) == (0, 0)
+        assert "Cancellation notification received for ModelStreamInferHandler" in caplog.text
 
     play(scenario)
 

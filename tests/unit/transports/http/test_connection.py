@@ -325,9 +325,14 @@ def test_close_after_an_inference() -> None:
         (request("POST", INFER, b"{"), 500, "failed to parse the request JSON buffer: Missing a name"),
     ],
 )
-def test_refused_inferences_leave_nothing(data: bytes, status: int, message: str) -> None:
+def test_refused_inferences_leave_nothing(
+    data: bytes, status: int, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
     wire = Wire()
-    assert message in refused(wire.ask(data), status)
+    text = refused(wire.ask(data), status)
+    assert message in text
+    assert f"Request failed: {text}" in caplog.text
     assert (wire.servable.arena.used, wire.servable.outstanding) == (0, 0)
     assert ok(wire.ask(request("GET", "/v2"))) == b"/v2 "
 
