@@ -51,6 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
     ports = ListenSettings()
     add_engine_options(serve, http_port=ports.http_port, grpc_port=ports.grpc_port, metrics_port=ports.metrics_port)
     _add_options_without_effect(serve)
+    # For whoever starts it as a child: says its addresses when it is ready, and ends with standard input.
+    serve.add_argument("--announce", action="store_true", help=argparse.SUPPRESS)
     engine = commands.add_parser("engine", help="serve for a Jupyter server that started this process")
     add_engine_options(engine, http_port=0, grpc_port=0, metrics_port=None)
     engine.add_argument("--runtime-dir", required=True)
@@ -107,4 +109,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from jupyter_pyserve import app
 
-    return app.run(settings, listen, announce=options.command == "engine")
+    return app.run(settings, listen, announce=options.command == "engine" or options.announce)

@@ -8,26 +8,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.notebook.api import (
-    deploy,
-    export,
-    load,
-    logs,
-    models,
-    restart,
-    share,
-    status,
-    undeploy,
-    unload,
-    unshare,
-)
+from jupyter_pyserve.notebook import aio
+from jupyter_pyserve.notebook.api import deploy, export, models, share, status, unshare
+from jupyter_pyserve.notebook.calling import infer
 from jupyter_pyserve.notebook.client import Client, asarray, connect, empty
 from jupyter_pyserve.notebook.debugging.api import debug, record, recordings, replay, stack, undebug
 from jupyter_pyserve.notebook.failures import DeployError
 from jupyter_pyserve.notebook.functions.annotations import Tensor
 from jupyter_pyserve.notebook.functions.decorator import ModelFunction, model
+from jupyter_pyserve.notebook.logbook import follow_logs, logs
 from jupyter_pyserve.notebook.measuring.api import bench
+from jupyter_pyserve.notebook.operations import (
+    drain,
+    kill,
+    load,
+    restart,
+    resume,
+    rollback,
+    scale,
+    undeploy,
+    unload,
+)
 from jupyter_pyserve.notebook.remote_model import Model
+from jupyter_pyserve.notebook.standalone import serve, servers
 from jupyter_pyserve.notebook.widgets.api import monitor
 
 if TYPE_CHECKING:
@@ -41,13 +44,18 @@ __all__ = [
     "ModelFunction",
     "PyServeError",
     "Tensor",
+    "aio",
     "asarray",
     "bench",
     "connect",
     "debug",
     "deploy",
+    "drain",
     "empty",
     "export",
+    "follow_logs",
+    "infer",
+    "kill",
     "load",
     "logs",
     "model",
@@ -57,6 +65,11 @@ __all__ = [
     "recordings",
     "replay",
     "restart",
+    "resume",
+    "rollback",
+    "scale",
+    "serve",
+    "servers",
     "share",
     "stack",
     "status",

@@ -15,18 +15,18 @@ from pathlib import Path
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.naming import check_model_name
 from jupyter_pyserve.notebook import sharing
+from jupyter_pyserve.notebook.argument_types import TensorOption, tensor
 from jupyter_pyserve.notebook.arrays import Array
 from jupyter_pyserve.notebook.client import Client, default_client
 from jupyter_pyserve.notebook.config_text import ConfigOptions, config_for
 from jupyter_pyserve.notebook.control import Control
 from jupyter_pyserve.notebook.debugging import origins
 from jupyter_pyserve.notebook.deployment import Deployment
-from jupyter_pyserve.notebook.display import EngineView, LogView, ModelList, ServedModel
+from jupyter_pyserve.notebook.display import EngineView, ModelList, ServedModel
 from jupyter_pyserve.notebook.exporting import config_text, write_model
 from jupyter_pyserve.notebook.failures import DeployError, error_of_event, model_syntax_error
 from jupyter_pyserve.notebook.functions.decorator import ModelFunction
 from jupyter_pyserve.notebook.kernel import written
-from jupyter_pyserve.notebook.options import TensorOption, tensor
 from jupyter_pyserve.notebook.payloads import DeployEvent, Origin
 from jupyter_pyserve.notebook.reading import read_config, read_source
 from jupyter_pyserve.notebook.source import ModelSource, SourceFacts, check_source
@@ -84,26 +84,6 @@ def deploy(
     return served
 
 
-def undeploy(name: str, *, delete: bool = False) -> None:
-    """Take a model out of service; with `delete`, its directory in the model repository goes too."""
-    _control().undeploy(name, delete=delete)
-
-
-def load(name: str) -> None:
-    """Load a model that is in the model repository."""
-    _control().load(name)
-
-
-def unload(name: str) -> None:
-    """Unload a model; it stays in the model repository."""
-    _control().unload(name)
-
-
-def restart(name: str, *, force: bool = False) -> None:
-    """Stop a model's processes and start new ones; `force` does not wait for the requests that they are executing."""
-    _control().restart(name, force=force)
-
-
 def status(name: str | None = None) -> ServedModel | EngineView:
     """One model with its addresses, or the engine with all of them."""
     client = default_client()
@@ -119,16 +99,7 @@ def status(name: str | None = None) -> ServedModel | EngineView:
 
 def models() -> ModelList:
     """All models, one line each."""
-    return ModelList(_control().status())
-
-
-def logs(name: str | None = None, *, tail: int = 200, instance: str | None = None) -> LogView:
-    """What a model, or every model, printed and logged."""
-    control = _control()
-    records = control.logs(name, tail=tail, instance=instance)
-    if name is not None and not records:
-        control.model_status(name)  # a model that is unknown, rather than silent, is an error
-    return LogView(records)
+    return ModelList(control().status())
 
 
 def export(
@@ -150,17 +121,17 @@ def export(
     else:
         source, own_name, own_config = read_source(what)
         name = name or own_name or ""
-        config = own_config or config_text(_control().config(name))
+        config = own_config or config_text(control().config(name))
     if "input" not in config:  # the model's own code says: a server that runs it has the whole
-        config = config_text(_control().config(name))
+        config = config_text(control().config(name))
     return write_model(Path(directory), check_name(name), source.text, config, overwrite=overwrite)
 
 
 def _deployed(name: str) -> tuple[ModelSource, str]:
     """What the engine serves under a name, as far as its model repository can be read from here."""
-    control = _control()
-    control.model_status(name)
-    for repository in control.status()["engine"].get("repositories", []):
+    asked = control()
+    asked.model_status(name)
+    for repository in asked.status()["engine"].get("repositories", []):
         if (Path(repository) / name).is_dir():
             source, _, config = read_source(Path(repository) / name)
             return source, config or ""
@@ -234,7 +205,8 @@ def check_model(source: ModelSource, name: str) -> tuple[SourceFacts, list[str]]
         raise PyServeError(Code.INVALID_ARG, f"{source.label} is not Python source: {error}") from error
 
 
-def _control() -> Control:
+def control() -> Control:
+    """The control API of this kernel's engine, which has been told what the kernel shares."""
     sharing.offer_again(default_client())
     return Control(default_client().connection)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.notebook.options import TensorOption
+from jupyter_pyserve.notebook.argument_types import TensorOption
 from jupyter_pyserve.notebook.source import SourceFacts
 
 

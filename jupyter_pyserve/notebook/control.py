@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import quote, urlencode
 
@@ -21,6 +22,7 @@ from jupyter_pyserve.notebook.payloads import (
     Origin,
     RecordedModel,
     RecordingInfo,
+    RolledBack,
     StackInfo,
 )
 
@@ -47,14 +49,53 @@ class DeployStream:
         self._lines.close()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFilter:
+    """Which log records are wanted: the last `tail` that all the rest is true of. `level` means it and above."""
+
+    tail: int = 200
+    instance: str | None = None
+    level: str | None = None
+    search: str | None = None
+    request: str | None = None
+
+    def query(self) -> dict[str, str]:
+        """As the engine is asked."""
+        named = {"instance": self.instance, "level": self.level, "search": self.search, "request": self.request}
+        return {"tail": str(self.tail), **{key: value for key, value in named.items() if value is not None}}
+
+
+EVERYTHING = LogFilter()
+
+
+class LogStream:
+    """Log records as they come."""
+
+    def __init__(self, lines: LineStream) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> Iterator[LogRecord]:
+        try:
+            for line in self._lines:
+                yield cast(LogRecord, json.loads(line))
+        finally:
+            self._lines.close()
+
+    def close(self) -> None:
+        """Stop listening; wakes a thread that is reading."""
+        self._lines.close()
+
+
 class Control:
     """The control API of one engine."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def status(self, *, timeout_s: float = 60.0) -> EngineStatus:
-        return cast(EngineStatus, self._connection.json("GET", "/api/status", timeout_s=timeout_s))
+    def status(self, *, timeout_s: float = 60.0, sample: bool = False) -> EngineStatus:
+        """`sample` asks for the figures of processes, too, which cost a look at each."""
+        path = "/api/status?sample=1" if sample else "/api/status"
+        return cast(EngineStatus, self._connection.json("GET", path, timeout_s=timeout_s))
 
     def model_status(self, name: str) -> ModelInfo:
         for found in self.status()["models"]:
@@ -76,6 +117,18 @@ class Control:
 
     def restart(self, name: str, *, force: bool = False) -> None:
         self._connection.json("POST", f"{_model(name)}/restart", {"force": True} if force else {}, timeout_s=None)
+
+    def scale(self, name: str, instances: int) -> None:
+        self._connection.json("POST", f"{_model(name)}/scale", {"instances": instances}, timeout_s=None)
+
+    def rollback(self, name: str, version: int | None) -> RolledBack:
+        body = {} if version is None else {"version": version}
+        return cast(RolledBack, self._connection.json("POST", f"{_model(name)}/rollback", body, timeout_s=None))
+
+    def act(self, name: str, action: str, *, instance: str | None = None, force: bool = False) -> None:
+        """`drain`, `resume`: of a model or of one instance; `restart`, `kill`: of an instance."""
+        path = _model(name) if instance is None else _instance(name, instance)
+        self._connection.json("POST", f"{path}/{action}", {"force": True} if force else {}, timeout_s=None)
 
     def debug(self, name: str, instance: str, port: int, sources: Sequence[Mapping[str, object]]) -> Debugged:
         body = {"port": port, "sources": list(sources)}
@@ -110,11 +163,14 @@ class Control:
     def unload(self, name: str) -> None:
         self._connection.json("POST", f"/v2/repository/models/{quote(name, safe='')}/unload", {}, timeout_s=None)
 
-    def logs(self, name: str | None = None, *, tail: int = 200, instance: str | None = None) -> list[LogRecord]:
-        query = {"tail": str(tail), **({} if instance is None else {"instance": instance})}
-        path = "/api/logs" if name is None else f"{_model(name)}/logs"
-        reply = self._connection.json("GET", f"{path}?{urlencode(query)}")
+    def logs(self, name: str | None = None, wanted: LogFilter = EVERYTHING) -> list[LogRecord]:
+        reply = self._connection.json("GET", f"{_logs(name)}?{urlencode(wanted.query())}")
         return cast("list[LogRecord]", reply["records"])
+
+    def follow_logs(self, name: str | None = None, wanted: LogFilter = EVERYTHING) -> LogStream:
+        """The records, and then those that come, until it is closed."""
+        query = {**wanted.query(), "follow": "1"}
+        return LogStream(self._connection.stream("GET", f"{_logs(name)}?{urlencode(query)}"))
 
 
 def _event(line: bytes) -> DeployEvent:
@@ -129,6 +185,10 @@ def _event(line: bytes) -> DeployEvent:
 
 def _instance(name: str, instance: str) -> str:
     return f"{_model(name)}/instances/{quote(instance, safe='')}"
+
+
+def _logs(name: str | None) -> str:
+    return "/api/logs" if name is None else f"{_model(name)}/logs"
 
 
 def _model(name: str) -> str:

@@ -6,7 +6,7 @@ Every view renders itself as escaped HTML and as plain text. Values in, text out
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jupyter_pyserve.notebook.address import Address
 from jupyter_pyserve.notebook.inclusion.remedies import nbytes_text
@@ -19,6 +19,7 @@ from jupyter_pyserve.notebook.payloads import (
     InstanceInfo,
     LogRecord,
     ModelInfo,
+    SharedInfo,
     TensorInfo,
     VersionInfo,
 )
@@ -28,6 +29,7 @@ _GOOD = "color:var(--jp-success-color1,#2e7d32);font-weight:bold"
 _BAD = "color:var(--jp-error-color1,#c62828);font-weight:bold"
 _WAITING = "color:var(--jp-warn-color1,#b26a00);font-weight:bold"
 _INSTANCE_KEYS = ("name", "version", "pid", "state", "kind", "requests", "failures")
+_NONE_SHARED = 'no array is shared; pyserve.share("weights", weights) shares one'
 _SHARED = ("SHARED ARRAY", "TYPE", "SIZE", "USED BY")
 _STAGES = {
     "queue": "waiting for its turn",
@@ -194,25 +196,12 @@ class EngineView(ModelList):
         return self.status["engine"].get("http_url")
 
     def html(self) -> Markup:
-        shared = self._shared()
-        below = [table(map(str.lower, _SHARED), shared)] if shared else []
-        return element("div", element("div", self._engine_line()), super().html(), *below)
+        shared = SharedArrays(self.status["engine"].get("shared", []))
+        return element("div", element("div", self._engine_line()), super().html(), shared.html() if shared else None)
 
     def plain(self) -> str:
-        shared = self._shared()
-        below = f"\n\n{columns(_SHARED, shared)}" if shared else ""
-        return f"{self._engine_line()}\n\n{super().plain()}{below}"
-
-    def _shared(self) -> list[tuple[object, ...]]:
-        return [
-            (
-                item["name"],
-                f"{item['dtype']} {item['shape']}",
-                nbytes_text(item["nbytes"]),
-                ", ".join(item["references"]),
-            )
-            for item in self.status["engine"].get("shared", [])
-        ]
+        shared = SharedArrays(self.status["engine"].get("shared", []))
+        return "\n\n".join([self._engine_line(), super().plain(), *([shared.plain()] if shared else [])])
 
     def _engine_line(self) -> str:
         engine = self.status["engine"]
@@ -222,6 +211,33 @@ class EngineView(ModelList):
             *ports,
         ]
         return ", ".join([*words, *engine.get("repositories", []), *_cache_words(engine.get("cache"))])
+
+
+class SharedArrays(View):
+    """The arrays that kernels share with models, and who uses them."""
+
+    def __init__(self, rows: Sequence[SharedInfo]) -> None:
+        self.rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def html(self) -> Markup:
+        return table(map(str.lower, _SHARED), self._rows()) if self.rows else element("div", _NONE_SHARED)
+
+    def plain(self) -> str:
+        return columns(_SHARED, self._rows()) if self.rows else _NONE_SHARED
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return [
+            (
+                item["name"],
+                f"{item['dtype']} {item['shape']}",
+                nbytes_text(item["nbytes"]),
+                ", ".join(item["references"]),
+            )
+            for item in self.rows
+        ]
 
 
 def _cache_words(cache: CacheInfo | None) -> list[str]:
@@ -236,14 +252,29 @@ def _cache_words(cache: CacheInfo | None) -> list[str]:
 class LogView(View):
     """What models printed and logged, oldest first."""
 
-    def __init__(self, records: Sequence[LogRecord]) -> None:
+    def __init__(self, records: Iterable[LogRecord], *, note: str = "") -> None:
         self.records = list(records)
+        self.note = note
 
     def html(self) -> Markup:
         return element("pre", self.plain(), style="white-space:pre-wrap")
 
     def plain(self) -> str:
-        return "\n".join(_log_line(record) for record in self.records) or "nothing was printed or logged"
+        lines = [_log_line(record) for record in self.records] or ["nothing was printed or logged"]
+        return "\n".join([*lines, *([f"({self.note})"] if self.note else [])])
+
+
+class Note(View):
+    """A line of text in the place of a view."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def html(self) -> Markup:
+        return element("div", self.text)
+
+    def plain(self) -> str:
+        return self.text
 
 
 class Progress(View):

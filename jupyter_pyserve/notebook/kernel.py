@@ -74,6 +74,13 @@ def named(name: str, kind: type[T]) -> T | None:
     return next((value for value in found if isinstance(value, kind) and getattr(value, "name", "") == name), None)
 
 
+def names_of(kind: type[Any]) -> list[str]:
+    """The names of all of a kind that this kernel has."""
+    shell = _shell()
+    found = list(shell.user_ns.values()) if shell is not None else []
+    return sorted({value.name for value in found if isinstance(value, kind)})
+
+
 def written(name: str) -> tuple[ModelSource, str] | None:
     """The model.py and config.pbtxt of a cell or function of this kernel; None when there is none of that name."""
     shell = _shell()

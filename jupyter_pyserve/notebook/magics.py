@@ -15,26 +15,25 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.notebook import api
+from jupyter_pyserve.notebook import api, offers
 from jupyter_pyserve.notebook.cells import CellError, model_source, show_syntax_error
 from jupyter_pyserve.notebook.client import default_client
+from jupyter_pyserve.notebook.commands.hints import hint
+from jupyter_pyserve.notebook.commands.scene import Scene
+from jupyter_pyserve.notebook.commands.table import COMMANDS
 from jupyter_pyserve.notebook.completion import complete
 from jupyter_pyserve.notebook.config_text import ConfigOptions, read_config_file
-from jupyter_pyserve.notebook.control import Control
-from jupyter_pyserve.notebook.debugging.commands import COMMANDS
 from jupyter_pyserve.notebook.deployment import Deployment
 from jupyter_pyserve.notebook.display import Progress, View
 from jupyter_pyserve.notebook.failures import DeployError, ModelSyntaxError
 from jupyter_pyserve.notebook.functions.decorator import ModelFunction
 from jupyter_pyserve.notebook.kernel import complete as complete_source
-from jupyter_pyserve.notebook.kernel import named
+from jupyter_pyserve.notebook.kernel import named, names_of
 from jupyter_pyserve.notebook.options import HelpRequest, help_text, parse_cell, parse_line
 from jupyter_pyserve.notebook.payloads import DeployEvent
 from jupyter_pyserve.notebook.screen import Screen, say
 from jupyter_pyserve.notebook.source import ModelSource
 from jupyter_pyserve.notebook.workbench import Workbench, WrittenModel
-
-COMPLETION_TIMEOUT_S = 0.5
 
 
 @magics_class
@@ -71,17 +70,21 @@ class PyServeMagics(Magics):
         except PyServeError as error:
             raise UsageError(error.message) from None
         __tracebackhide__ = True
-        with _plain_errors():
+        with _plain_errors(getattr(args, "name", None) or ""):
             shown = command(args)
         if shown is not None:
             Screen(self.shell).show(shown)
 
     def _line(self, args: argparse.Namespace) -> View | None:
         __tracebackhide__ = True
-        if args.command in _LINE:
-            return _LINE[args.command](self, args)
-        answer = COMMANDS[args.command](args)
-        if isinstance(answer, View):
+        if args.command == "deploy":
+            self._deploy(args)
+            return None
+        if args.command == "help":
+            say(help_text(args.topic))
+            return None
+        answer = COMMANDS[args.command](args, Scene(self.shell))
+        if not isinstance(answer, str):
             return answer
         say(answer)
         return None
@@ -178,41 +181,6 @@ class PyServeMagics(Magics):
         deployment.continue_in_background(later)
         say(f"model '{name}' is still loading; that goes on in the background")
 
-    def _list(self, args: argparse.Namespace) -> View:
-        return api.models()
-
-    def _status(self, args: argparse.Namespace) -> View:
-        return api.status(args.name)
-
-    def _logs(self, args: argparse.Namespace) -> View:
-        return api.logs(args.name, tail=args.lines, instance=args.instance)
-
-    def _undeploy(self, args: argparse.Namespace) -> None:
-        api.undeploy(args.name, delete=args.delete)
-        say(f"model '{args.name}' is out of service{' and its directory deleted' if args.delete else ''}")
-
-    def _load(self, args: argparse.Namespace) -> View:
-        api.load(args.name)
-        return api.status(args.name)
-
-    def _unload(self, args: argparse.Namespace) -> None:
-        api.unload(args.name)
-        say(f"model '{args.name}' is unloaded")
-
-    def _restart(self, args: argparse.Namespace) -> View:
-        try:
-            api.restart(args.name, force=args.force)
-        except KeyboardInterrupt:
-            raise PyServeError(
-                Code.CANCELLED,
-                f"interrupted while '{args.name}' finishes what it is executing; "
-                f"%pyserve restart {args.name} --force does not wait for that",
-            ) from None
-        return api.status(args.name)
-
-    def _help(self, args: argparse.Namespace) -> None:
-        say(help_text())
-
     # completion
 
     @context_matcher()  # type: ignore[untyped-decorator]
@@ -222,30 +190,18 @@ class PyServeMagics(Magics):
         words = [SimpleCompletion(text=word, type="magic argument") for word in found]
         return {"completions": words, "suppress": bool(words)}
 
-    def _names(self, command: str) -> Iterable[str]:
-        written = self.workbench.names()
+    def _names(self, what: str, command: str, model: str) -> Iterable[str]:
+        if what != "name":
+            return offers.parts(what, model, command)
+        if command == "replay":
+            return offers.recordings()
+        written = [*self.workbench.names(), *names_of(ModelFunction)]
         if command in ("deploy", "model", "config"):
-            return written
-        with contextlib.suppress(PyServeError):  # no engine: nothing more to offer
-            control = Control(default_client(may_start=False).connection)
-            if command == "replay":
-                return [row["id"] for row in control.recordings(timeout_s=COMPLETION_TIMEOUT_S)]
-            status = control.status(timeout_s=COMPLETION_TIMEOUT_S)
-            return sorted({*written, *(info["name"] for info in status["models"])})
-        return written
+            return sorted(set(written))
+        served = (info["name"] for info in offers.models())
+        return sorted({*written, *served})
 
 
-_LINE: dict[str, Callable[[PyServeMagics, argparse.Namespace], View | None]] = {
-    "deploy": PyServeMagics._deploy,
-    "list": PyServeMagics._list,
-    "status": PyServeMagics._status,
-    "logs": PyServeMagics._logs,
-    "undeploy": PyServeMagics._undeploy,
-    "load": PyServeMagics._load,
-    "unload": PyServeMagics._unload,
-    "restart": PyServeMagics._restart,
-    "help": PyServeMagics._help,
-}
 _CELL: dict[str, Callable[[PyServeMagics, argparse.Namespace, str], None]] = {
     "model": PyServeMagics._model,
     "config": PyServeMagics._config,
@@ -268,13 +224,14 @@ def _config_options(args: argparse.Namespace) -> ConfigOptions:
 
 
 @contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """An error that was meant for the user is shown as its text, without a traceback through this package."""
+def _plain_errors(name: str) -> Iterator[None]:
+    """An error that was meant for the user is shown as its text and what to do, without a traceback through here."""
     try:
         yield
     except DeployError:
         raise
     except PyServeError as error:
-        raise CellError(error.code, error.message) from None
+        step = hint(error, name, lambda: [info["name"] for info in offers.models()])
+        raise CellError(error.code, f"{error.message}\n{step}" if step else error.message) from None
     except KeyboardInterrupt:
         raise CellError(Code.CANCELLED, "interrupted; what the engine has begun goes on") from None

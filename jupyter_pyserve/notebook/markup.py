@@ -42,6 +42,18 @@ def table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> Markup:
     return element("div", grid, style="overflow-x:auto")
 
 
+def link(label: str, url: str) -> Markup:
+    """A link to a page of http or https; any other address is only text."""
+    if not url.startswith(("http://", "https://")):
+        return text(label)
+    return Markup(f'<a href="{text(url)}" target="_blank" rel="noopener">{text(label)}</a>')
+
+
+def command_link(label: str, command: str) -> Markup:
+    """A link that runs a command of JupyterLab, one that takes no arguments; elsewhere it does nothing."""
+    return Markup(f'<a href="#" data-commandlinker-command="{text(command)}">{text(label)}</a>')
+
+
 def code_block(source: str) -> Markup:
     return element("pre", source, style="user-select:all;white-space:pre-wrap;margin:0.2em 0 0.6em")
 

@@ -6,82 +6,36 @@ argparse does the work. Values only: nothing here touches an engine, a shell or 
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
-import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
 from typing import NoReturn
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.notebook.debugging.commands import add_options as add_debug_options
-
-CONFIG_TYPES = (
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
-    "FP16", "FP32", "FP64", "STRING", "BF16",
-)  # fmt: skip
-_SYNONYMS = {"BYTES": "STRING"}
-_LIKELY = {"FLOAT16": "FP16", "FLOAT32": "FP32", "FLOAT": "FP32", "FLOAT64": "FP64", "DOUBLE": "FP64"}
-_LIKELY |= {"BFLOAT16": "BF16", "STR": "STRING", "OBJECT": "STRING", "INT": "INT64", "BOOLEAN": "BOOL"}
-_TENSOR = re.compile(r"(?P<name>.+):(?P<type>\w+):\[?(?P<dims>[-\d,\s]+)\]?(?P<optional>:optional)?")
-_TENSOR_FORM = "NAME:TYPE:DIMS, like INPUT0:FP32:-1 or IMAGE:UINT8:224,224,3 or MASK:BOOL:-1:optional"
+from jupyter_pyserve.notebook.argument_types import TENSOR_FORM, count, integers, key_value, tensor
+from jupyter_pyserve.notebook.commands import expressions
+from jupyter_pyserve.notebook.commands.table import add_options
 
 
 class HelpRequest(Exception):
     """`--help`: the text to show."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorOption:
-    """One `--input` or `--output`; `data_type` as in config.pbtxt, without its TYPE_ prefix."""
-
-    name: str
-    data_type: str
-    dims: tuple[int, ...]
-    optional: bool = False
-
-
-def tensor(text: str) -> TensorOption:
-    """Parse NAME:TYPE:DIMS; a name may have colons of its own."""
-    match = _TENSOR.fullmatch(text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is not {_TENSOR_FORM}")
-    data_type = match["type"].upper().removeprefix("TYPE_")
-    data_type = _SYNONYMS.get(data_type, data_type)
-    if data_type not in CONFIG_TYPES:
-        likely = f" (did you mean {_LIKELY[data_type]}?)" if data_type in _LIKELY else ""
-        raise argparse.ArgumentTypeError(f"'{match['type']}' is not a type{likely}: {', '.join(CONFIG_TYPES)}")
-    dims = _integers(match["dims"])
-    if any(dim == 0 or dim < -1 for dim in dims):
-        raise argparse.ArgumentTypeError(f"'{text}': a dimension is a number from 1 up, or -1 for any")
-    return TensorOption(name=match["name"], data_type=data_type, dims=dims, optional=match["optional"] is not None)
-
-
-def key_value(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE")
-    return key, value
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a list of whole numbers like 4,8") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 up")
-    return int(text)
-
-
 class _Parser(argparse.ArgumentParser):
     """argparse without its exits: a magic raises and prints nothing by itself."""
 
     def error(self, message: str) -> NoReturn:
-        raise PyServeError(Code.INVALID_ARG, f"{message}\n{self.format_usage().strip()}")
+        unknown = message.removeprefix("unrecognized arguments: ")
+        words = {word for parser in self._parsers() for action in parser._actions for word in action.option_strings}
+        near = nearest(unknown.split()[0], words) if unknown != message and unknown.startswith("-") else None
+        meant = f" (did you mean {near}?)" if near else ""
+        raise PyServeError(Code.INVALID_ARG, f"{message}{meant}\n{self.format_usage().strip()}")
+
+    def _parsers(self) -> list[argparse.ArgumentParser]:
+        """This one and those of its commands, which leave the complaint about a word to this one."""
+        choices = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return [self, *(parser for found in choices for parser in (found or {}).values())]
 
     def print_help(self, file: object = None) -> None:
         raise HelpRequest(self.format_help())
@@ -107,14 +61,14 @@ def _add(commands: argparse._SubParsersAction[_Parser], name: str, text: str, *,
 
 def _add_config_options(parser: _Parser) -> None:
     group = parser.add_argument_group("what config.pbtxt says (not together with --config)")
-    group.add_argument("--input", action="append", type=tensor, default=[], metavar="NAME:TYPE:DIMS", help=_TENSOR_FORM)
+    group.add_argument("--input", action="append", type=tensor, default=[], metavar="NAME:TYPE:DIMS", help=TENSOR_FORM)
     group.add_argument("--output", action="append", type=tensor, default=[], metavar="NAME:TYPE:DIMS", help="likewise")
-    group.add_argument("--max-batch-size", type=_count, metavar="N", help="0, the default: the model sees no batches")
-    group.add_argument("--instances", type=_count, metavar="N", help="how many processes run the model (default 1)")
+    group.add_argument("--max-batch-size", type=count, metavar="N", help="0, the default: the model sees no batches")
+    group.add_argument("--instances", type=count, metavar="N", help="how many processes run the model (default 1)")
     group.add_argument("--kind", choices=("CPU", "GPU"), help="where they run (default CPU)")
     group.add_argument("--dynamic-batching", action="store_true", help="let requests wait for each other")
-    group.add_argument("--preferred-batch-size", type=_integers, metavar="N,N", help="implies --dynamic-batching")
-    group.add_argument("--max-queue-delay-us", type=_count, metavar="N", help="implies --dynamic-batching")
+    group.add_argument("--preferred-batch-size", type=integers, metavar="N,N", help="implies --dynamic-batching")
+    group.add_argument("--max-queue-delay-us", type=count, metavar="N", help="implies --dynamic-batching")
     group.add_argument("--decoupled", action="store_true", help="any number of responses to a request")
     group.add_argument("--parameter", action="append", type=key_value, default=[], metavar="K=V", help="for initialize")
 
@@ -122,19 +76,9 @@ def _add_config_options(parser: _Parser) -> None:
 def _line_parser() -> tuple[_Parser, dict[str, _Parser]]:
     parser, commands = _parser("%pyserve", "Serve Python models from this notebook.")
     _add_wait(_add(commands, "deploy", "put the model of a cell into service, or its newest edit", model=True))
-    _add(commands, "list", "all models, one line each")
-    _add(commands, "status", "versions, instances, addresses of a model, or of everything", model=False)
-    logs = _add(commands, "logs", "what a model printed and logged, by instance", model=False)
-    logs.add_argument("-n", "--lines", type=_count, default=50, metavar="N", help="how many lines (default 50)")
-    logs.add_argument("--instance", metavar="I", help="only this instance")
-    undeploy = _add(commands, "undeploy", "take a model out of service", model=True)
-    undeploy.add_argument("--delete", action="store_true", help="and delete its directory in the model repository")
-    _add(commands, "load", "load a model that is in the model repository", model=True)
-    _add(commands, "unload", "unload a model; it stays in the model repository", model=True)
-    restart = _add(commands, "restart", "stop a model's processes and start new ones", model=True)
-    restart.add_argument("--force", action="store_true", help="at once: what they are executing fails")
-    add_debug_options(functools.partial(_add, commands))
-    _add(commands, "help", "this text")
+    add_options(functools.partial(_add, commands))
+    asked = _add(commands, "help", "this text, or that of one command")
+    asked.add_argument("topic", metavar="COMMAND", nargs="?", help="of %%pyserve or %%%%pyserve")
     return parser, commands.choices
 
 
@@ -152,7 +96,7 @@ def _cell_parser() -> tuple[_Parser, dict[str, _Parser]]:
 
 def _add_wait(parser: _Parser) -> None:
     parser.add_argument(
-        "--wait", type=_count, default=60, metavar="S", help="seconds that the cell waits; then it goes on by itself"
+        "--wait", type=count, default=60, metavar="S", help="seconds that the cell waits; then it goes on by itself"
     )
 
 
@@ -160,12 +104,56 @@ _LINE, LINE_COMMANDS = _line_parser()
 _CELL, CELL_COMMANDS = _cell_parser()
 
 
+#: Those whose lines hold Python expressions.
+_WITH_EXPRESSIONS = ("infer", "bench")
+
+
 def parse_line(line: str) -> argparse.Namespace:
-    return _LINE.parse_args(_split(line) or ["help"])
+    """The words after `%pyserve`; `expressions` of those commands that take some are the inputs, by name."""
+    command = line.split(maxsplit=1)[0] if line.strip() else "help"
+    _check_command(command, LINE_COMMANDS, CELL_COMMANDS, "%pyserve")
+    if command in _WITH_EXPRESSIONS:
+        return _parse_expressions(line, LINE_COMMANDS[command])
+    if command != "serve":
+        return _LINE.parse_args(_split(line) or ["help"])
+    args, others = _LINE.parse_known_args(_split(line))
+    args.options = others
+    return args
 
 
 def parse_cell(line: str) -> argparse.Namespace:
+    if line.strip():
+        _check_command(line.split(maxsplit=1)[0], CELL_COMMANDS, LINE_COMMANDS, "%%pyserve")
     return _CELL.parse_args(_split(line))
+
+
+def _parse_expressions(line: str, parser: argparse.ArgumentParser) -> argparse.Namespace:
+    with_value = [word for action in parser._actions if action.nargs != 0 for word in action.option_strings]
+    words, found = expressions.split(line, with_value)
+    args = _LINE.parse_args(words)
+    if args.inputs:
+        problem = f"'{' '.join(args.inputs)}' names no input: write INPUT0={' '.join(args.inputs)}"
+        raise PyServeError(Code.INVALID_ARG, f"{problem}\n{parser.format_usage().strip()}")
+    args.expressions = found
+    return args
+
+
+def _check_command(word: str, known: Container[str], others: Container[str], magic: str) -> None:
+    """One that is not there may be meant for a cell, or be a slip of the fingers."""
+    if word.startswith("-") or word in known:
+        return
+    if word in others:
+        is_line = magic == "%pyserve"
+        where = f"a whole cell: %%pyserve {word} in its first line" if is_line else f"a line: %pyserve {word}"
+        raise PyServeError(Code.INVALID_ARG, f"'{word}' is for {where}. %pyserve help {word} tells more")
+    near = nearest(word, [*LINE_COMMANDS, *CELL_COMMANDS])
+    meant = f"did you mean '{near}'? " if near else ""
+    raise PyServeError(Code.INVALID_ARG, f"'{word}' is no command of {magic}: {meant}%pyserve help lists them all")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """What may have been meant."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), None)
 
 
 def option_words(parser: argparse.ArgumentParser) -> list[str]:
@@ -173,10 +161,19 @@ def option_words(parser: argparse.ArgumentParser) -> list[str]:
     return sorted(word for action in parser._actions for word in action.option_strings)
 
 
-def help_text() -> str:
-    """All of it, for `%pyserve help` and for `%pyserve?`."""
-    usages = "".join(LINE_COMMANDS[name].format_usage() for name in ("deploy", "logs", "undeploy", "restart"))
-    return "\n".join([_LINE.format_help(), usages, _CELL.format_help(), CELL_COMMANDS["model"].format_help()])
+def help_text(topic: str | None = None) -> str:
+    """All of it, for `%pyserve help` and for `%pyserve?`; or that of one command."""
+    if topic is None:
+        usages = "".join(LINE_COMMANDS[name].format_usage() for name in ("deploy", "infer", "logs", "scale", "bench"))
+        more = "%pyserve help COMMAND tells all about one of them."
+        return "\n".join(
+            [_LINE.format_help(), usages, more, "", _CELL.format_help(), CELL_COMMANDS["model"].format_help()]
+        )
+    found = LINE_COMMANDS.get(topic) or CELL_COMMANDS.get(topic)
+    if found is None:
+        _check_command(topic, (), (), "%pyserve")
+        raise AssertionError(topic)
+    return found.format_help()
 
 
 def _split(line: str) -> Sequence[str]:

@@ -27,6 +27,14 @@ class SharedInfo(TypedDict, total=False):
     references: list[str]
 
 
+class HostInfo(TypedDict):
+    """The machine as a whole."""
+
+    cpu_percent: float
+    memory_used_bytes: int
+    memory_total_bytes: int
+
+
 class EngineInfo(TypedDict, total=False):
     pid: int
     version: str
@@ -38,6 +46,7 @@ class EngineInfo(TypedDict, total=False):
     metrics_url: str | None
     cache: CacheInfo | None
     shared: list[SharedInfo]
+    host: HostInfo | None
 
 
 class VersionInfo(TypedDict, total=False):
@@ -61,6 +70,23 @@ class InstanceInfo(TypedDict, total=False):
     arena_bytes: int | None
     last_error: str | None
     debug: dict[str, int] | None
+    draining: bool
+    latency_ms: dict[str, float] | None
+    # Sampled, and None unless somebody asked for samples.
+    cpu_percent: float | None
+    pss_bytes: int | None
+    threads: int | None
+
+
+class DeployInfo(TypedDict):
+    """A deploy that can be gone back to."""
+
+    version: str
+    time: float
+    owner: str | None
+
+
+RolledBack = TypedDict("RolledBack", {"from": str, "version": str})
 
 
 class RecordingInfo(TypedDict):
@@ -123,6 +149,11 @@ class ModelInfo(TypedDict, total=False):
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
     owner: str | None
+    queue_depth: int
+    in_flight: int
+    latency_ms: dict[str, float] | None
+    deploys: list[DeployInfo]
+    draining: bool
 
 
 class EngineStatus(TypedDict):
@@ -139,6 +170,7 @@ class LogRecord(TypedDict, total=False):
     level: str
     text: str
     request: str
+    seq: int
 
 
 class FrameInfo(TypedDict, total=False):

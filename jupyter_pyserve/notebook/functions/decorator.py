@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.naming import check_model_name
+from jupyter_pyserve.notebook.argument_types import TensorOption
 from jupyter_pyserve.notebook.client import default_client
 from jupyter_pyserve.notebook.config_text import ConfigOptions, write_config
 from jupyter_pyserve.notebook.functions.annotations import facts_of
 from jupyter_pyserve.notebook.functions.writing import beginning, describe, ending
 from jupyter_pyserve.notebook.inclusion.prelude import compose
 from jupyter_pyserve.notebook.kernel import cell_texts, make_resolver
-from jupyter_pyserve.notebook.options import TensorOption
 from jupyter_pyserve.notebook.remote_model import Model
 from jupyter_pyserve.notebook.source import ModelSource
 

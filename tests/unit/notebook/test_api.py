@@ -63,24 +63,10 @@ def test_a_model_without_execute_is_a_warning(engine: FakeEngine) -> None:
         pyserve.deploy("class TritonPythonModel:\n    pass\n", "add_one", config="max_batch_size: 0")
 
 
-def test_status_lists_and_logs(engine: FakeEngine) -> None:
-    engine.answer("GET", "/api/models/add_one/logs?tail=200", json={"records": [{"text": "hello"}]})
+def test_status_and_lists(engine: FakeEngine) -> None:
     assert "pid 99" in repr(pyserve.status())
     assert "4711" in repr(pyserve.status("add_one"))
     assert "add_one" in repr(pyserve.models())
-    assert "hello" in repr(pyserve.logs("add_one"))
     with pytest.raises(PyServeError, match="Request for unknown model: 'x' is not found") as caught:
         pyserve.status("x")
     assert caught.value.code is Code.NOT_FOUND
-
-
-def test_the_other_calls(engine: FakeEngine) -> None:
-    for path in ("/api/models/m/undeploy", "/api/models/m/restart"):
-        engine.answer("POST", path)
-    for verb in ("load", "unload"):
-        engine.answer("POST", f"/v2/repository/models/m/{verb}")
-    pyserve.undeploy("m")
-    pyserve.restart("m", force=True)
-    pyserve.load("m")
-    pyserve.unload("m")
-    assert len(engine.requests) == 4

@@ -6,8 +6,8 @@ import pytest
 
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.model.config import parse_pbtxt
+from jupyter_pyserve.notebook.argument_types import tensor
 from jupyter_pyserve.notebook.config_text import ConfigOptions, config_for, read_config_file
-from jupyter_pyserve.notebook.options import tensor
 from jupyter_pyserve.notebook.source import SourceFacts
 
 PLAIN = SourceFacts(has_class=True, has_execute=True, has_auto_complete=False)

@@ -5,7 +5,7 @@ import pytest
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.address import Address
 from jupyter_pyserve.notebook.connection import Connection
-from jupyter_pyserve.notebook.control import Control
+from jupyter_pyserve.notebook.control import Control, LogFilter
 from tests.unit.notebook.fake_engine import MODEL, FakeEngine
 
 
@@ -63,5 +63,5 @@ def test_the_other_calls(engine: FakeEngine, control: Control) -> None:
 def test_logs_of_one_model_and_of_all(engine: FakeEngine, control: Control) -> None:
     engine.answer("GET", "/api/models/m/logs?tail=5&instance=m_0", json={"records": [{"text": "a"}]})
     engine.answer("GET", "/api/logs?tail=200", json={"records": []})
-    assert control.logs("m", tail=5, instance="m_0") == [{"text": "a"}]
+    assert control.logs("m", LogFilter(tail=5, instance="m_0")) == [{"text": "a"}]
     assert control.logs() == []

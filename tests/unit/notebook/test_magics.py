@@ -122,7 +122,7 @@ def test_an_error_is_its_text_alone(engine: FakeEngine, shell: InteractiveShell,
     assert "Traceback" not in shown
 
 
-@pytest.mark.parametrize("cell", ["%pyserve serve x", "%pyserve deploy", "%%pyserve model m --input A\nx\n"])
+@pytest.mark.parametrize("cell", ["%pyserve list x", "%pyserve deploy", "%%pyserve model m --input A\nx\n"])
 def test_a_wrong_line_is_a_usage_error(engine: FakeEngine, shell: InteractiveShell, cell: str) -> None:
     shown = _fails(shell, cell)
     assert shown.startswith("UsageError: ")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import argparse
-
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -9,55 +7,11 @@ from jupyter_pyserve.notebook.options import (
     CELL_COMMANDS,
     LINE_COMMANDS,
     HelpRequest,
-    TensorOption,
     help_text,
-    key_value,
     option_words,
     parse_cell,
     parse_line,
-    tensor,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("INPUT0:FP32:-1", ("INPUT0", "FP32", (-1,), False)),
-        ("x:TYPE_UINT8:224,224,3", ("x", "UINT8", (224, 224, 3), False)),
-        ("x:int64:[4, -1]", ("x", "INT64", (4, -1), False)),
-        ("x:BYTES:1:optional", ("x", "STRING", (1,), True)),
-        ("serving:0:BF16:1", ("serving:0", "BF16", (1,), False)),
-    ],
-)
-def test_a_tensor(text: str, expected: tuple[str, str, tuple[int, ...], bool]) -> None:
-    name, data_type, dims, optional = expected
-    assert tensor(text) == TensorOption(name=name, data_type=data_type, dims=dims, optional=optional)
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("x", "NAME:TYPE:DIMS"),
-        ("x:FP32", "NAME:TYPE:DIMS"),
-        ("x:FP32:", "NAME:TYPE:DIMS"),
-        (":FP32:1", "NAME:TYPE:DIMS"),
-        ("x:float32:1", "did you mean FP32"),
-        ("x:FP8:1", "is not a type"),
-        ("x:FP32:0", "a dimension is"),
-        ("x:FP32:-2", "a dimension is"),
-        ("x:FP32:1,,2", "not a list of whole numbers"),
-    ],
-)
-def test_what_is_no_tensor(text: str, problem: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match=problem):
-        tensor(text)
-
-
-def test_parameters_keep_what_follows_the_first_equals_sign() -> None:
-    assert key_value("a=b=c") == ("a", "b=c")
-    for text in ("a", "=b"):
-        with pytest.raises(argparse.ArgumentTypeError, match="KEY=VALUE"):
-            key_value(text)
 
 
 def test_a_whole_model_line() -> None:
@@ -76,7 +30,8 @@ def test_a_whole_model_line() -> None:
     ("parse", "line", "problem"),
     [
         (parse_line, "deploy", "required: NAME"),
-        (parse_line, "serve m", "invalid choice: 'serve'"),
+        (parse_line, "logs m --instnace i", "did you mean --instance?"),
+        (parse_line, "infer m 3", "write INPUT0=3"),
         (parse_line, "list m", "unrecognized arguments: m"),
         (parse_line, "logs m -n x", "not a whole number"),
         (parse_line, "deploy 'm", "no closing quotation in: deploy 'm"),

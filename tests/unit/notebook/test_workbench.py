@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook.argument_types import tensor
 from jupyter_pyserve.notebook.config_text import ConfigOptions
-from jupyter_pyserve.notebook.options import tensor
 from jupyter_pyserve.notebook.source import ModelSource, SourceFacts
 from jupyter_pyserve.notebook.workbench import Workbench, WrittenModel
 
