@@ -71,8 +71,11 @@ def restart(name: str, instance: str | None = None, *, force: bool = False) -> S
 def kill(name: str, instance: str | None = None) -> ServedModel:
     """End the process of an instance at once; another takes its place, and the requests that it had fail."""
     asked = control()
-    asked.act(name, "kill", instance=instance or _only(asked, name))
-    return _shown(name)
+    chosen = instance or _only(asked, name)
+    asked.act(name, "kill", instance=chosen)
+    shown = _shown(name)
+    shown.note = f"{chosen} was killed and starts again"
+    return shown
 
 
 def _only(asked: Control, name: str) -> str:

@@ -15,7 +15,7 @@ _STARTS = (
     ("inference input", "%pyserve status {name} lists its inputs"),
     ("inference inputs", "%pyserve status {name} lists its inputs"),
     ("did not answer in time", "%pyserve stack {name} shows what its processes do"),
-    ("is draining", "%pyserve resume {name} lets requests in"),
+    ("is being drained", "%pyserve resume {name} lets requests in"),
     ("no deploy to go back to", "%pyserve deploy {name} makes one each time that the cell has changed"),
     ("failed to poll from model repository", "%pyserve list shows what there is; %pyserve status, which directories"),
 )

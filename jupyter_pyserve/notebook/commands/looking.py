@@ -17,6 +17,8 @@ from jupyter_pyserve.notebook.flow import Flow
 from jupyter_pyserve.notebook.payloads import LogRecord
 from jupyter_pyserve.notebook.screen import say
 from jupyter_pyserve.notebook.topview import Top
+from jupyter_pyserve.notebook.widgets import front_end
+from jupyter_pyserve.notebook.widgets.api import monitor
 
 #: How often what is followed is shown anew.
 _SHOWN_EVERY_S = 0.2
@@ -97,6 +99,9 @@ def _follow_as_lines(flow: Flow[LogRecord]) -> None:
 def top(args: argparse.Namespace, scene: Scene) -> View | None:
     if args.once:
         return _look(args.name, None, _GLANCE_S)
+    if args.for_s is None and not args.text and front_end.is_there():
+        scene.display(monitor(args.name, interval_s=max(args.interval, 1.0)))
+        return None
     screen, shown = scene.screen(), None
     end_s = None if args.for_s is None else time.monotonic() + args.for_s
     with contextlib.suppress(KeyboardInterrupt):

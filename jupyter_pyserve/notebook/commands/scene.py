@@ -33,6 +33,12 @@ class Scene:
 
         return Screen(self._shell)
 
+    def display(self, shown: object) -> None:
+        """Something that draws itself."""
+        from IPython.display import display
+
+        display(shown)  # type: ignore[no-untyped-call]
+
     @property
     def is_notebook(self) -> bool:
         """Whether outputs go to a front end, rather than to a terminal."""
