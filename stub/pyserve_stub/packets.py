@@ -18,7 +18,9 @@ from .wire import frames
 _MAX_FDS = 8
 _CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)  # a plain number: the enum's `|` costs more than the system call's set-up
 _ANCILLARY_NBYTES = socket.CMSG_SPACE(_MAX_FDS * struct.calcsize("i"))
-_PACKET_NBYTES = 2 * frames.MAX_FRAME
+#: Room for any frame. From twice as much on, the C library asks the kernel for the memory each time, and receiving a
+#: small frame takes ten times as long.
+_PACKET_NBYTES = frames.MAX_FRAME
 #: The largest frame that is read from an anonymous file; nothing honest comes near.
 _MAX_SPILL_NBYTES = 64 * 1024 * 1024
 
