@@ -46,6 +46,8 @@ class ModelControl:
     def shared_array(self, name: str) -> np.ndarray[Any, Any]:
         """An array over memory that a kernel has written and nobody can change."""
         reply = self._ask("shared", name=name)
+        if "fds" not in reply:
+            raise Refused(f"no file descriptor is left for the shared array '{name}'")
         (fd,) = reply["fds"]
         facts = reply["shared"]
         try:

@@ -7,6 +7,7 @@ thread except `receive`, which belongs to the main thread. Whoever waits for a f
 from __future__ import annotations
 
 import collections
+import os
 import socket
 import threading
 import time
@@ -353,23 +354,20 @@ class Session:
             self._turns.tell()
         elif kind == frames.REPLY:
             reply = frames.decode_cold(data)
-            announced = reply.get("segments", ())
-            self._map(announced, fds)
+            rest = self._map(reply.get("segments", ()), fds)
             call = self._calls.pop(reply.get("id", 0), None)
             if call is not None:
-                if len(fds) > len(announced):
-                    reply["fds"] = fds[len(announced) :]
-                call.reply = reply
+                call.reply = {**reply, "fds": rest} if rest else reply
                 self._turns.tell()
+            else:  # nobody waits any more
+                for fd in rest:
+                    os.close(fd)
         elif kind == frames.RESPONSES:
             self.on_answers(data)
             self._turns.tell()
-        elif kind == frames.NOTE and fds:  # at once: an answer that follows may lie there
-            announced = frames.decode_cold(data).get("segments", ())
-            self._map(announced, fds)
-            del fds[: len(announced)]
-            return False
         else:
+            if kind == frames.NOTE and fds:  # at once: an answer that follows may lie there
+                fds[:] = self._map(frames.decode_cold(data).get("segments", ()), fds)
             return False
         return True
 
@@ -392,9 +390,11 @@ class Session:
             for segment_id, offset, nbytes in self._allocator.free_ranges():
                 self.segments.get(segment_id).discard(offset, nbytes)
 
-    def _map(self, announced: Sequence[dict[str, Any]], fds: Sequence[int]) -> None:
+    def _map(self, announced: Sequence[dict[str, Any]], fds: Sequence[int]) -> Sequence[int]:
+        """Take memory in; the descriptors behind it are returned."""
         for item, fd in zip(announced, fds):
             self.segments.add(item["id"], fd, item["nbytes"], item["writable"])
             if item.get("arena") == "responses":
                 with self._lock:
                     self._allocator.add_segment(item["id"], item["nbytes"])
+        return fds[len(announced) :]

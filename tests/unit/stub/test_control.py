@@ -53,6 +53,13 @@ def test_questions(peer: Peer) -> None:
         assert results == [ready]
 
 
+def test_an_array_whose_descriptor_got_lost(peer: Peer) -> None:
+    thread, results = started(lambda: ModelControl(peer.session).shared_array("a"))
+    asked(peer, {"ok": True, "shared": {"nbytes": 4, "dtype": "<f4", "shape": [1]}})
+    thread.join()
+    assert str(results[0]) == "no file descriptor is left for the shared array 'a'"
+
+
 def test_what_the_server_refuses(peer: Peer) -> None:
     thread, results = started(lambda: ModelControl(peer.session).load("m", "", None))
     asked(peer, {"ok": False, "error": "no such model"})

@@ -42,6 +42,15 @@ def test_a_call_is_answered_among_other_frames(peer: Peer) -> None:
     assert segment["id"] in peer.session.segments
 
 
+def test_descriptors_of_an_answer_that_nobody_waits_for_are_closed(peer: Peer) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            peer.tell(frames.REPLY, {"id": 77, "ok": True}, (theirs.fileno(),))
+        peer.settle()
+        assert ours.recv(1) == b""  # nobody holds the other end
+
+
 def test_a_call_ends_with_the_engine(peer: Peer) -> None:
     thread, results = started(lambda: peer.session.call("ask"))
     peer.next()
