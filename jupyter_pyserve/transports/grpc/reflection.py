@@ -10,6 +10,7 @@ import contextlib
 import functools
 import itertools
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -71,30 +72,50 @@ class _Book:
 
 
 class Reflection:
-    """Serves one call: an answer to each question."""
+    """Serves one call: an answer to each question. The next one is made when the last has left: it is much larger."""
 
-    __slots__ = ("_call", "_package")
+    __slots__ = ("_call", "_client_done", "_leaving", "_package", "_waiting")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._package = PATHS[call.head.path]
+        self._waiting: deque[bytes] = deque()
+        self._leaving = False
+        self._client_done = False
 
     def message(self, data: Piece) -> None:
         """A question."""
-        try:
-            answer = reflect(self._package, bytes(data))
-        except Exception:  # noqa: BLE001 - the top of a transport; it may be no message at all
-            _log.exception("a question about services failed")
-            self._call.fail(Status.INTERNAL, "internal error")
-            return
-        self._call.send([answer])
+        self._waiting.append(bytes(data))
+        self._go_on()
 
     def end(self) -> None:
         """No more of them."""
-        self._call.finish()
+        self._client_done = True
+        self._go_on()
 
     def cancel(self) -> None:
-        """There is nothing under way."""
+        """Nobody reads answers any more."""
+        self._waiting.clear()
+
+    def _go_on(self) -> None:
+        while self._waiting and not self._leaving:
+            try:
+                answer = reflect(self._package, self._waiting.popleft())
+            except Exception:  # noqa: BLE001 - the top of a transport; it may be no message at all
+                _log.exception("a question about services failed")
+                self._call.fail(Status.INTERNAL, "internal error")
+                return
+            self._leaving = True
+            self._call.send([answer], self._left)
+        self._call.stalled = self._leaving
+        if self._client_done and not self._waiting:
+            self._call.finish()
+
+    def _left(self) -> None:
+        self._leaving = False
+        if self._call.stalled:
+            self._go_on()
+            self._call.grant()
 
 
 def reflect(package: str, data: bytes) -> bytes:

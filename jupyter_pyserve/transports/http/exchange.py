@@ -192,7 +192,9 @@ class Exchange:
             found = answer if isinstance(answer, Stream) else await answer
             if isinstance(found, Stream):
                 async with contextlib.aclosing(found.chunks):
-                    await self._writer.stream(found.chunks, found.content_type)
+                    if not await self._writer.stream(found.chunks, found.content_type):
+                        self._writer.break_off()
+                        return
             else:
                 reply = found
         except PyServeError as error:

@@ -100,19 +100,27 @@ class Writer:
         self._on_resume = None
         self._transport.write(b"0\r\n\r\n")
 
-    async def stream(self, chunks: AsyncIterator[bytes], content_type: bytes) -> None:
-        """Send pieces as they come; an error before the first has not sent anything."""
+    async def stream(self, chunks: AsyncIterator[bytes], content_type: bytes) -> bool:
+        """Send pieces as they come; an error before the first has not sent anything.
+
+        False when the connection turned out to be closed, which `abandon` is about to say.
+        """
         chunk = await anext(chunks, None)
         self.streaming = True
         self.begin(200, content_type, b"", self._go_on)
         while chunk is not None:
+            if self._transport.is_closing():
+                return False
             self.chunk(chunk)
             if self.paused:
                 self._drained = asyncio.get_running_loop().create_future()
                 await self._drained
             chunk = await anext(chunks, None)
+        if self._transport.is_closing():
+            return False
         self.end()
         self.streaming = False
+        return True
 
     def _go_on(self) -> None:
         if self._drained is not None and not self._drained.done():

@@ -6,6 +6,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from jupyter_pyserve.settings import GrpcSettings
+from jupyter_pyserve.transports.grpc import frames
 from jupyter_pyserve.transports.grpc.reflection import PATHS, _book, reflect
 from tests.unit.transports.grpc.asking import Asker
 from tests.unit.transports.grpc.fakes import play
@@ -102,6 +103,29 @@ def test_a_call_with_several_questions(path: str) -> None:
         found, trailers = await client.answer(stream)
         assert found == [reflect(PATHS[path], asked)] * 2
         assert trailers == {"grpc-status": "0"}
+
+    play(scenario)
+
+
+def test_questions_wait_for_a_client_that_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = []
+
+    def counted(package: str, data: bytes) -> bytes:
+        answered.append(data)
+        return b"x" * frames.DEFAULT_WINDOW
+
+    monkeypatch.setattr("jupyter_pyserve.transports.grpc.reflection.reflect", counted)
+
+    async def scenario() -> None:
+        client = Asker(FakeServable())
+        stream = client.ask(*[b"?"] * 100, extra=((":path", next(iter(PATHS))),))
+        await client.frames()
+        assert len(answered) == 1  # which has not left as a whole
+        for number in (0, stream):
+            client.feed(frames.window_update(number, 200 * frames.DEFAULT_WINDOW))
+        found = await client.frames()
+        assert len(answered) == 100
+        assert client.fields(found[-1])["grpc-status"] == "0"
 
     play(scenario)
 

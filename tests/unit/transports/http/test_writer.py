@@ -135,3 +135,18 @@ def test_a_stream_to_a_client_that_goes_is_let_go() -> None:
         await task
 
     asyncio.run(scenario())
+
+
+def test_a_stream_ends_with_a_connection_of_which_nobody_has_told_yet() -> None:
+    async def scenario() -> None:
+        out = Outgoing()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"one"
+            out.transport.close()
+            yield b"two"
+
+        assert await out.writer.stream(pieces(), b"text/plain") is False
+        assert out.transport.take().endswith(b"\r\n3\r\none\r\n")
+
+    asyncio.run(scenario())
