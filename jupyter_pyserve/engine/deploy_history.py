@@ -40,10 +40,10 @@ def history(model_dir: str) -> list[Deployed]:
     found = []
     for path in Path(model_dir).glob(f"*/{_FILE}"):
         if path.parent.name.isdecimal() and (facts := _facts(path)) is not None:
-            owner = facts.get("owner")
+            owner, when = facts.get("owner"), facts.get("time")
             deployed = Deployed(
                 version=int(path.parent.name),
-                time=float(facts.get("time") or 0.0),
+                time=float(when) if isinstance(when, int | float) else 0.0,
                 owner=owner if isinstance(owner, str) else None,
             )
             found.append(deployed)
@@ -61,7 +61,7 @@ def recall(model_dir: str, version: int) -> tuple[str, str | None] | None:
 
 
 def _facts(path: Path) -> dict[str, Any] | None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         facts = json.loads(path.read_text(encoding="utf-8"))
         return facts if isinstance(facts, dict) else None
     return None

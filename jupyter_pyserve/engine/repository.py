@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,9 @@ _TEMPORARY = re.compile(
     | .*\.(?: tmp | temp | part | partial | crdownload | filepart | pyc ) | .*\.pbtxt\.[0-9a-f]{8} """,
     re.VERBOSE,
 )
+
+#: So many directories within each other are looked at for changes.
+_DEEPEST = 50
 
 #: A version directory with this file in it was being deployed when the engine ended; it does not count.
 _PENDING = ".pyserve-pending"
@@ -80,7 +84,7 @@ class Repositories:
         for number, repository in enumerate(self.paths):
             with contextlib.suppress(FileNotFoundError), os.scandir(repository) as entries:
                 for entry in entries:
-                    if entry.is_dir() and not entry.name.startswith(".") and entry.name not in _IGNORED:
+                    if _is_dir(entry) and _is_name(entry.name):
                         found.setdefault(self.identity(number, entry.name), []).append(os.path.abspath(entry.path))
         return dict(sorted(found.items()))
 
@@ -115,7 +119,7 @@ def list_versions(model_dir: str) -> list[int]:
         return sorted(
             int(entry.name)
             for entry in entries
-            if entry.is_dir()
+            if _is_dir(entry)
             and entry.name.isascii()
             and entry.name.isdecimal()
             and str(int(entry.name)) == entry.name
@@ -143,7 +147,7 @@ def read_directory(name: str, model_dir: str, *, config_name: str = "", config: 
 
 def _tell_of_ignored(model_dir: str) -> None:
     with os.scandir(model_dir) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        names = sorted(entry.name for entry in entries if _is_dir(entry) and not entry.name.startswith("."))
     for name in names:
         if name in _IGNORED or name in _NO_VERSIONS:
             continue
@@ -151,6 +155,18 @@ def _tell_of_ignored(model_dir: str) -> None:
             _log.warning("ignore version directory '%s' which fails to convert to integral number", name)
         elif str(int(name)) != name:
             _log.warning("ignore version directory '%s' which contains leading zeros in its directory name", name)
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    """Links that lead back to themselves, for one, are none."""
+    with contextlib.suppress(OSError):
+        return entry.is_dir()
+    return False
+
+
+def _is_name(name: str) -> bool:
+    """Whether a model could be called that; bytes that are no text cannot be said in any protocol."""
+    return not name.startswith(".") and name not in _IGNORED and not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def _require_config(model_dir: str, config_name: str) -> None:
@@ -196,8 +212,22 @@ def _read_config(model_dir: str, config_name: str) -> tuple[str, str]:
         paths.insert(0, os.path.join(model_dir, "configs", f"{config_name}.pbtxt"))
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            return Path(path).read_text(encoding="utf-8"), path
+            return _read_file(path), path
     return "", paths[-1]
+
+
+def _read_file(path: str) -> str:
+    """The text of a file: nothing is waited for at a pipe, and no end is looked for in a device."""
+    try:
+        with open(path, encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read()
+            reason = "it is not a regular file"
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        reason = str(error.strerror if isinstance(error, OSError) else error)
+    raise PyServeError(Code.INVALID_ARG, f"failed to open text file for read {path}: {reason}")
 
 
 def sign(model_dir: str) -> Signature:
@@ -207,14 +237,16 @@ def sign(model_dir: str) -> Signature:
     """
     rows = [(model_dir, 0, 0)]
     for folder, folders, files in os.walk(model_dir):
-        folders[:] = sorted(item for item in folders if item not in _IGNORED)
+        # What is deeper belongs to no model that anybody means, and would end in a RecursionError.
+        is_deep = folder.count(os.sep) - model_dir.count(os.sep) >= _DEEPEST
+        folders[:] = [] if is_deep else sorted(item for item in folders if item not in _IGNORED)
         if folder == model_dir:  # a version of an ensemble is an empty directory
             rows += [(item, 0, 0) for item in folders if item.isdecimal()]
         for file in sorted(files):
             if _TEMPORARY.fullmatch(file):
                 continue
             path = os.path.join(folder, file)
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # it is gone, or a link that leads nowhere
                 facts = os.stat(path)
                 rows.append((os.path.relpath(path, model_dir), facts.st_mtime_ns, facts.st_size))
     return tuple(rows)

@@ -32,7 +32,10 @@ def test_what_it_takes_to_do_it_again(config: str | None, tmp_path: Path) -> Non
     assert recall(str(tmp_path), 8) is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "\x00", '{"config": 5}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", "\x00", "[" * 100_000, '{"config": 5}', '{"config": 5, "time": "x"}', '{"config": 5, "time": [1]}'],
+)
 def test_a_file_that_makes_no_sense(text: str, tmp_path: Path) -> None:
     folder = deployed(tmp_path, "1")
     (folder / ".deploy.json").write_text(text)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,36 @@ def test_the_same_name_in_two_namespaces(tmp_path: Path) -> None:
 
 def test_a_repository_that_is_gone_is_empty(tmp_path: Path) -> None:
     assert Repositories((str(tmp_path / "absent"),)).places() == {}
+
+
+def test_what_is_no_model_hides_no_other(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    for link in (tmp_path / "loop", tmp_path / "m" / "loop"):
+        link.symlink_to(link)
+    (tmp_path / "m" / "nowhere").symlink_to(tmp_path / "absent")
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    write(tmp_path.joinpath("m", *"d" * 200) / "file")
+    repositories = Repositories((str(tmp_path),))
+    found, _ = repositories.signatures()
+    assert list(found) == [M]
+    assert [row[0] for row in found[M] if row[0].endswith("file")] == []
+    assert repositories.read(M).versions == (1,)
+
+
+@pytest.mark.parametrize("what", ["pipe", "directory", "device", "bytes"])
+def test_a_configuration_that_is_no_text_file(what: str, tmp_path: Path) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    path = tmp_path / "m" / "config.pbtxt"
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "directory":
+        path.mkdir()
+    elif what == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(b"\xff")
+    with pytest.raises(PyServeError, match=re.escape(f"failed to open text file for read {path}: ")):
+        Repositories((str(tmp_path),)).read(M)
 
 
 def test_versions_are_plain_decimal_numbers(tmp_path: Path) -> None:
