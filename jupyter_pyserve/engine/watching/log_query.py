@@ -82,14 +82,20 @@ async def follow(book: LogBook, query: LogQuery) -> AsyncGenerator[bytes, None]:
             yield ("\n".join(lines) + "\n").encode()
             if book.closed:
                 return
-            await _something_new(book, wanted, news)
+            wanted = await _something_new(book, wanted, news)
 
 
-async def _something_new(book: LogBook, wanted: LogQuery, news: asyncio.Event) -> None:
-    """Wait for a record that is wanted, or for the end, but not for ever."""
+async def _something_new(book: LogBook, wanted: LogQuery, news: asyncio.Event) -> LogQuery:
+    """Wait for a record that is wanted, or for the end, but not for ever; from where to look on.
+
+    No record is looked at twice, else who follows a quiet instance would pay for what a loud one says.
+    """
     with contextlib.suppress(asyncio.TimeoutError):
-        while not find(book, wanted)[0]:
+        while True:
+            rows, seq = find(book, wanted)
+            if rows or book.closed:
+                break
+            wanted = dataclasses.replace(wanted, after=seq)
             await asyncio.wait_for(news.wait(), _QUIET_S)
             news.clear()
-            if book.closed:
-                return
+    return wanted

@@ -91,8 +91,11 @@ class Sampler:
             self._forgetting.cancel()
 
     def _forget_all(self) -> None:
-        with self._one_at_a_time:
-            self._forget(())
+        if self._one_at_a_time.acquire(blocking=False):  # a sample that hangs in a driver must not stop the engine
+            try:
+                self._forget(())
+            finally:
+                self._one_at_a_time.release()
 
     def _sample(self, wanted: list[Process]) -> Sample:
         with self._one_at_a_time:  # a caller that is gone does not stop its thread

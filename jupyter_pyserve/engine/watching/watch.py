@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator
 from typing import TypeVar
@@ -17,6 +19,8 @@ from jupyter_pyserve.engine.watching.changes import Row, delta, selected
 from jupyter_pyserve.engine.watching.sampler import Process, Sample, Sampler, pause_s
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 #: Work is interrupted after so long, to let requests in.
 _STEP_S = 0.0002
@@ -88,9 +92,9 @@ class Watch:
 
     async def lines(self, interval_s: float, wanted: Collection[str] | None = None) -> AsyncGenerator[bytes, None]:
         """A line of JSON with everything, then one with what has changed whenever something has, until closed."""
-        watcher = Watcher(interval_s)
+        watcher = Watcher(min(interval_s, _PING_S))  # whoever hears nothing for long takes us for dead
         self._join(watcher)
-        seq, sent, told_s = 0, _NOTHING, 0.0
+        seq, sent, told_s = 0, _NOTHING, -math.inf
         try:
             while not self._closed:
                 await watcher.news.wait()
@@ -136,7 +140,11 @@ class Watch:
         try:
             while True:
                 self._somebody_new.clear()
-                self._latest, cost_s = await self._look()
+                try:
+                    self._latest, cost_s = await self._look()
+                except Exception:  # noqa: BLE001 - the top of a task: the next look may succeed
+                    _log.exception("the status could not be looked at")
+                    cost_s = math.inf
                 for watcher in self._watchers:
                     watcher.news.set()
                 wait_s = pause_s(min(watcher.interval_s for watcher in self._watchers), cost_s)

@@ -100,3 +100,30 @@ def test_a_follower_who_leaves_is_forgotten() -> None:
         assert not kept._watchers
 
     asyncio.run(scenario())
+
+
+def test_a_follower_looks_at_no_record_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    wants = LogQuery.wants
+
+    def counted(self: LogQuery, item: LogRecord) -> bool:
+        looked_at.append(item.text)
+        return wants(self, item)
+
+    monkeypatch.setattr(LogQuery, "wants", counted)
+
+    async def scenario() -> None:
+        kept = book()
+        lines = follow(kept, LogQuery(instance="quiet"))
+        await anext(lines)
+        waiting = asyncio.ensure_future(anext(lines))
+        for number in range(5):
+            kept.add(record(f"{number}", instance="loud"))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        kept.add(record("at last", instance="quiet"))
+        assert json.loads(await waiting)["text"] == "at last"
+        await lines.aclose()
+
+    asyncio.run(scenario())
+    assert [looked_at.count(text) for text in ("0", "1", "2")] == [1, 1, 1]

@@ -71,3 +71,11 @@ def test_what_nobody_asks_for_any_more_is_closed() -> None:
 )
 def test_how_soon_the_next_one_comes(asked_s: float, cost_s: float, pause: float) -> None:
     assert pause_s(asked_s, cost_s) == pytest.approx(pause)
+
+
+def test_a_sample_that_hangs_does_not_stop_who_lets_go() -> None:
+    async def scenario(sampler: Sampler) -> None:
+        with sampler._one_at_a_time:  # as a thread that is stuck in a driver holds it
+            sampler.close()
+
+    run(scenario)

@@ -128,3 +128,31 @@ def test_the_end_is_the_end_of_every_stream() -> None:
         assert [line async for line in rig.watch.lines(1.0)] == []
 
     asyncio.run(scenario())
+
+
+def test_the_first_line_waits_for_no_interval() -> None:
+    async def scenario() -> None:
+        lines = Rig().watch.lines(1e12)
+        assert told(await anext(lines))["type"] == "snapshot"
+        await lines.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_look_that_fails_is_not_the_last(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        rig = Rig()
+        look, failures = rig.sample, [OSError("too many open files")] * 2
+
+        async def sample(wanted: Iterable[Process]) -> Sample:
+            if failures:
+                raise failures.pop()
+            return await look(wanted)
+
+        rig.sample = sample  # type: ignore[method-assign]
+        lines = rig.watch.lines(1.0)
+        assert told(await anext(lines))["type"] == "snapshot"
+        await lines.aclose()
+
+    asyncio.run(scenario())
+    assert caplog.messages == ["the status could not be looked at"] * 2
