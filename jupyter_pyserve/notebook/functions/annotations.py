@@ -72,6 +72,8 @@ class Spec:
     dims: tuple[int, ...]
     form: Form
     optional: bool = False
+    #: How what the function returns calls an output.
+    member: str = ""
 
     @property
     def data_type(self) -> str:
@@ -110,11 +112,13 @@ def facts_of(function: Callable[..., Any], *, batch: bool, output_names: Sequenc
         raise _error(name, f"it doesn't say what it returns: -> {_FORMS}, or a NamedTuple of such")
     returned, streams = _streamed(hints["return"])
     members, result = _members(returned, name)
-    if output_names:
-        if len(output_names) != len(members):
-            raise _error(name, f"it has {len(members)} outputs, and {len(output_names)} names for them")
-        members = dict(zip(output_names, members.values()))
-    outputs = tuple(_spec(name, key, value, batch) for key, value in members.items())
+    names = output_names or list(members)
+    if len(set(names)) != len(members) or len(names) != len(members):
+        raise _error(name, f"it has {len(members)} outputs, and {len(set(names))} names for them")
+    outputs = tuple(
+        dataclasses.replace(_spec(name, shown, hint, batch), member=member)
+        for shown, (member, hint) in zip(names, members.items())
+    )
     is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     if streams and batch:
         raise _error(name, "a model that answers any number of times can't have its requests stacked")

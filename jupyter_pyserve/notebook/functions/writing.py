@@ -5,6 +5,7 @@ Pure: facts in, source out. What is written needs numpy and `triton_python_backe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from jupyter_pyserve.notebook.functions.annotations import FunctionFacts, Spec
@@ -134,11 +135,16 @@ def _outputs(facts: FunctionFacts, *, batch: bool) -> list[str]:
         value = {
             "single": "answer",
             "tuple": f"answer[{number}]",
-            "fields": f"answer.{spec.name}",
-            "keys": f'answer["{spec.name}"]',
+            "fields": f"answer.{spec.member}",
+            "keys": f"answer[{_quoted(spec.member)}]",
         }[facts.result]
-        lines.append(f'        pb_utils.Tensor("{spec.name}", {_to_array(spec, value, batch=batch)}),')
+        lines.append(f"        pb_utils.Tensor({_quoted(spec.name)}, {_to_array(spec, value, batch=batch)}),")
     return [*lines, "    ]"]
+
+
+def _quoted(name: str) -> str:
+    """A name as a text of the code, whatever it is."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _from_array(spec: Spec) -> Callable[[str], str]:

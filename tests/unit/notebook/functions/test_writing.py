@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ from jupyter_pyserve.notebook.functions.annotations import TensorType, facts_of
 from jupyter_pyserve.notebook.functions.writing import beginning, describe, ending
 
 
-def model_of(function: Any, *, batch: bool = False) -> Any:
-    facts = facts_of(function, batch=batch)
+def model_of(function: Any, *, batch: bool = False, names: Sequence[str] = ()) -> Any:
+    facts = facts_of(function, batch=batch, output_names=names)
     namespace = {function.__name__: function, "__name__": "model"}
     name = function.__name__
     exec(beginning("m", name, facts) + ending(name, facts, batch=batch), namespace)
@@ -117,6 +117,27 @@ def test_an_asynchronous_generator() -> None:
     written = ending("f", facts_of(f, batch=False), batch=False)
     assert "async for answer in f(**_inputs(request)):" in written
     compile(written, "model.py", "exec")
+
+
+class Both(NamedTuple):
+    a: float
+    b: float
+
+
+class Keyed(TypedDict):
+    a: float
+    b: float
+
+
+@pytest.mark.parametrize("kind", [Both, Keyed])
+def test_outputs_may_be_called_otherwise_and_anything(kind: Any) -> None:
+    def f(x: float) -> Any:
+        return kind(a=x, b=-x)
+
+    f.__annotations__["return"] = kind
+    names = ["first", 'a"), ("\n']
+    (answer,) = model_of(f, names=names).execute([request(x=np.array([2.0]))])
+    assert outputs(answer) == {names[0]: np.array([2.0]), names[1]: np.array([-2.0])}
 
 
 def test_a_description() -> None:
