@@ -143,7 +143,8 @@ class Instance:
     ) -> None:
         """Construct and initialise the model; then it is ready."""
         self.attach(arena)
-        self._max_concurrency = self._limit = 0 if self.spec.passive else max_concurrency
+        self._limit = 0 if self.spec.passive else max_concurrency
+        self._admit(self.admission.open)
         self._answers.decoupled = arguments["decoupled"]
         reply = await self.ask("initialize", instance_name=self.name, max_concurrency=max_concurrency, **arguments)
         self.readiness = Readiness(self._note) if reply.get("is_ready") is True else None

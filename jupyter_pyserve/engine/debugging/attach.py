@@ -47,7 +47,7 @@ class Debuggers:
         if opening is None:
             opening = asyncio.get_running_loop().create_task(self._open(servable, instance, port, sources))
             self._opening[instance] = opening
-            opening.add_done_callback(lambda _: self._opening.pop(instance, None))
+            opening.add_done_callback(lambda task: self._opened(instance, task))
         await asyncio.wait((opening,), timeout=self._patience_s)
         if opening.done():
             opening.result()
@@ -58,6 +58,11 @@ class Debuggers:
                 f"instance '{instance.name}' has been executing a request for {busy_s:.0f} s, and can let a debugger "
                 f"in when that is over, which it then does; %pyserve stack {servable.name} shows where it is",
             )
+
+    def _opened(self, instance: Instance, task: asyncio.Task[None]) -> None:
+        self._opening.pop(instance, None)
+        if not task.cancelled():
+            task.exception()  # whoever asked may not wait for it any more
 
     async def _open(
         self, servable: Servable, instance: Instance, port: int, sources: Sequence[Mapping[str, Any]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -93,6 +94,19 @@ def test_a_busy_instance_opens_its_port_later() -> None:
         assert len(bench.first.asked) == 1
 
     asyncio.run(main())
+
+
+def test_nobody_is_told_of_a_failure_that_nobody_waits_for(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        bench = Bench(patience_s=0.0)
+        await bench.refused("m", "m_0_0")
+        bench.first.answer.set_exception(StubDied())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()  # which is when asyncio complains
+
+    asyncio.run(main())
+    assert caplog.messages == []
 
 
 def test_what_a_stub_cannot_do_is_said() -> None:
