@@ -124,13 +124,15 @@ def segment_size(wanted: int, capacity: int, limit: int) -> int | None:
 class Arena:
     """Memory in which the engine allocates; it grows by whole segments up to `limit` bytes and never moves."""
 
-    __slots__ = ("_allocator", "_limit", "_name", "_on_segment", "segments")
+    __slots__ = ("_allocator", "_limit", "_name", "_on_segment", "free", "segments")
 
     def __init__(self, name: str, limit: int, on_segment: Callable[[Segment], None]) -> None:
         self._name = name
         self._limit = limit
         self._on_segment = on_segment
         self._allocator = BlockAllocator()
+        #: Gives a block back; a second time does nothing.
+        self.free = self._allocator.free
         self.segments: dict[int, Segment] = {}
 
     @property
@@ -160,10 +162,6 @@ class Arena:
             self._on_segment(segment)
             block = self._allocator.allocate(nbytes)
         return block
-
-    def free(self, block_id: int) -> None:
-        """Give a block back; a second time does nothing."""
-        self._allocator.free(block_id)
 
     def view(self, segment: int, offset: int, nbytes: int) -> memoryview:
         """The bytes of a range."""

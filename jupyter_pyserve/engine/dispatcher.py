@@ -60,7 +60,7 @@ class Dispatcher:
 
     def offer(self, job: Job, now_ns: int) -> None:
         """Queue a job, and run it if an instance is free; raises `PyServeError` when the queue is full."""
-        if not self._timed and not self.waiting:
+        if not self._timed and not self._returned and not len(self._scheduler):
             instance = self._free_instance()
             if instance is not None:  # nothing to decide
                 instance.execute([[job]], now_ns)
@@ -103,7 +103,7 @@ class Dispatcher:
             if not batches:
                 break
             instance.execute(batches, now_ns)
-        if self._timed:
+        if self._scheduler.clocked:
             self._look_again(now_ns)
 
     def _next_batches(self, count: int, now_ns: int) -> list[list[Job]]:
@@ -162,12 +162,17 @@ class Dispatcher:
         What a batcher holds back may still find company, so nothing waits inside a stub there.
         """
         fast: Instance | None = None
+        timed = self._timed
         for instance in self._instances:
-            if instance.room <= 0:
-                continue
             if not instance.in_flight:
-                if instance.state is StubState.READY:
+                if instance.state is StubState.READY and instance.room > 0:
                     return instance
-            elif instance.outstanding == 1 and instance.average_ns < _FAST_NS and instance.state is StubState.BUSY:
+            elif (
+                not timed
+                and instance.outstanding == 1
+                and instance.average_ns < _FAST_NS
+                and instance.state is StubState.BUSY
+                and instance.room > 0
+            ):
                 fast = fast if instance.calls_others else instance
-        return None if self._timed else fast
+        return fast

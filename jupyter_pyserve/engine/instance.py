@@ -42,6 +42,7 @@ _HELLO_TIMEOUT_S = 30.0
 #: How long a process may take to end by itself after it has finalised, and the kernel to end it after a kill.
 _EXIT_S = 1.0
 _KILLED_S = 5.0
+_DEAD = (StubState.CLOSED, StubState.FAILED)
 
 
 class Instance:
@@ -99,7 +100,7 @@ class Instance:
     @property
     def alive(self) -> bool:
         """Whether the process can be given work, now or after loading."""
-        return self.state not in (StubState.CLOSED, StubState.FAILED)
+        return self.state not in _DEAD
 
     @property
     def segments(self) -> dict[int, Segment]:
@@ -278,7 +279,7 @@ class Instance:
 
     def release(self, descriptors: Sequence[PlainDescriptor]) -> None:
         """The engine is done with these tensors of the stub's."""
-        if self.alive:
+        if self.state not in _DEAD:
             self.responses.release(descriptors)
 
     def _tell_released(self, leases: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
@@ -90,12 +90,8 @@ def _in_body(item: InputRef) -> bool:
     return item.inline is None and item.region is None and not item.lead
 
 
-class Settled(NamedTuple):
-    """An answer's tensors as the client gets them."""
-
-    layout: bytes
-    tensors: Sequence[TensorMeta]
-    views: list[memoryview]
+#: An answer's tensors as the client gets them: their layout, as bytes and read, and their bytes.
+Settled: TypeAlias = tuple[bytes, Sequence[TensorMeta], list[memoryview]]
 
 
 def settle(response: Response, classification: Classification | None) -> Settled:
@@ -104,15 +100,16 @@ def settle(response: Response, classification: Classification | None) -> Settled
     Raises `PyServeError` when one does not fit, and `WireError` like `Response.views`.
     """
     views = response.views()
-    for index, meta in enumerate(response.tensors) if response.targets else ():
-        target = response.targets.get(meta.name)
+    targets = response.targets
+    for index, meta in enumerate(response.tensors) if targets else ():
+        target = targets.get(meta.name)
         if target is not None:
             target.take(views[index])
             views[index] = memoryview(b"")
     if classification is None:
-        return Settled(response.layout, response.tensors, views)
+        return response.layout, response.tensors, views
     tensors, views = classification.apply(response.tensors, views)
-    return Settled(encode_layout(tensors), tensors, views)
+    return encode_layout(tensors), tensors, views
 
 
 class _Own:

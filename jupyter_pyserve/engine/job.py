@@ -33,7 +33,7 @@ class Memory(Protocol):
     def segment(self, segment_id: int) -> Segment:
         """The segment of that id."""
 
-    def free(self, block_id: int) -> None:
+    def free(self, block_id: int) -> object:
         """Nobody reads the block any more."""
 
 
@@ -265,19 +265,27 @@ class Response:
 
     def views(self) -> list[memoryview]:
         """The bytes of each tensor, where they are; a stub that points elsewhere is refused with `WireError`."""
-        return [self._view(item) for item in self.descriptors]
+        segments = self.lender.segments if self.lender is not None else {}
+        views = []
+        for item in self.descriptors:
+            segment, offset, nbytes, _ = item
+            lent = segments.get(segment)
+            if lent is not None and offset + nbytes <= lent.nbytes:  # as a rule
+                views.append(lent.read(offset, nbytes))
+            else:
+                views.append(self._own_view(item))
+        return views
 
     def places(self) -> Sequence[PlainDescriptor]:
         """Where the bytes of each tensor are, for who passes them on."""
         return self.descriptors
 
-    def _view(self, descriptor: PlainDescriptor) -> memoryview:
+    def _own_view(self, descriptor: PlainDescriptor) -> memoryview:
+        """Of a tensor that lies in the request's inputs, or nowhere."""
         segment, offset, nbytes, _ = descriptor
-        if nbytes == 0:
+        if not nbytes:
             return memoryview(b"")
-        lent = self.segment(descriptor)
-        if lent is not None:
-            return lent.read(offset, nbytes)
+        self.segment(descriptor)
         return self._job.memory.view(segment, offset, nbytes)
 
     def segment(self, descriptor: PlainDescriptor) -> Segment | None:
@@ -297,16 +305,23 @@ class Response:
 
     def release(self) -> None:
         """The answer has been sent, or nobody wants it."""
-        self.hand_over()()
+        lender = self._done()
+        if lender is not None:
+            lender.release(self.descriptors)
 
     def hand_over(self) -> Callable[[], None]:
         """The request is done with, but not the tensors: they stay until the function that this returns is called."""
+        lender = self._done()
+        return functools.partial(lender.release, self.descriptors) if lender is not None else _nothing
+
+    def _done(self) -> Lender | None:
+        """The request is done with; who has lent the tensors."""
         if self.final:
             self._job.finish()
         else:
             self._job.unref()
         lender, self.lender = self.lender, None
-        return functools.partial(lender.release, self.descriptors) if lender is not None else _nothing
+        return lender
 
 
 def _nothing() -> None:

@@ -182,7 +182,8 @@ class LoadedVersion(abc.ABC):
         block = self.arena.allocate(nbytes)
         if block is None:
             raise self.memory_full(nbytes)
-        return Job(self, self._memory, block.id, sink), block.segment, block.offset
+        block_id, segment, offset, _ = block
+        return Job(self, self._memory, block_id, sink), segment, offset
 
     def foreign_job(self, memory: Memory, block_id: int, sink: Sink) -> Job:
         """A job whose inputs lie in somebody else's memory."""

@@ -218,7 +218,8 @@ class Servable(LoadedVersion):
 
     def submit(self, job: Job) -> None:
         """Queue or dispatch a job; raises `PyServeError` when it is refused (then it is still the caller's)."""
-        self._require_available()
+        if self._refusing or self.state is not VersionState.READY:
+            self._require_available()
         now_ns = time.monotonic_ns()
         job.enqueue_ns = job.enqueue_ns or now_ns
         self._dispatcher.offer(job, now_ns)
@@ -250,12 +251,14 @@ class Servable(LoadedVersion):
             self._reschedule(instance, rescheduled, now_ns)
         if self._dispatcher.waiting:
             self._dispatcher.pump(now_ns)
+        latencies, shapes, deliver_one = self.statistics.latencies, self._shapes, self._deliver
         for job, response in zip(batch, responses):
             if job.tally is not None:
                 job.tally.add(times.input_ns, times.infer_ns, times.output_ns(job, now_ns))
             if response is not None:
-                self._responded(job)
-                self._deliver(job, response if self._shapes is None else self._shapes.apply(response))
+                if latencies is not None:
+                    self._responded(job)
+                deliver_one(job, response if shapes is None else shapes.apply(response))
         if not rescheduled:
             self._count(instance, batch, times, now_ns)
 
@@ -341,26 +344,18 @@ class Servable(LoadedVersion):
             return
         statistics = self.statistics
         input_ns, infer_ns, failed = times
-        output_ns = times.output_ns(batch[0], now_ns)
-        wall_ms = int(time.time() * 1000)
-        size = 0
-        for job in batch:
-            size += job.batch_size
-            if not job.counts:
-                continue
-            if failed:
+        computed_ns = input_ns, infer_ns, times.output_ns(batch[0], now_ns)
+        counted = [job for job in batch if job.counts]
+        if failed:
+            for job in counted:
                 self._count_failure(job, now_ns, FailureReason.BACKEND)
-                continue
-            statistics.record_success(
-                job.batch_size,
-                now_ns - job.enqueue_ns,
-                job.dispatched_ns - job.enqueue_ns,
-                input_ns,
-                infer_ns,
-                output_ns,
-                wall_ms,
-            )
-        statistics.record_execution(size, input_ns, infer_ns, output_ns)
+        elif counted:
+            totals_ns = [now_ns - job.enqueue_ns for job in counted]
+            queues_ns = [job.dispatched_ns - job.enqueue_ns for job in counted]
+            size = sum([job.plan.batch_size for job in counted])
+            statistics.record_successes(size, totals_ns, queues_ns, computed_ns, int(time.time() * 1000))
+        size = sum([job.batch_size for job in batch])
+        statistics.record_execution(size, *computed_ns)
         instance.tally.add(size, now_ns - batch[0].dispatched_ns)
 
     def _responded(self, job: Job) -> None:

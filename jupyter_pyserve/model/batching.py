@@ -38,6 +38,10 @@ class Scheduler(Protocol[RequestT]):
         """When to ask again although nothing arrived and nothing finished; None for never."""
 
     @property
+    def clocked(self) -> bool:
+        """Whether it ever acts because time has passed; else nothing expires, and there is no wake-up."""
+
+    @property
     def suspended(self) -> bool:
         """Whether time does not count at present."""
 
@@ -62,6 +66,7 @@ class DefaultScheduler(Generic[RequestT]):
 
     __slots__ = ("_queue",)
 
+    clocked = False
     suspended = False
 
     def __init__(self) -> None:
@@ -138,6 +143,7 @@ class DynamicBatcher(Generic[RequestT]):
         "_priority_levels",
         "_rejected",
         "_suspended_ns",
+        "clocked",
     )
 
     def __init__(self, config: DynamicBatching, *, max_batch_size: int, hold_until: int = 0) -> None:
@@ -161,6 +167,7 @@ class DynamicBatcher(Generic[RequestT]):
         if self._priority_levels == 0:
             level = self._level(0)
             self._only = None if level.timed else level.main
+        self.clocked = self._only is None or self._delay_ns > 0
 
     def __len__(self) -> int:
         if self._only is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from jupyter_pyserve.model import latencies
@@ -93,18 +94,33 @@ class ModelStatistics:
         wall_ms: int,
     ) -> None:
         """One request answered by the model; the compute durations are those of the whole batch it ran in."""
-        self.inference_count += batch_size
-        self.success_count += 1
-        self.success_ns += total_ns
-        self.recent_ns.append(total_ns)
-        self.queue_count += 1
-        self.queue_ns += queue_ns
-        self.compute_count += 1
-        self.compute_input_ns += input_ns
-        self.compute_infer_ns += infer_ns
-        self.compute_output_ns += output_ns
+        self.record_successes(batch_size, (total_ns,), (queue_ns,), (input_ns, infer_ns, output_ns), wall_ms)
+
+    def record_successes(
+        self,
+        size: int,
+        totals_ns: Sequence[int],
+        queues_ns: Sequence[int],
+        computed_ns: tuple[int, int, int],
+        wall_ms: int,
+    ) -> None:
+        """The requests of one batch, all answered by the model; `size` is what they come to together."""
+        count = len(totals_ns)
+        input_ns, infer_ns, output_ns = computed_ns
+        self.inference_count += size
+        self.success_count += count
+        self.success_ns += sum(totals_ns)
+        self.recent_ns.extend(totals_ns)
+        self.queue_count += count
+        self.queue_ns += sum(queues_ns)
+        self.compute_count += count
+        self.compute_input_ns += count * input_ns
+        self.compute_infer_ns += count * infer_ns
+        self.compute_output_ns += count * output_ns
         self.last_inference_ms = wall_ms
-        if self.latencies is not None:
+        if self.latencies is None:
+            return
+        for total_ns, queue_ns in zip(totals_ns, queues_ns):
             self.latencies.record(
                 wall_ms,
                 {

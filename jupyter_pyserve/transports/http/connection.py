@@ -179,11 +179,14 @@ class Connection(asyncio.BufferedProtocol):
     # -- what a head begins -------------------------------------------------------------------------------------------
 
     def _begin(self, head: Head) -> None:
+        if self._traces.on:
+            self._exchange.received_ns = time.monotonic_ns()
+        if head.direct is not None:
+            self._begin_inference(head, head.direct)
+            return
         if head.expects_continue and not self._inbox:
             self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         route = head.route
-        if self._traces.on:
-            self._exchange.received_ns = time.monotonic_ns()
         if head.access is not Access.GRANTED:
             self._refuse(head, denied(head.access))
         elif head.lacks:
@@ -194,14 +197,17 @@ class Connection(asyncio.BufferedProtocol):
             self._chunks = Dechunker(self._limit)
             self._state = State.CHUNKED
         elif isinstance(route, Route) and route.endpoint is Endpoint.INFER:
-            try:
-                self._begin_inference(head, route)
-            except PyServeError as error:
-                self._refuse(head, failure(error, TEXT))
+            self._begin_inference(head, route)
         else:
             self._gather(head)
 
     def _begin_inference(self, head: Head, route: Route) -> None:
+        try:
+            self._land_or_gather(head, route)
+        except PyServeError as error:
+            self._refuse(head, failure(error, TEXT))
+
+    def _land_or_gather(self, head: Head, route: Route) -> None:
         servable = self._lookup(route.model, route.version)
         inference.check(head, servable)
         if head.content_encoding is not Encoding.IDENTITY:

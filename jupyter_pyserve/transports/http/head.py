@@ -21,7 +21,7 @@ from jupyter_pyserve.v2.compression import Encoding, request_encoding, response_
 from jupyter_pyserve.v2.forwarding import HeaderPattern, Headers
 from jupyter_pyserve.v2.infer import inference_header_length
 from jupyter_pyserve.v2.restrictions import category_of_path
-from jupyter_pyserve.v2.routes import Route, RouteError, match
+from jupyter_pyserve.v2.routes import Endpoint, Route, RouteError, match
 
 JSON = b"application/json"
 TEXT = b"text/plain"
@@ -75,6 +75,8 @@ class Head:
     trace_context: Mapping[str, str] | None
     #: The header that the sender lacks, if only who has it may use this path.
     lacks: str
+    #: The route, if this is an inference whose body has a length and goes as it is: what nearly every request is.
+    direct: Route | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,18 +205,23 @@ class HeadParser:
         connection = b"" if collector.keep_alive else b"Connection: close\r\n"
         if old and collector.keep_alive:
             connection = b"Connection: keep-alive\r\n"
+        access = self._gate.check(headers)
+        chunked = headers.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+        expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
+        lacks = self._lacking(path, headers) if self._restrictions else ""
+        unusual = access is not Access.GRANTED or lacks or chunked or expects_continue
         return Head(
             method=method,
             target=collector.target,
             route=route,
             control=control,
-            access=self._gate.check(headers),
+            access=access,
             content_length=int(length),
-            chunked=headers.get(b"transfer-encoding", b"").lower().endswith(b"chunked"),
+            chunked=chunked,
             keep_alive=collector.keep_alive,
             connection=connection,
             error_type=TEXT if route is RouteError.NOT_FOUND or _TEXT_PATHS.fullmatch(path) else JSON,
-            expects_continue=headers.get(b"expect", b"").lower() == b"100-continue",
+            expects_continue=expects_continue,
             inference_header=headers.get(b"inference-header-content-length"),
             header_nbytes=header_nbytes,
             header_problem=problem,
@@ -222,7 +229,8 @@ class HeadParser:
             accepted_encoding=response_encoding(headers.get(b"accept-encoding")),
             forwarded=self._forwarding.choose(_texts(collector.lines)) if self._forwarding is not None else (),
             trace_context=_trace_context(headers),
-            lacks=self._lacking(path, headers) if self._restrictions else "",
+            lacks=lacks,
+            direct=route if not unusual and isinstance(route, Route) and route.endpoint is Endpoint.INFER else None,
         )
 
     def _lacking(self, path: bytes, headers: dict[bytes, bytes]) -> str:

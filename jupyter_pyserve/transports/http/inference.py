@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.intake import ALIGNMENT
 from jupyter_pyserve.engine.job import Job, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.loaded import LoadedVersion, MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.plans import Plan, make_plan
@@ -54,7 +54,14 @@ def land(servable: LoadedVersion, nbytes: int, header_nbytes: int, sink: Sink) -
 
 def try_to_land(servable: LoadedVersion, nbytes: int, header_nbytes: int, sink: Sink) -> Landing | None:
     """`land`, or None when there is no room now or others wait for it; raises `MemoryFull` when there never will be."""
-    return intake.if_there_is_room(servable, lambda: land(servable, nbytes, header_nbytes, sink))
+    if servable.crowded:
+        return None
+    try:
+        return land(servable, nbytes, header_nbytes, sink)
+    except MemoryFull as full:
+        if full.for_good:
+            raise
+        return None
 
 
 def land_later(

@@ -61,7 +61,8 @@ class Writer:
 
     def send(self, head: bytes, bodies: Sequence[memoryview], release: Callable[[], None]) -> bool:
         """Send an answer; False when the rest follows later, and `on_sent` with it."""
-        if sum([view.nbytes for view in bodies]) <= _SMALL_NBYTES:
+        nbytes = bodies[0].nbytes if len(bodies) == 1 else sum([view.nbytes for view in bodies])
+        if nbytes <= _SMALL_NBYTES:
             self.write(b"".join([head, *bodies]))
             release()
             return True

@@ -62,7 +62,7 @@ class BlockAllocator:
     def allocate(self, nbytes: int) -> Block | None:
         """Reserve at least `nbytes`; None when no segment has room."""
         if nbytes <= 1 << _SMALL_BITS:
-            bits = max((nbytes - 1).bit_length(), _MIN_BITS) if nbytes > 1 else _MIN_BITS
+            bits = (nbytes - 1).bit_length() if nbytes > 1 << _MIN_BITS else _MIN_BITS
             nbytes = 1 << bits
             stack = self._small[bits]
             place = stack.pop() if stack else self._carve(nbytes)
@@ -71,9 +71,10 @@ class BlockAllocator:
             place = self._carve(nbytes)
         if place is None:
             return None
-        block = Block(self._next_id, place[0], place[1], nbytes)
-        self._next_id += 1
-        self._blocks[block.id] = block
+        block_id = self._next_id
+        block = tuple.__new__(Block, (block_id, place[0], place[1], nbytes))  # what its own does, without the call
+        self._next_id = block_id + 1
+        self._blocks[block_id] = block
         self._used += nbytes
         return block
 
@@ -82,11 +83,12 @@ class BlockAllocator:
         block = self._blocks.pop(block_id, None)
         if block is None:
             return False
-        self._used -= block.nbytes
-        if block.nbytes <= 1 << _SMALL_BITS:
-            self._small[block.nbytes.bit_length() - 1].append((block.segment, block.offset))
+        _, segment, offset, nbytes = block
+        self._used -= nbytes
+        if nbytes <= 1 << _SMALL_BITS:
+            self._small[nbytes.bit_length() - 1].append((segment, offset))
         else:
-            self._insert(block.segment, block.offset, block.nbytes)
+            self._insert(segment, offset, nbytes)
         return True
 
     def free_ranges(self) -> list[tuple[int, int, int]]:
