@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from jupyter_pyserve.notebook.address import Address
 from jupyter_pyserve.notebook.display import EngineView, ServedModel, View
-from jupyter_pyserve.notebook.markup import Markup, columns, command_link, element, link, table
+from jupyter_pyserve.notebook.markup import Markup, columns, command_button, element, link, table
 from jupyter_pyserve.notebook.payloads import EngineInfo
 
 #: Of the labextension; it takes no arguments.
@@ -36,7 +36,7 @@ class Addresses(View):
 
     def html(self) -> Markup:
         rows = [(label, link(where, where)) for label, where in self.links()]
-        panel = element("div", command_link("Served Models", SHOW_PANEL), ", the panel of JupyterLab")
+        panel = element("div", command_button("Served Models", SHOW_PANEL), ", the panel of JupyterLab")
         return element("div", panel, table(_HEADER, rows))
 
     def plain(self) -> str:

@@ -49,9 +49,12 @@ def link(label: str, url: str) -> Markup:
     return Markup(f'<a href="{text(url)}" target="_blank" rel="noopener">{text(label)}</a>')
 
 
-def command_link(label: str, command: str) -> Markup:
-    """A link that runs a command of JupyterLab, one that takes no arguments; elsewhere it does nothing."""
-    return Markup(f'<a href="#" data-commandlinker-command="{text(command)}">{text(label)}</a>')
+def command_button(label: str, command: str) -> Markup:
+    """A button that runs a command of JupyterLab, one that takes no arguments; elsewhere it does nothing.
+
+    Not a link: JupyterLab takes one for a file, and looks for that.
+    """
+    return Markup(f'<button type="button" data-commandlinker-command="{text(command)}">{text(label)}</button>')
 
 
 def code_block(source: str) -> Markup:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from jupyter_pyserve.notebook.markup import Markup, code_block, columns, element, table, text
+from jupyter_pyserve.notebook.markup import Markup, code_block, columns, command_button, element, link, table, text
 
 HOSTILE = "<script>alert('x')</script>&\""
 
@@ -21,3 +21,11 @@ def test_markup_is_kept_and_nothing_is_nothing() -> None:
 def test_plain_columns_stay_on_their_lines() -> None:
     assert columns(("A", "B"), [("x\ny", None), ("longer", 2)]) == "A       B\nx\\ny\nlonger  2"
     assert "\x1b" not in columns(("A",), [("\x1b[31mred",)])
+
+
+def test_links_are_to_pages_only() -> None:
+    assert link("a<b", 'http://x/"y') == '<a href="http://x/&quot;y" target="_blank" rel="noopener">a&lt;b</a>'
+    assert link("a", "javascript:alert(1)") == "a"
+    assert (
+        command_button("<x>", 'c"') == '<button type="button" data-commandlinker-command="c&quot;">&lt;x&gt;</button>'
+    )
