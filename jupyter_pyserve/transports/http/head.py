@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hmac
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -236,7 +237,7 @@ class HeadParser:
     def _lacking(self, path: bytes, headers: dict[bytes, bytes]) -> str:
         category = category_of_path(path)
         key = self._restrictions.get(category) if category is not None else None
-        if key is None or headers.get(key.header.lower().encode()) == key.value.encode():
+        if key is None or hmac.compare_digest(headers.get(key.header.lower().encode(), b""), key.value.encode()):
             return ""
         return key.header
 

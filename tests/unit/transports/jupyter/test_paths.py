@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from jupyter_pyserve.transports.http import control
 from jupyter_pyserve.transports.jupyter.paths import (
     ROUTES,
     action,
@@ -14,6 +16,7 @@ from jupyter_pyserve.transports.jupyter.paths import (
     is_activity,
     starts_engine,
 )
+from jupyter_pyserve.v2 import openapi
 
 BASE = "/a%40b/"
 
@@ -133,6 +136,52 @@ def test_queries_lose_what_authenticates(raw: str, expected: str) -> None:
 )
 def test_actions(method: str, path: str, expected: str) -> None:
     assert action(method, path) == expected
+
+
+#: What users who may not `execute` can do, all of it: whoever adds a route thinks of where it belongs.
+READABLE = {
+    *("health/live", "health/ready", "openapi.json", "models/stats"),
+    *("M", "M/ready", "M/config", "M/stats", "models/{model}/trace/setting", "trace/setting", "logging"),
+    *(f"{kind}sharedmemory/{of}status" for kind in ("system", "cuda") for of in ("", "region/{region}/")),
+    "",
+}
+WRITABLE = {
+    *("M/infer", "M/generate", "M/generate_stream", "models/{model}/trace/setting", "trace/setting", "logging"),
+    *("repository/index", "repository/{repository}/index"),
+    *(
+        f"{kind}sharedmemory/{what}"
+        for kind in ("system", "cuda")
+        for what in ("unregister", "region/{region}/register", "region/{region}/unregister")
+    ),
+}
+
+
+def _paths(short: set[str]) -> set[str]:
+    """`M` stands for a model, with its version and without."""
+    found = set()
+    for item in short:
+        for model in ("models/{model}", "models/{model}/versions/{version}"):
+            first, _, rest = item.partition("/")
+            found.add("/".join(("/v2", *((model, rest) if first == "M" else (item,)))).rstrip("/"))
+    return found
+
+
+def test_every_route_of_the_protocol_has_its_action() -> None:
+    assigned: dict[str, set[str]] = {}
+    for path, methods in json.loads(openapi.document("1"))["paths"].items():
+        concrete = path.replace("{version}", "1").replace("{", "").replace("}", "")
+        for method in methods:
+            assigned.setdefault(action(method.upper(), concrete), set()).add(path)
+    assert assigned["read"] == _paths(READABLE)
+    assert assigned["write"] == _paths(WRITABLE)
+
+
+def test_every_route_of_the_control_api_has_its_action() -> None:
+    readable = {name for name in control._QUESTIONS if action("GET", f"/api/{name}") == "read"}
+    assert readable == {"status", "events", "logs"}
+    acting = [f"/api/models/m/{name}" for name in control._ACTIONS]
+    acting += [f"/api/models/m/instances/m_0/{name}" for name in control._INSTANCE_ACTIONS]
+    assert {action("POST", path) for path in acting} == {"execute"}
 
 
 def test_polling_is_no_activity() -> None:
