@@ -84,7 +84,9 @@ class Engine:
             print(f"Signal ({self._signal}) received.", file=sys.stderr, flush=True)
         status = await self._close()
         if self._orphaned and self._listen.runtime_dir is not None:
-            shutil.rmtree(self._listen.runtime_dir, ignore_errors=True)  # its owner cannot do it any more
+            folder = Path(self._listen.runtime_dir)
+            if (folder / "http.sock").is_socket():  # else it is no folder that was made for an engine
+                shutil.rmtree(folder, ignore_errors=True)  # its owner cannot do it any more
         return status
 
     async def _start_unless_stopped(self) -> None:
@@ -167,17 +169,27 @@ class Engine:
         self._stop.set()
 
     def _stop_with_stdin(self) -> None:
-        """Stop when standard input ends: whoever started this engine holds the other end, and dies with it."""
+        """Stop when standard input ends: whoever started this engine holds the other end, and dies with it.
+
+        Or ends itself, and processes that it forked hold the other end still.
+        """
+        loop = asyncio.get_running_loop()
+
+        def orphaned(fd: int) -> None:
+            loop.remove_reader(fd)
+            self._orphaned = True
+            self._stop.set()
 
         def readable() -> None:
             with contextlib.suppress(BlockingIOError):
                 if not os.read(0, 4096):
-                    asyncio.get_running_loop().remove_reader(0)
-                    self._orphaned = True
-                    self._stop.set()
+                    orphaned(0)
 
         os.set_blocking(0, False)
-        asyncio.get_running_loop().add_reader(0, readable)
+        loop.add_reader(0, readable)
+        with contextlib.suppress(OSError):  # of kernels that have no such thing
+            parent = os.pidfd_open(os.getppid())
+            loop.add_reader(parent, orphaned, parent)
 
     async def _close(self) -> int:
         """Named phases: stop accepting, answer what is being answered, unload, end the processes."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import pytest
 from tests.process import machine
 from tests.process.client import command, outputs, said
 from tests.process.conftest import loaded
-from tests.process.engine import Engine, Server
+from tests.process.engine import Engine, Server, environment
 from tests.process.gates import Gate
 from tests.process.repository import add_model
 from tests.process.waiting import wait_until
@@ -101,6 +104,50 @@ def test_it_ends_with_whoever_started_it(fresh_engine: Engine) -> None:
     assert not (engine.folder / "state.json").exists()
 
 
+def test_it_deletes_no_folder_that_was_not_made_for_it(fresh_engine: Engine) -> None:
+    engine = fresh_engine
+    for name in ("http.sock", "lane.sock"):
+        (engine.folder / name).unlink()
+    assert engine.process.stdin is not None
+    engine.process.stdin.close()
+    assert engine.process.wait(30) == 0
+    assert engine.repository.is_dir()
+
+
+STARTER = """
+import os, sys
+from pathlib import Path
+from jupyter_pyserve.notebook.own_engine import OwnEngine
+engine = OwnEngine(Path(sys.argv[1]))
+engine.start()
+if not os.fork():  # as multiprocessing does: it has open whatever its parent has
+    sys.stdin.read()
+    os._exit(0)
+print(engine._process.pid, engine.folder, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_kernels_own_engine_ends_with_it_although_processes_that_it_forked_live_on(tmp_path: Path) -> None:
+    kernel = subprocess.Popen(
+        [sys.executable, "-c", STARTER, str(tmp_path)],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with kernel:
+        assert kernel.stdout is not None
+        pid, folder = kernel.stdout.readline().split()
+        kernel.kill()
+        try:
+            wait_until(lambda: machine.is_gone(int(pid)), "the engine is gone")
+            assert not Path(folder).exists()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
 def test_what_was_loaded_is_loaded_again_after_a_crash(fresh_engine: Engine) -> None:
     engine = fresh_engine
     kept, gone = loaded(engine, "puppet"), loaded(engine, "fickle")
@@ -157,4 +204,5 @@ class TestADeployInterrupted:
         good = "class TritonPythonModel:\n    def execute(self, requests):\n        return []\n"
         assert engine.deploy("newcomer", good)[-1]["event"] == "ready"
         assert [row["version"] for row in engine.model("newcomer")["versions"]] == ["1"]
-        assert sorted(path.name for path in (engine.repository / "newcomer" / "1").iterdir()) == ["model.py"]
+        left = sorted(path.name for path in (engine.repository / "newcomer" / "1").iterdir())
+        assert left == [".deploy.json", "model.py"]  # the first is what a roll back needs
