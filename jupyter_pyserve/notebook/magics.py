@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook import api, offers
@@ -29,11 +29,14 @@ from jupyter_pyserve.notebook.failures import DeployError, ModelSyntaxError
 from jupyter_pyserve.notebook.functions.decorator import ModelFunction
 from jupyter_pyserve.notebook.kernel import complete as complete_source
 from jupyter_pyserve.notebook.kernel import named, names_of
-from jupyter_pyserve.notebook.options import HelpRequest, help_text, parse_cell, parse_line
+from jupyter_pyserve.notebook.options import HelpRequest, has_expressions, help_text, parse_cell, parse_line
 from jupyter_pyserve.notebook.payloads import DeployEvent
 from jupyter_pyserve.notebook.screen import Screen, say
 from jupyter_pyserve.notebook.source import ModelSource
 from jupyter_pyserve.notebook.workbench import Workbench, WrittenModel
+
+#: Above the magic: IPython's own call of it, then whoever wrote it.
+_USERS_FRAME = 2
 
 
 @magics_class
@@ -46,8 +49,11 @@ class PyServeMagics(Magics):
         super().__init__(shell)
         self.workbench = Workbench()
 
+    @no_var_expand
     @line_cell_magic
     def pyserve(self, line: str, cell: str | None = None) -> None:
+        if cell is not None or not has_expressions(line):  # braces of expressions are Python's own
+            line = self.shell.var_expand(line, depth=_USERS_FRAME)  # type: ignore[no-untyped-call]
         if cell is None:
             __tracebackhide__ = True
             self._run(parse_line, line, self._line)

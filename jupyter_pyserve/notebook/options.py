@@ -108,6 +108,11 @@ _CELL, CELL_COMMANDS = _cell_parser()
 _WITH_EXPRESSIONS = ("infer", "bench")
 
 
+def has_expressions(line: str) -> bool:
+    """Whether the rest of a line is for Python to read."""
+    return line.split(maxsplit=1)[:1] in [[command] for command in _WITH_EXPRESSIONS]
+
+
 def parse_line(line: str) -> argparse.Namespace:
     """The words after `%pyserve`; `expressions` of those commands that take some are the inputs, by name."""
     command = line.split(maxsplit=1)[0] if line.strip() else "help"

@@ -286,3 +286,14 @@ def test_a_value_that_can_not_come_along_stops_the_deployment(engine: FakeEngine
     shown = _fails(shell, _model_cell(f"{TENSORS} --deploy", body))
     assert "Cell In[2], line 4: 'lock' is a lock" in shown
     assert engine.requests == []
+
+
+def test_braces_are_expanded_except_in_expressions(engine: FakeEngine, shell: InteractiveShell) -> None:
+    shell.user_ns["name"] = "add_one"
+    assert "4711" in _works(shell, "%pyserve status {name}")
+    assert "4711" in _works(shell, "def ask(model):\n    %pyserve status {model}\nask(name)")
+    shell.user_ns["i"] = 7
+    engine.answer("GET", "/v2/models/add_one", json={"inputs": [{**MODEL["inputs"][0], "datatype": "BYTES"}]})  # type: ignore[index]
+    engine.answer("POST", "/v2/models/add_one/infer", json={"outputs": []})
+    _works(shell, '%pyserve infer add_one INPUT0=[f"{i}" for i in range(2)]')
+    assert engine.last("/v2/models/add_one/infer").body.endswith(b"\x01\0\0\x000\x01\0\0\x001")
