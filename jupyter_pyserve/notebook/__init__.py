@@ -31,7 +31,7 @@ from jupyter_pyserve.notebook.operations import (
 )
 from jupyter_pyserve.notebook.remote_model import Model
 from jupyter_pyserve.notebook.standalone import serve, servers
-from jupyter_pyserve.notebook.widgets.api import monitor
+from jupyter_pyserve.notebook.widgets.api import bench_widget, form, log_viewer, monitor
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -47,6 +47,7 @@ __all__ = [
     "aio",
     "asarray",
     "bench",
+    "bench_widget",
     "connect",
     "debug",
     "deploy",
@@ -54,9 +55,11 @@ __all__ = [
     "empty",
     "export",
     "follow_logs",
+    "form",
     "infer",
     "kill",
     "load",
+    "log_viewer",
     "logs",
     "model",
     "models",

@@ -51,6 +51,18 @@ def curl_stream_line(name: str, inputs: Sequence[TensorInfo], *, socket_path: st
     return f"curl -sN {_where(name, 'generate_stream', socket_path)} -d {shlex.quote(_compact(tensors))}"
 
 
+def curl_request(name: str, body: dict[str, Any], *, stream: bool = False, socket_path: str | None = None) -> str:
+    """A request that is written down already; with `stream`, of a model that answers any number of times."""
+    if stream:  # there inputs are members of one object, lists or single values
+        body = {
+            **{tensor["name"]: tensor["data"] for tensor in body["inputs"]},
+            **({"id": body["id"]} if "id" in body else {}),
+            **({"parameters": body["parameters"]} if "parameters" in body else {}),
+        }
+    where = _where(name, "generate_stream" if stream else "infer", socket_path)
+    return f"curl -s{'N' if stream else ''} {where} -d {shlex.quote(_compact(body))}"
+
+
 def tritonclient_snippet(
     name: str, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], *, secure: bool = False
 ) -> str:

@@ -99,7 +99,9 @@ export function copy(text, fallback) {
  */
 export function attend(model, node) {
   const view = crypto.randomUUID();
+  const picture = model.get('picture');
   const hush = element('style');
+  write(hush, `.${picture}, .jp-OutputArea-child:has(.${picture}) { display: none; }`);
   node.append(hush);
   let inside = false;
   let stopped = false;
@@ -116,9 +118,7 @@ export function attend(model, node) {
     tell();
   });
   const heard = message => {
-    if (message.type === 'id') {
-      write(hush, `.${message.id}, .jp-OutputArea-child:has(.${message.id}) { display: none; }`);
-    } else if (message.type === 'there?') {
+    if (message.type === 'there?') {
       model.send({ type: 'here', view });
     }
   };

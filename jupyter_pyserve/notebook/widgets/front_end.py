@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 _hooked: weakref.WeakSet[Any] = weakref.WeakSet()
 _callbacks: list[Callable[[], None]] = []
@@ -22,13 +22,23 @@ def is_there() -> bool:
     return True
 
 
-def cell() -> str:
-    """The cell that runs; empty where it has no name."""
+class Cell(NamedTuple):
+    """A cell and one time that it ran; empty where they have no names."""
+
+    name: str = ""
+    request: str = ""
+
+    def is_replaced_by(self, other: Cell) -> bool:
+        """Whether it is the same cell, which has run again."""
+        return self.name != "" and self.name == other.name and self.request != other.request
+
+
+def cell() -> Cell:
+    """The cell that runs."""
     kernel = getattr(_shell(), "kernel", None)
-    if kernel is None:
-        return ""
-    parent = kernel.get_parent() or {}
-    return str(parent.get("metadata", {}).get("cellId") or "")
+    parent = (kernel.get_parent() if kernel is not None else None) or {}
+    name, request = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
+    return Cell(str(name or ""), str(request or ""))
 
 
 def on_interrupt(callback: Callable[[], None]) -> None:

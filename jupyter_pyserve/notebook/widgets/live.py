@@ -26,7 +26,6 @@ _VIEW = "application/vnd.jupyter.widget-view+json"
 # A view that is gone leaves a complaint in its output; the picture is enough. Readers who do not trust it lose this.
 _HUSH = ".jp-OutputArea:has(.{name}) .jp-OutputArea-output[data-mime-type='{view}']:not(:has(*)){{display:none}}"
 
-_by_cell: weakref.WeakValueDictionary[str, Live] = weakref.WeakValueDictionary()
 _shown: weakref.WeakSet[Live] = weakref.WeakSet()
 
 
@@ -39,6 +38,7 @@ class Live:
     def __init__(self) -> None:
         self.id = f"pyserve-{uuid.uuid4().hex[:12]}"
         self._widget: Any = None
+        self._place = front_end.Cell()
         self._outputs: list[Any] = []
         self._lookers: set[str] = set()
         self._pictured_s = 0.0
@@ -121,16 +121,19 @@ class Live:
 
     def _open(self) -> None:
         import anywidget
+        import traitlets
 
-        sources = {"_esm": script(self.kind), "_css": style()}
-        self._widget = type("LiveView", (anywidget.AnyWidget,), sources)()
+        members = {
+            "_esm": script(self.kind),
+            "_css": style(),
+            "picture": traitlets.Unicode(self.id).tag(sync=True),
+        }
+        self._widget = type("LiveView", (anywidget.AnyWidget,), members)()
         self._widget.on_msg(self._on_message)
-        cell = front_end.cell()
-        previous = _by_cell.pop(cell, None) if cell else None
-        if previous is not None and previous is not self:
-            previous.abandon()
-        if cell:
-            _by_cell[cell] = self
+        self._place, before = front_end.cell(), list(_shown)
+        for live in before:
+            if live is not self and live._place.is_replaced_by(self._place):
+                live.abandon()
         _shown.add(self)
         front_end.on_interrupt(stop_all)
 
@@ -145,7 +148,6 @@ class Live:
         kind, looker = content.get("type"), str(content.get("view"))
         if kind == "visible":
             self._lookers.add(looker)
-            self.send({"type": "id", "id": self.id})
             self.begin()
             self._ask_later()
         elif kind == "hidden":

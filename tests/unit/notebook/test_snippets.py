@@ -8,7 +8,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from jupyter_pyserve.notebook.payloads import TensorInfo
-from jupyter_pyserve.notebook.snippets import curl_line, curl_stream_line, tritonclient_snippet
+from jupyter_pyserve.notebook.snippets import curl_line, curl_request, curl_stream_line, tritonclient_snippet
 
 SMALL: list[TensorInfo] = [{"name": "INPUT0", "datatype": "FP32", "shape": [-1]}]
 MIXED: list[TensorInfo] = [
@@ -80,3 +80,14 @@ def test_the_python_snippet_is_python_and_takes_its_secrets_from_the_environment
     assert 'set_data_from_numpy(np.full([1, 2], b"text", dtype=object))' in snippet
     assert "ssl=True" in tritonclient_snippet("m", LARGE, SMALL, secure=True)
     assert "np.zeros([2], dtype=np.float16)" in tritonclient_snippet("m", LARGE, SMALL)
+
+
+def test_a_request_that_is_written_down_is_a_line() -> None:
+    tensor = {"name": "X", "shape": [1], "datatype": "BYTES", "data": ["it's"]}
+    body = {"id": "r", "parameters": {"k": 1}, "inputs": [tensor]}
+    line = curl_request("a/b", body)
+    assert line.startswith('curl -s "$PYSERVE_URL/v2/models/a%2Fb/infer"')
+    assert json.loads(shlex.split(line)[-1]) == body
+    stream = curl_request("add", body, stream=True, socket_path="/run/http.sock")
+    assert "generate_stream" in stream
+    assert json.loads(shlex.split(stream)[-1]) == {"X": ["it's"], "id": "r", "parameters": {"k": 1}}

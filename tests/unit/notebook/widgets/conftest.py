@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -31,11 +32,11 @@ class Loop:
 
 class Kernel:
     def __init__(self) -> None:
-        self.cell = "cell-1"
+        self.cell, self.request = "cell-1", 1
         self.io_loop = Loop()
 
     def get_parent(self) -> dict[str, Any]:
-        return {"metadata": {"cellId": self.cell}}
+        return {"metadata": {"cellId": self.cell}, "header": {"msg_id": f"m-{self.request}"}}
 
 
 class FrontEnd:
@@ -75,4 +76,5 @@ def front_end(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> Front
         found.sent.append(content)
 
     monkeypatch.setattr(anywidget.AnyWidget, "send", send)
+    monkeypatch.setattr(live_module, "_shown", weakref.WeakSet())
     return found
