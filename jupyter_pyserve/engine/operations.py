@@ -11,13 +11,11 @@ import time
 from typing import Any
 
 from jupyter_pyserve.engine import deploy_history
-from jupyter_pyserve.engine.entries import ModelEntry
-from jupyter_pyserve.engine.instance import Instance
+from jupyter_pyserve.engine.finding import find_entry, find_instance
 from jupyter_pyserve.engine.launcher import LoadFailure
 from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.registry import Registry
 from jupyter_pyserve.engine.repository import Deployment
-from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.lifecycle import StubState
 
@@ -46,7 +44,7 @@ class Operations:
 
     async def roll_back(self, model: str, version: int | None) -> tuple[int, int]:
         """Make the deploy before the newest one (or that of `version`) the newest again: its old and its new number."""
-        entry = self._entry(model)
+        entry = find_entry(self._registry, model)
         model_dir = os.path.join(self._repository, model)
         known = [item.version for item in await asyncio.to_thread(deploy_history.history, model_dir)]
         if version is None:
@@ -67,7 +65,7 @@ class Operations:
 
     async def restart_instance(self, model: str, name: str, *, force: bool) -> None:
         """Start an instance anew: without a failed request, or (`force`) at once."""
-        servable, instance = self._find(model, name)
+        servable, instance = find_instance(self._registry, model, name)
         if force:
             await self.kill_instance(model, name)
             return
@@ -78,13 +76,13 @@ class Operations:
 
     async def kill_instance(self, model: str, name: str) -> None:
         """End an instance's process at once; it is started again, and the requests that it had fail."""
-        _, instance = self._find(model, name)
+        _, instance = find_instance(self._registry, model, name)
         instance.kill()
         await instance.gone()
 
     def drain_instance(self, model: str, name: str) -> None:
         """Give an instance no more work; others take it over, and where there is none, requests wait."""
-        servable, instance = self._find(model, name)
+        servable, instance = find_instance(self._registry, model, name)
         if servable.config.sequence_batching is not None:
             text = f"instances of model '{model}' hold sequences, which cannot move: drain the model instead"
             raise PyServeError(Code.UNSUPPORTED, text)
@@ -92,13 +90,13 @@ class Operations:
 
     def resume_instance(self, model: str, name: str) -> None:
         """Give an instance work again."""
-        servable, instance = self._find(model, name)
+        servable, instance = find_instance(self._registry, model, name)
         instance.admission.resume()
         servable.relieved()
 
     async def stacks(self, model: str, name: str) -> dict[str, Any]:
         """The stacks of all threads of an instance, and what it executes, whatever it is doing."""
-        _, instance = self._find(model, name)
+        _, instance = find_instance(self._registry, model, name)
         text = None
         if instance.state not in (StubState.SPAWNED, StubState.CLOSED, StubState.FAILED):
             text = await instance.process.stacks(_STACKS_S)
@@ -114,24 +112,8 @@ class Operations:
 
     # -- finding ------------------------------------------------------------------------------------------------------
 
-    def _entry(self, model: str) -> ModelEntry:
-        entry = self._registry.entries.get(model)
-        if entry is None:
-            raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{model}' is not found")
-        return entry
-
     def _serving(self, model: str) -> list[tuple[int, LoadedVersion]]:
-        serving = list(self._entry(model).servables())
+        serving = list(find_entry(self._registry, model).servables())
         if not serving:
             raise PyServeError(Code.UNAVAILABLE, f"model '{model}' has no available versions")
         return serving
-
-    def _find(self, model: str, name: str) -> tuple[Servable, Instance]:
-        """An instance by the name or the id that its row shows; of several versions, the newest one's."""
-        newest_first = [item for _, item in reversed(self._entry(model).held()) if isinstance(item, Servable)]
-        found = [(servable, instance) for servable in newest_first for instance in servable.instances]
-        for servable, instance in found:
-            if name in (instance.name, f"{instance.name}#{servable.version}"):
-                return servable, instance
-        names = ", ".join(item.name for _, item in found) or "none"
-        raise PyServeError(Code.NOT_FOUND, f"model '{model}' has no instance '{name}' (there are: {names})")

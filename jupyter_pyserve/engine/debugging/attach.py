@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jupyter_pyserve.engine.finding import find_instance
 from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.launcher import LoadFailure
 from jupyter_pyserve.engine.registry import Registry
@@ -35,7 +36,7 @@ class Debuggers:
         self, model: str, instance_name: str, port: int = 0, sources: Sequence[Mapping[str, Any]] = ()
     ) -> dict[str, Any]:
         """Open a port for debuggers of this machine in an instance; if it has one, only `sources` are taken over."""
-        servable, instance = self._find(model, instance_name)
+        servable, instance = find_instance(self._registry, model, instance_name)
         if sources or not instance.debug_port:
             await self._ask(servable, instance, port, [{**item, "file": servable.model_file} for item in sources])
         return {"host": HOST, "port": instance.debug_port, "instance": instance.name, "model_file": servable.model_file}
@@ -82,7 +83,7 @@ class Debuggers:
         A process that has been traced is slower for ever, and its port cannot be closed: so it goes. What it is
         executing has the exit timeout to end.
         """
-        servable, instance = self._find(model, instance_name)
+        servable, instance = find_instance(self._registry, model, instance_name)
         if not instance.debug_port:
             return
         instance.debug_port = 0
@@ -91,15 +92,3 @@ class Debuggers:
             await servable.renew(instance)
         except LoadFailure as failure:
             raise PyServeError(Code.INTERNAL, f"restart failed for model '{model}': {failure.text}") from failure
-
-    def _find(self, model: str, instance_name: str) -> tuple[Servable, Instance]:
-        entry = self._registry.entries.get(model)
-        if entry is None:
-            raise PyServeError(Code.NOT_FOUND, f"Request for unknown model: '{model}' is not found")
-        newest_first = [item for _, item in reversed(entry.servables()) if isinstance(item, Servable)]
-        found = [(servable, instance) for servable in newest_first for instance in servable.instances]
-        for servable, instance in found:
-            if instance.name == instance_name:
-                return servable, instance
-        names = ", ".join(item.name for _, item in found) or "none"
-        raise PyServeError(Code.NOT_FOUND, f"model '{model}' has no instance '{instance_name}' (there are: {names})")

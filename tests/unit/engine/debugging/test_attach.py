@@ -35,6 +35,7 @@ class Version(Servable):
 
     def __init__(self, *instances: Instance) -> None:
         self.name = "m"
+        self.version = 1
         self.model_file = "/models/m/1/model.py"
         self.instances = cast(Any, list(instances))
         self.looked: list[list[int]] = []
@@ -54,7 +55,7 @@ class Bench:
     def __init__(self, patience_s: float = 10.0) -> None:
         self.first, self.second = Instance("m_0_0"), Instance("m_0_1")
         self.version = Version(self.first, self.second)
-        entry = SimpleNamespace(servables=lambda: [(1, self.version)])
+        entry = SimpleNamespace(held=lambda: [(1, self.version)])
         registry = cast(Registry, SimpleNamespace(entries={"m": entry}))
         self.debuggers = Debuggers(registry, patience_s)
 
