@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test check lint format types js-check js-test pytest coverage build bench differential clean browser promtool
+.PHONY: help run test check lint format types js-check js-test pytest coverage pictures build bench differential clean browser promtool
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ coverage: $(VENV)/.dev ## Measure what the unit tests reach
 	coverage run -m pytest tests/unit
 	coverage combine --quiet
 	coverage report
+
+pictures: $(VENV)/.dev $(BUNDLE) browser ## Take the README's screenshot and recording anew (look at them)
+	python -m tests.browser.pictures
 
 build: $(VENV)/.dev ## Build the wheel and the source distribution into dist/
 	rm -rf dist
