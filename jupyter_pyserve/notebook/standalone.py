@@ -24,6 +24,8 @@ from jupyter_pyserve.notebook.markup import Markup, columns, element, link, tabl
 _COMMAND = (sys.executable, "-m", "jupyter_pyserve", "serve")
 _LAST_WORDS = 200
 _STOP_TIMEOUT_S = 35.0
+#: How long the end of its input may take to be heard.
+_PIPE_S = 2.0
 _HEADER = ("server", "pid", "state", "address")
 _LABELS = {"http_url": "HTTP", "grpc_url": "gRPC", "metrics_url": "metrics"}
 
@@ -33,6 +35,7 @@ class StandAlone(View):
 
     def __init__(self, options: Sequence[str], *, command: Sequence[str] = _COMMAND) -> None:
         self.options = list(options)
+        self._owner = os.getpid()
         self._urls: dict[str, str] = {}
         self._words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._ready = threading.Event()
@@ -91,14 +94,19 @@ class StandAlone(View):
 
     def stop(self) -> None:
         """End it as a signal would: requests that it has are answered."""
+        if self._owner != os.getpid():
+            return  # a fork of the kernel leaves it alone
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
-        try:
-            self._process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # Where a fork of the kernel still holds the pipe, its end is not seen: then a signal says the same.
+        for press, timeout_s in ((self._process.terminate, _PIPE_S), (self._process.kill, _STOP_TIMEOUT_S)):
+            try:
+                self._process.wait(timeout_s)
+                break
+            except subprocess.TimeoutExpired:
+                press()
+        self._process.wait()
         self._reader.join(_STOP_TIMEOUT_S)
         if self in _servers:
             _servers.remove(self)

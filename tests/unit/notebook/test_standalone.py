@@ -57,3 +57,12 @@ def test_options_and_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     server.stop()
     assert len(standalone.servers()) == 0
     assert "%pyserve serve --model-repository DIR" in repr(ServerList([]))
+
+
+def test_one_that_does_not_hear_the_end_of_its_input_gets_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standalone, "_PIPE_S", 0.01)
+    deaf = READY.replace("sys.stdin.read()", "import signal; signal.pause()")
+    server = StandAlone([], command=python(deaf))
+    assert server.wait_ready(20)
+    server.stop()
+    assert server.state == "ended with status -15"
