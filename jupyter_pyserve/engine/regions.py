@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +135,8 @@ class ClientRegions:
         self.require_enabled()
         if name and name not in self._regions:
             raise PyServeError(Code.NOT_FOUND, f"Unable to find system shared memory region: '{name}'")
-        regions: Iterable[Region] = [self._regions[name]] if name else self._regions.values()
+        names = [name] if name else sorted(self._regions)
+        regions = [self._regions[known] for known in names]
         return [
             {"name": item.name, "key": item.key, "offset": item.start, "byte_size": item.length} for item in regions
         ]
@@ -167,7 +168,7 @@ class ClientRegions:
             raise PyServeError(Code.NOT_FOUND, f"Unable to find shared memory region: '{place.region}'")
         if place.offset >= region.length:
             raise PyServeError(Code.INVALID_ARG, f"Invalid offset for shared memory region: '{place.region}'")
-        if place.offset + place.nbytes > region.length:
+        if not place.nbytes or place.offset + place.nbytes > region.length:
             text = f"Invalid offset + byte size for shared memory region: '{place.region}'"
             raise PyServeError(Code.INVALID_ARG, text)
         return region, region.start + place.offset

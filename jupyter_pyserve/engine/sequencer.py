@@ -80,7 +80,7 @@ class Sequencer:
     def offer(self, job: Job, now_ns: int) -> None:
         """Take a job into its sequence, and run it if its turn has come; raises `PyServeError` when it has none."""
         mismatch = self._facts.controls.mismatch(job.correlation_id, self._model_name)
-        if mismatch:
+        if mismatch and job.correlation_id != "":
             raise PyServeError(Code.INVALID_ARG, request_prefix(job.id) + mismatch)
         self._look(now_ns)
         if self._scheduler.interrupts(job):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2 import jsonout, limits, members, rapidjson
+
+_CUDA_HANDLE_NBYTES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +34,33 @@ def require_name(name: str, kind: str) -> None:
 def parse_system_register(body: bytes) -> SystemRegister:
     """The body of a registration."""
     request = _request(body)
-    key = members.string(_with(request, "key"), "key")
-    offset = members.unsigned(request, "offset") if "offset" in request else 0
-    return SystemRegister(key=key, offset=offset, nbytes=members.unsigned(_with(request, "byte_size"), "byte_size"))
+    key = _with(request, "key")["key"]
+    if type(key) is not str:
+        raise PyServeError(Code.INTERNAL, members.NOT_STRING)
+    offset = _unsigned(request, "offset") if "offset" in request else 0
+    return SystemRegister(key=key, offset=offset, nbytes=_unsigned(_with(request, "byte_size"), "byte_size"))
+
+
+def _unsigned(request: members.Members, name: str) -> int:
+    number: object = request[name]
+    if type(number) is not int or not members.is_unsigned(number):
+        raise PyServeError(Code.INTERNAL, members.NOT_UINT)
+    return number
 
 
 def check_cuda_register(body: bytes) -> None:
     """Raises for a registration that could not be made on any server."""
     request = _request(body)
     handle = members.object_or_empty(_with(request, "raw_handle")["raw_handle"])
-    _with(request, "byte_size")
-    try:
-        base64.b64decode(members.string(_with(handle, "b64"), "b64"), validate=True)
-    except (binascii.Error, ValueError) as error:
-        text = "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t"
-        raise PyServeError(Code.INVALID_ARG, text) from error
+    for holder, name in ((handle, "b64"), (request, "byte_size")):
+        if name not in holder:
+            raise PyServeError(Code.INTERNAL, f"attempt to access non-existing object member '{name}'")
+    if type(handle["b64"]) is not str:
+        raise PyServeError(Code.INTERNAL, members.NOT_STRING)
+    with contextlib.suppress(binascii.Error, ValueError):
+        if len(base64.b64decode(handle["b64"], validate=True)) == _CUDA_HANDLE_NBYTES:
+            return
+    raise PyServeError(Code.INVALID_ARG, "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t")
 
 
 def status(rows: Sequence[dict[str, Any]]) -> bytes:

@@ -10,11 +10,10 @@ import shlex
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.triton import create, locate
-from tests.golden.record import SUITES, Recording, Suite, mismatches, observe, observe_together
+from tests.golden.record import SUITES, Recording, Suite, counted, mismatches, observe, observe_together
 from tests.support.engine import SERVE
 
 VENV = Path("build/triton")
@@ -61,16 +60,6 @@ def _case_of(text: str) -> str:
     return text.partition("\n")[0].partition("/")[2]
 
 
-def by_section(suite: Suite, scenarios: Iterable[str]) -> Counter[str]:
-    """How many cases there are for each chapter."""
-    chosen = set(scenarios)
-    counts: Counter[str] = Counter()
-    for scenario in suite.scenarios:
-        if scenario.name in chosen:
-            counts[scenario.section or "v2 over HTTP"] += len(scenario.cases)
-    return counts
-
-
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
     parser.add_argument("--triton", type=Path, default=VENV, metavar="VENV", help="where Triton is, or is to be")
@@ -89,9 +78,7 @@ def main(arguments: list[str]) -> int:
                 suite.write(triton)
             found, counts = compare(suite, triton, observe_together(chosen, SERVE))
             wrong += found
-            sections = by_section(suite, triton)
-            sys.stdout.write(f"{name}: {dict(counts)}\n")
-            sys.stdout.write("".join(f"  {section}: {count} cases\n" for section, count in sorted(sections.items())))
+            sys.stdout.write(f"{name}: {dict(counts)}\n{counted(suite, triton)}")
     sys.stdout.write("\n".join([*wrong, f"{len(wrong)} wrong\n"]))
     return 1 if wrong else 0
 

@@ -57,6 +57,17 @@ class Rpc:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Any other call of gRPC: a method with its request as protobuf's JSON form has it, or a path with bytes."""
+
+    name: str
+    method: str
+    request: Mapping[str, Json] = field(default_factory=dict)
+    raw: bytes = b""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scrape:
     """The lines of the metrics page that contain one of the words."""
 
@@ -75,7 +86,7 @@ class Logged:
 #: The `together` of scenarios that a Triton may not survive.
 ALONE = "alone"
 
-AnyCase = Case | Rpc | Scrape | Logged
+AnyCase = Case | Rpc | Call | Scrape | Logged
 
 #: A model's files by their path in its directory.
 Files = Mapping[str, str]

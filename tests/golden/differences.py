@@ -21,6 +21,7 @@ WHOLE = "a change of which a part is refused changes nothing"
 OTHER_REQUEST = "another request has another answer"
 SAME_ANSWER = "an answer that is given again is the same, with its parameters"
 ONCE = "a parameter has one value, the one that models read of two"
+TENSOR_FIRST = "what is wrong with a tensor is said before its memory is looked for"
 NO_LIBRARIES = "there is no directory of backend libraries to search"
 
 _REASONS = {400: "Bad Request", 404: "Not Found"}
@@ -103,6 +104,11 @@ def _unknown(model: str) -> Difference:
 _TWO = '"P","datatype":"FP32","shape":[1,2],"data":[-5.0,-5.0]'
 _SEQUENCE = '"parameters":{"sequence_id":0,"sequence_start":false,"sequence_end":false},"outputs"'
 
+
+def _rpc(code: str, text: str) -> Difference:
+    return Difference(NEWER, lambda _: {"code": code, "details": text})
+
+
 DIFFERENCES: dict[str, Difference] = {
     "server_metadata": _VERSION,
     "server_metadata_with_query": _VERSION,
@@ -164,6 +170,25 @@ DIFFERENCES: dict[str, Difference] = {
     "data_fp32": _text(NUMBERS, "-0.0024999999441206457", "-0.0024999999441206455"),
     "data_fp64": _text(NUMBERS, "18446744073709553000.0", "18446744073709552000.0"),
     "data_fp64_long": _text(NUMBERS, "0.30000000000000007", "0.30000000000000004"),
+    "grpc_infer_same_output_twice": _rpc(
+        "INVALID_ARGUMENT", "[request id: <id_unknown>] output 'OUTPUT0' already exists in request"
+    ),
+    "grpc_load_nameless": _rpc("INVALID_ARGUMENT", "Model name cannot be empty. Please enter a valid name to deploy."),
+    "grpc_modelready_nameless": _rpc("NOT_FOUND", "Request for unknown model: '' is not found"),
+    "grpc_modelready_not_loaded": _rpc("NOT_FOUND", "Request for unknown model: 'behave' is not found"),
+    "grpc_modelready_unknown": _rpc("NOT_FOUND", "Request for unknown model: 'nobody' is not found"),
+    "grpc_modelready_unknown_version": _rpc("NOT_FOUND", "Request for unknown model: 'minimal' version 7 is not found"),
+    "shm_input_sizeless": _error(
+        TENSOR_FIRST,
+        400,
+        "[request id: <id_unknown>] input byte size mismatch for input 'I' for model 'copy'. Expected 8, got 0",
+    ),
+    "scheduled_direct_no_start_text": _error(
+        NEWER,
+        400,
+        "[request id: <id_unknown>] sequence batching control 'ID' data-type is 'BYTES', but model 'direct' expects"
+        " 'UINT64'",
+    ),
     "output_hard_floats": _text(NUMBERS, "3.4028234663852887e38", "3.4028234663852886e38"),
     "output_hard_doubles": _text(NUMBERS, "12345678901234568000.0", "12345678901234567000.0"),
 }

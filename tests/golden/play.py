@@ -10,7 +10,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from tests.golden import rpc
-from tests.golden.case import AnyCase, Case, Kept, Logged, Rpc, Scenario, Scrape, http
+from tests.golden.case import AnyCase, Call, Case, Kept, Logged, Rpc, Scenario, Scrape, http
 from tests.golden.exchange import CLOSED, GONE, Answer, exchange
 from tests.golden.normalise import normalised, shown
 from tests.golden.server import DidNotStart, Ports, free_ports, running
@@ -68,6 +68,8 @@ def _ask(server: _Server, case: AnyCase) -> list[Answer]:
             return _ask_http(server, case)
         case Rpc():
             return rpc.call(server.ports.grpc, case)
+        case Call():
+            return [rpc.ask(server.ports.grpc, case)]
         case Scrape():
             return _scrape(server, case)
         case Logged():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.golden.backend import SCENARIOS as BACKEND
 from tests.golden.backend.differences import DIFFERENCES as BACKEND_DIFFERENCES
 from tests.golden.backend.differences import WAITING
 from tests.golden.case import ALONE, AnyCase, Case, Rpc, Scenario
+from tests.golden.cases import CHAPTERS
 from tests.golden.cases import SCENARIOS as HTTP
 from tests.golden.differences import DIFFERENCES, Difference
 from tests.golden.play import Answers, play
@@ -65,6 +68,23 @@ SUITES: Mapping[str, Suite] = {
     "http": Suite(HTTP, _HERE / "http_triton_2_51.json", DIFFERENCES),
     "backend": Suite(BACKEND, _HERE / "backend_triton_2_51.json", BACKEND_DIFFERENCES, WAITING),
 }
+
+
+def by_chapter(suite: Suite, scenarios: Iterable[str] = ()) -> Counter[str]:
+    """How many cases there are for each chapter, in these scenarios or in all."""
+    chosen, chapters = set(scenarios), {case.name: chapter for chapter, cases in CHAPTERS.items() for case in cases}
+    return Counter(
+        scenario.section or chapters[case.name]
+        for scenario in suite.scenarios
+        if not chosen or scenario.name in chosen
+        for case in scenario.cases
+    )
+
+
+def counted(suite: Suite, scenarios: Iterable[str] = ()) -> str:
+    """The same as lines."""
+    counts = sorted(by_chapter(suite, scenarios).items(), key=lambda item: [*map(int, re.findall(r"\d+", item[0]))])
+    return "".join(f"  {chapter}: {count} cases\n" for chapter, count in counts)
 
 
 def observe_together(scenarios: Iterable[Scenario], template: str, *, keep_log: Path | None = None) -> Recording:
@@ -124,7 +144,8 @@ def _shown(answers: object) -> str:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("template", help="command with the fields {repository} {http} {grpc} {metrics}")
+    parser.add_argument("template", nargs="?", help="command with the fields {repository} {http} {grpc} {metrics}")
+    parser.add_argument("--count", action="store_true", help="only say how many cases there are for what")
     parser.add_argument("--write", action="store_true", help="write the answers instead of comparing with them")
     parser.add_argument("--log", type=Path, help="keep the server's log here")
     parser.add_argument("--triton", action="store_true", help="compare as with a Triton: no difference is meant")
@@ -132,6 +153,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--suite", choices=SUITES, action="append", help="all of them unless some are named")
     parser.add_argument("--scenario", action="append", help="all of them unless some are named")
     options = parser.parse_args(arguments)
+    if options.count:
+        sys.stdout.write("".join(f"{name}\n{counted(suite)}" for name, suite in SUITES.items()))
+        return 0
+    if options.template is None:
+        parser.error("which server?")
     found: list[str] = []
     for suite in map(SUITES.__getitem__, options.suite or SUITES):
         chosen = [each for each in suite.scenarios if not options.scenario or each.name in options.scenario]

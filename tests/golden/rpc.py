@@ -1,4 +1,4 @@
-"""Inference over gRPC with the messages of tritonclient, unary or on a stream, and what is kept of the answers."""
+"""gRPC with the messages of tritonclient: inference, unary or on a stream, any other method, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from google.protobuf.json_format import MessageToDict, ParseDict
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.golden.case import Rpc
+from tests.golden.case import Call, Rpc
 from tests.golden.exchange import GONE, TIMEOUT, Answer
 from tests.golden.normalise import shown
 
@@ -29,6 +29,24 @@ def call(port: int, case: Rpc) -> list[Answer]:
         if case.stream:
             return list(_streamed(stub, requests, case))
         return [answer for request in requests for answer in _unary(stub, request, case)]
+
+
+def ask(port: int, case: Call) -> Answer:
+    """The answer to one call; of another service's, whose messages are not known, its bytes."""
+    own = f"{case.method}Request" in service_pb2.DESCRIPTOR.message_types_by_name
+    request = ParseDict(case.request, getattr(service_pb2, f"{case.method}Request")()) if own else None
+    path = f"/inference.GRPCInferenceService/{case.method}" if own else case.method
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            data: bytes = channel.unary_unary(path)(
+                request.SerializeToString() if request is not None else case.raw, metadata=case.metadata, timeout=20
+            )
+        except grpc.RpcError as error:
+            return _ended(error)
+    if request is None:
+        return {"bytes": data.hex()}
+    answer: Answer = MessageToDict(getattr(service_pb2, f"{case.method}Response").FromString(data))
+    return answer
 
 
 def _streamed(stub: Any, requests: list[Any], case: Rpc) -> Iterator[Answer]:

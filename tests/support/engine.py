@@ -18,6 +18,7 @@ from tests.support.plain import over_unix
 SERVE = (
     f"{sys.executable} -m jupyter_pyserve serve --model-repository={{repository}}"
     " --http-port={http} --grpc-port={grpc} --metrics-port={metrics}"
+    " --allow-client-shm=true"  # as on the Triton that the golden answers are from
 )
 
 _ENGINE = (

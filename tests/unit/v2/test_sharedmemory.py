@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -32,10 +33,11 @@ def test_a_registration(body: dict[str, Any], expected: SystemRegister) -> None:
         ({"byte_size": 4}, Code.INVALID_ARG, "Shared memory register request has no 'key' field"),
         ({"key": "/k"}, Code.INVALID_ARG, "Shared memory register request has no 'byte_size' field"),
         ([], Code.INVALID_ARG, "Shared memory register request has no 'key' field"),
-        ({"key": 1, "byte_size": 4}, Code.INTERNAL, "Unable to parse 'key': attempt to access JSON non-string as "
-         "string"),
-        ({"key": "k", "byte_size": -1}, Code.INTERNAL, "Unable to parse 'byte_size': attempt to access JSON "
-         "non-unsigned-integer as unsigned-integer"),
+        ({"key": 1, "byte_size": 4}, Code.INTERNAL, "attempt to access JSON non-string as string"),
+        ({"key": "k", "byte_size": -1}, Code.INTERNAL,
+         "attempt to access JSON non-unsigned-integer as unsigned-integer"),
+        ({"key": "k", "byte_size": 1, "offset": "0"}, Code.INTERNAL,
+         "attempt to access JSON non-unsigned-integer as unsigned-integer"),
     ],
 )  # fmt: skip
 def test_what_is_no_registration(body: object, code: Code, text: str) -> None:
@@ -48,7 +50,13 @@ def test_what_is_no_registration(body: object, code: Code, text: str) -> None:
     ("body", "text"),
     [
         ({"byte_size": 4}, "Shared memory register request has no 'raw_handle' field"),
-        ({"raw_handle": {"b64": "AA=="}}, "Shared memory register request has no 'byte_size' field"),
+        ({"raw_handle": {"b64": "AA=="}}, "attempt to access non-existing object member 'byte_size'"),
+        ({"raw_handle": "AA==", "byte_size": 4}, "attempt to access non-existing object member 'b64'"),
+        ({"raw_handle": {"b64": 7}, "byte_size": 4}, "attempt to access JSON non-string as string"),
+        (
+            {"raw_handle": {"b64": "AA=="}, "byte_size": 4},
+            "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t",
+        ),
         (
             {"raw_handle": {"b64": "!"}, "byte_size": 4},
             "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t",
@@ -59,6 +67,11 @@ def test_what_is_no_registration_of_a_gpus_memory(body: object, text: str) -> No
     with pytest.raises(PyServeError) as refusal:
         check_cuda_register(json.dumps(body).encode())
     assert refusal.value.message == text
+
+
+def test_a_registration_of_a_gpus_memory() -> None:
+    handle = base64.b64encode(bytes(64)).decode()
+    check_cuda_register(json.dumps({"raw_handle": {"b64": handle}, "byte_size": 4}).encode())
 
 
 def test_a_region_has_a_name() -> None:
