@@ -284,6 +284,12 @@ def test_tls(tmp_path: Path, serve: Serve) -> None:
         assert told(client.infer("puppet", deed("echo", value=1))) == 1
         array = np.arange(1 << 20, dtype=np.float32)
         assert np.array_equal(client.infer("puppet", deed("plus_one", array)).as_numpy("RESULT"), array + 1)
+
+    async def other_client() -> None:
+        async with triton_aio.InferenceServerClient(server.grpc_url, ssl=True, **trusted) as client:
+            assert told(await client.infer("puppet", deed("echo", value=2))) == 2
+
+    asyncio.run(other_client())
     nobody = {"root_certificates": str(certificate)}
     with (
         triton.InferenceServerClient(server.grpc_url, ssl=True, **nobody) as stranger,
