@@ -36,9 +36,13 @@ def _register(name: str, body: Json, *, region: str = "r", kind: str = "system")
     return post(f"shm_{name}", f"/v2/{kind}sharedmemory/region/{region}/register", body)
 
 
-def _infer(name: str, /, *, output: Mapping[str, Json] | None = None, **given: Json) -> Case:
+def _infer(name: str, given: Mapping[str, Json] | None = None, output: Mapping[str, Json] | None = None) -> Case:
     """A tensor of two floats, which is where the parameters say."""
-    source = {**tensor("I", "FP32", [1, 2]), "parameters": given} if given else tensor("I", "FP32", [1, 2], [1, 2])
+    source = (
+        {**tensor("I", "FP32", [1, 2]), "parameters": given}
+        if given is not None
+        else tensor("I", "FP32", [1, 2], [1, 2])
+    )
     body: dict[str, Json] = {"inputs": [source]}
     if output is not None:
         body["outputs"] = [{"name": "O", "parameters": output}]
@@ -74,15 +78,15 @@ CASES: tuple[Case, ...] = (
     get("shm_status", "/v2/systemsharedmemory/status"),
     get("shm_status_one", "/v2/systemsharedmemory/region/part/status"),
     get("shm_status_other_kind", "/v2/cudasharedmemory/region/part/status"),
-    _infer("input", **_place("r", 8)),
-    _infer("input_offset", **_place("r", 8, shared_memory_offset=56)),
-    _infer("input_beyond", **_place("r", 8, shared_memory_offset=60)),
-    _infer("input_far_beyond", **_place("r", 8, shared_memory_offset=64)),
-    _infer("input_region_unknown", **_place("nobody", 8)),
-    _infer("input_sizeless", shared_memory_region="r"),
-    _infer("input_region_number", shared_memory_region=7, shared_memory_byte_size=8),
-    _infer("input_size_text", **_place("r", "8")),
-    _infer("input_offset_text", **_place("r", 8, shared_memory_offset="0")),
+    _infer("input", _place("r", 8)),
+    _infer("input_offset", _place("r", 8, shared_memory_offset=56)),
+    _infer("input_beyond", _place("r", 8, shared_memory_offset=60)),
+    _infer("input_far_beyond", _place("r", 8, shared_memory_offset=64)),
+    _infer("input_region_unknown", _place("nobody", 8)),
+    _infer("input_sizeless", {"shared_memory_region": "r"}),
+    _infer("input_region_number", {"shared_memory_region": 7, "shared_memory_byte_size": 8}),
+    _infer("input_size_text", _place("r", "8")),
+    _infer("input_offset_text", _place("r", 8, shared_memory_offset="0")),
     _infer("output", output=_place("r", 64)),
     _infer("output_small", output=_place("r", 4)),
     _infer("output_beyond", output=_place("part", 64)),
@@ -90,7 +94,7 @@ CASES: tuple[Case, ...] = (
     _infer("output_sizeless", output={"shared_memory_region": "r"}),
     _infer("output_binary", output={**_place("r", 8), "binary_data": True}),
     _infer("output_classes", output={**_place("r", 8), "classification": 1}),
-    _infer("both", output=_place("part", 8), **_place("r", 8)),
+    _infer("both", _place("r", 8), output=_place("part", 8)),
     post("shm_unregister", "/v2/systemsharedmemory/region/part/unregister"),
     post("shm_unregister_again", "/v2/systemsharedmemory/region/part/unregister"),
     post("shm_unregister_other_kind", "/v2/cudasharedmemory/region/r/unregister"),
