@@ -41,6 +41,8 @@ class EnsembleVersion(LoadedVersion):
         self._lookup = lookup
         #: By their steps. One that is unloaded takes this with it, and then carries out what is under way still.
         self._members: list[LoadedVersion] = []
+        #: Whether some of them have members themselves.
+        self.nested = False
         #: Of its answers, if its own configuration says that clients see them otherwise.
         self.shapes: OutputShapes | None = None
         self._runs: dict[int, Execution] = {}
@@ -85,6 +87,7 @@ class EnsembleVersion(LoadedVersion):
         if refused:
             raise VersionFailure(refused[0], self.version)
         self._members = members
+        self.nested = any(member.members for member in members)
         self.streaming = frozenset(index for index, member in enumerate(members) if member.signature.decoupled)
         self.signature = Signature.from_config(self.config).with_labels(self._labels(members))
         self.shapes = output_shapes(self.signature)

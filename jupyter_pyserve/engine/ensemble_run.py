@@ -48,7 +48,7 @@ class Execution:
         outputs = tuple(item.name for item in request.outputs) or tuple(owner.signature.outputs)
         self._members = list(owner.members)
         #: They, and theirs, stay for as long as this goes on, also when others have taken their place meanwhile.
-        self._kept = list(_with_members(self._members))
+        self._kept = list(_with_members(self._members)) if owner.nested else self._members
         for member in self._kept:
             member.outstanding += 1
         streaming = owner.streaming
@@ -67,7 +67,9 @@ class Execution:
     def _given(self, job: Job) -> dict[str, Value]:
         job.refs += 1
         source = Source(job.unref)
-        segments = {**self._owner.arena.segments, **{item.id: item for item in job.foreign}}
+        segments = self._owner.arena.segments
+        if job.foreign:
+            segments = {**segments, **{item.id: item for item in job.foreign}}
         return {
             item.name: Value(
                 CODES[item.datatype],
@@ -148,7 +150,11 @@ class Execution:
 
     def _run(self, run: Run[Value]) -> None:
         member = self._members[run.step.index]
-        inputs = [(name, value, _handed(value, member, name)) for name, value in run.inputs.items()]
+        batched = member.signature.max_batch_size > 0
+        inputs = [
+            (name, value, value.shape if batched == (value.batch > 0) else _handed(value, member, name))
+            for name, value in run.inputs.items()
+        ]
         plan = self._plan(member, run, inputs)
         block_id = _new_lease()
         watch = self._watch.below(self) if self._watch is not None else None
@@ -256,16 +262,14 @@ class Execution:
         holders = [holder_of(inputs, item) if segment is None else None for segment, item in lent]
         source = Source(response.hand_over())
         values = {}
-        for meta, (segment, descriptor), holder in zip(response.tensors, lent, holders):
-            values[meta.name] = Value(
-                meta.code,
-                meta.shape,
-                descriptor[:3],
-                holder.segment if holder is not None else segment,
-                holder.source if holder is not None else source,
-                self._is_shared(run.step.outputs.get(meta.name, "")) or (holder is not None and holder.shared),
-                batch,
-            )
+        for (name, code, shape), (segment, descriptor), holder in zip(response.tensors, lent, holders):
+            shared = self._is_shared(run.step.outputs.get(name, ""))
+            place = descriptor[:3]
+            if holder is None:
+                values[name] = Value(code, shape, place, segment, source, shared, batch)
+            else:
+                shared = shared or holder.shared
+                values[name] = Value(code, shape, place, holder.segment, holder.source, shared, batch)
         return values
 
     # -- to the client ------------------------------------------------------------------------------------------------
@@ -276,7 +280,7 @@ class Execution:
             self._job,
             None,
             "",
-            encode_layout(tensors),
+            _layout(tensors),
             tensors,
             [(*value.place, 1) for value in answer.values()],
             _parameters(self._request.correlation_id, self._request.flags)
@@ -341,6 +345,9 @@ def _handed(value: Value, member: LoadedVersion, name: str) -> tuple[int, ...]:
     """The shape in which a member gets a tensor."""
     dims, batched = member.signature.inputs[name].dims, member.signature.max_batch_size > 0
     return handed_over(value.shape, value.batch, dims, batched=batched)
+
+
+_layout = functools.lru_cache(maxsize=256)(encode_layout)
 
 
 @functools.lru_cache(maxsize=256)

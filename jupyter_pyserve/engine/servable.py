@@ -346,15 +346,16 @@ class Servable(LoadedVersion):
         input_ns, infer_ns, failed = times
         computed_ns = input_ns, infer_ns, times.output_ns(batch[0], now_ns)
         counted = [job for job in batch if job.counts]
+        size = sum([job.batch_size for job in counted])
         if failed:
             for job in counted:
                 self._count_failure(job, now_ns, FailureReason.BACKEND)
         elif counted:
             totals_ns = [now_ns - job.enqueue_ns for job in counted]
             queues_ns = [job.dispatched_ns - job.enqueue_ns for job in counted]
-            size = sum([job.plan.batch_size for job in counted])
             statistics.record_successes(size, totals_ns, queues_ns, computed_ns, int(time.time() * 1000))
-        size = sum([job.batch_size for job in batch])
+        if len(counted) != len(batch):
+            size = sum([job.batch_size for job in batch])
         statistics.record_execution(size, *computed_ns)
         instance.tally.add(size, now_ns - batch[0].dispatched_ns)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, NamedTuple, Sequence, Tuple, cast
+from typing import Any, Callable, Dict, NamedTuple, Sequence, Tuple, cast
 
 from .layout import WireError
 
@@ -67,8 +67,11 @@ _RESPONSES_HEAD = struct.Struct("<BBHIQQ")
 _LENGTH = struct.Struct("<I")
 _DESCRIPTOR = struct.Struct("<IQQQ")
 
+#: Looked up once: decoding is done for every request.
+_REQUEST_NBYTES, _RESPONSE_NBYTES, _DESCRIPTOR_NBYTES = _REQUEST.size, _RESPONSE.size, _DESCRIPTOR.size
 
 PlainDescriptor = Tuple[int, int, int, int]
+_UNPACK_DESCRIPTOR = cast("Callable[[bytes, int], PlainDescriptor]", _DESCRIPTOR.unpack_from)
 
 
 class Descriptor(NamedTuple):
@@ -125,12 +128,9 @@ def decode_cold(data: bytes) -> dict[str, Any]:
     return cast("Dict[str, Any]", message)
 
 
-def _unpack_descriptors(data: bytes, offset: int, count: int) -> tuple[list[PlainDescriptor], int]:
-    end = offset + count * _DESCRIPTOR.size
-    if end > len(data):
-        raise WireError("a frame is cut short")
+def _unpack_descriptors(data: bytes, offset: int, end: int) -> list[PlainDescriptor]:
     # Plain tuples: naming the items of each would cost as much as all the rest of decoding.
-    return list(_DESCRIPTOR.iter_unpack(data[offset:end])), end
+    return list(_DESCRIPTOR.iter_unpack(data[offset:end]))
 
 
 def _slice(data: bytes, offset: int, nbytes: int) -> tuple[bytes, int]:
@@ -188,12 +188,17 @@ def decode_execute(data: bytes) -> tuple[list[PlainRequest], tuple[int, ...]]:
             released = struct.unpack_from(f"<{released_count}Q", data, offset)
             offset += 8 * released_count
         requests: list[PlainRequest] = []
+        nbytes, unpack = len(data), _UNPACK_DESCRIPTOR
         for _ in range(count):
             key, meta_nbytes, layout_nbytes, tensors = _REQUEST.unpack_from(data, offset)
-            meta, offset = _slice(data, offset + _REQUEST.size, meta_nbytes)
-            layout, offset = _slice(data, offset, layout_nbytes)
-            descriptors, offset = _unpack_descriptors(data, offset, tensors)
-            requests.append((key, meta, layout, descriptors))
+            start = offset + _REQUEST_NBYTES
+            middle = start + meta_nbytes
+            end = middle + layout_nbytes
+            offset = end + tensors * _DESCRIPTOR_NBYTES
+            if offset > nbytes:
+                raise WireError("a frame is cut short")
+            descriptors = [unpack(data, end)] if tensors == 1 else _unpack_descriptors(data, end, offset)
+            requests.append((key, data[start:middle], data[middle:end], descriptors))
     except struct.error as error:
         raise WireError("a frame is cut short") from error
     if offset != len(data):
@@ -229,12 +234,17 @@ def decode_responses(data: bytes) -> tuple[list[PlainResponse], int, int]:
         _, _, count, _, input_ns, infer_ns = _RESPONSES_HEAD.unpack_from(data, 0)
         offset = _RESPONSES_HEAD.size
         responses: list[PlainResponse] = []
+        nbytes, unpack = len(data), _UNPACK_DESCRIPTOR
         for _ in range(count):
             key, code, flags, tensors, layout_nbytes, text_nbytes = _RESPONSE.unpack_from(data, offset)
-            layout, offset = _slice(data, offset + _RESPONSE.size, layout_nbytes)
-            text, offset = _slice(data, offset, text_nbytes)
-            descriptors, offset = _unpack_descriptors(data, offset, tensors)
-            responses.append((key, code, flags, layout, text, descriptors))
+            start = offset + _RESPONSE_NBYTES
+            middle = start + layout_nbytes
+            end = middle + text_nbytes
+            offset = end + tensors * _DESCRIPTOR_NBYTES
+            if offset > nbytes:
+                raise WireError("a frame is cut short")
+            descriptors = [unpack(data, end)] if tensors == 1 else _unpack_descriptors(data, end, offset)
+            responses.append((key, code, flags, data[start:middle], data[middle:end], descriptors))
     except struct.error as error:
         raise WireError("a frame is cut short") from error
     if offset != len(data):
