@@ -18,6 +18,14 @@ BUDGET_NS = 150_000
 #: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others.
 STUB_BUDGET_NS = 300_000
 
+#: A turn that took longer was another's: who goes on spinning where processors are wanted is made to wait for them
+#: later, when there is something to do.
+_WANTED_NS = 40_000
+
+#: A turn as long as that was a whole share of time: the machine is busy, and nobody spins for a while.
+_BUSY_NS = 500_000
+_PAUSE_NS = 100_000_000
+
 #: Whether a caller may wait awake too; with one processor it would only keep the called model from running.
 SPARE_PROCESSORS = len(os.sched_getaffinity(0)) > 1
 
@@ -25,7 +33,7 @@ SPARE_PROCESSORS = len(os.sched_getaffinity(0)) > 1
 class Spinner:
     """Waits for one socket to become readable."""
 
-    __slots__ = ("_budget_ns", "_poll", "_worthwhile")
+    __slots__ = ("_budget_ns", "_pause_ends_ns", "_poll", "_worthwhile")
 
     def __init__(self, sock: socket.socket, budget_ns: int = BUDGET_NS) -> None:
         self._budget_ns = budget_ns
@@ -33,14 +41,22 @@ class Spinner:
         poller.register(sock, select.POLLIN)
         self._poll = poller.poll
         self._worthwhile = False
+        self._pause_ends_ns = 0
 
     def spin(self) -> bool:
         """Whether it became readable within the budget."""
-        end_ns = time.monotonic_ns() + self._budget_ns
         poll = self._poll
+        last_ns = time.monotonic_ns()
+        if last_ns < self._pause_ends_ns:
+            return bool(poll(0))
+        end_ns = last_ns + self._budget_ns
         while not poll(0):
-            if time.monotonic_ns() >= end_ns:
+            now_ns = time.monotonic_ns()
+            if now_ns >= end_ns or now_ns - last_ns > _WANTED_NS:
+                if now_ns - last_ns > _BUSY_NS:
+                    self._pause_ends_ns = now_ns + _PAUSE_NS
                 return False
+            last_ns = now_ns
             os.sched_yield()
         return True
 
