@@ -39,6 +39,20 @@ def test_curl_and_tritons_client_answer(runs: dict[str, CellRun]) -> None:
     assert "[[11., 21., 31.]]" in runs["port"].text()
 
 
+def test_a_function_is_a_model_with_what_it_uses_of_other_cells(runs: dict[str, CellRun]) -> None:
+    assert "{'output': array([[5.],\n        [0.]])}" in runs["function"].text()
+
+
+def test_the_widgets_are_shown(runs: dict[str, CellRun]) -> None:
+    for cell in ("monitor", "form"):
+        shown = [
+            output
+            for output in runs[cell].outputs
+            if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+        ]
+        assert len(shown) == 1, runs[cell].outputs
+
+
 def test_a_new_version_takes_over_without_a_failed_request(runs: dict[str, CellRun]) -> None:
     assert re.search(r"^\d+ answers, all of them \[1\.0, 2\.0\]; 0 failures$", runs["swapped"].text(), re.MULTILINE)
     assert "READY" in runs["edit"].text()
