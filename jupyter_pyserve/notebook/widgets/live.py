@@ -23,7 +23,7 @@ PICTURE_S = 60.0
 _ASK_S, _ANSWER_S = 60.0, 10.0
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
-# A view that is gone leaves a complaint in its output; the picture is enough. Readers who do not trust it lose this.
+# A view that is gone leaves a complaint in its output; the picture is enough.
 _HUSH = ".jp-OutputArea:has(.{name}) .jp-OutputArea-output[data-mime-type='{view}']:not(:has(*)){{display:none}}"
 
 _shown: weakref.WeakSet[Live] = weakref.WeakSet()

@@ -71,9 +71,7 @@ export function engineWords(engine) {
   }
   if (engine.host_cpu_percent !== null && engine.host_cpu_percent !== undefined) {
     const [used, total] = engine.host_memory;
-    words.push(
-      `machine: CPU ${formatPercent(engine.host_cpu_percent)}, ${formatBytes(used)} of ${formatBytes(total)}`,
-    );
+    words.push(`machine: CPU ${formatPercent(engine.host_cpu_percent)}, ${formatBytes(used)} of ${formatBytes(total)}`);
   }
   return words.join(' · ');
 }
@@ -89,7 +87,12 @@ function makePlot({ title, columns, format }) {
   const draw = (points, time_s) => {
     const peak = Math.max(0, ...points.flatMap(point => columns.map(column => point[column] ?? 0)));
     const last = points[points.length - 1];
-    const words = last ? columns.map(column => shown(last[column], format)).filter(Boolean).join(', ') : '';
+    const words = last
+      ? columns
+          .map(column => shown(last[column], format))
+          .filter(Boolean)
+          .join(', ')
+      : '';
     write(now, words);
     picture.setAttribute('aria-label', `${title}: ${words || 'nothing yet'}`);
     lines.forEach((line, index) => {
