@@ -26,6 +26,7 @@ def tensor_problems(config: ModelConfig) -> Iterator[str]:
     for batch_input in config.batch_inputs:
         yield from _batch_input_problems(config, batch_input)
     for batch_output in config.batch_outputs:
+        yield from _target_problems(config, batch_output.target_names)
         yield from _source_problems(config, batch_output.source_inputs)
 
 
@@ -100,3 +101,10 @@ def _source_problems(config: ModelConfig, sources: tuple[str, ...]) -> Iterator[
     for source in sources:
         if source not in known:
             yield f"unknown source input name '{source}' for {config.name}"
+
+
+def _target_problems(config: ModelConfig, targets: tuple[str, ...]) -> Iterator[str]:
+    known = {tensor.name for tensor in config.outputs}
+    for target in targets:
+        if target not in known:
+            yield f"unknown target output name '{target}' for {config.name}"

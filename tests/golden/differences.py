@@ -105,6 +105,10 @@ _TWO = '"P","datatype":"FP32","shape":[1,2],"data":[-5.0,-5.0]'
 _SEQUENCE = '"parameters":{"sequence_id":0,"sequence_start":false,"sequence_end":false},"outputs"'
 
 
+def _log(*also: str) -> Difference:
+    return Difference(ALL_PROBLEMS, lambda answer: {"line": "; ".join([answer["line"][:-1], *also]) + '"'})
+
+
 def _rpc(code: str, text: str) -> Difference:
     return Difference(NEWER, lambda _: {"code": code, "details": text})
 
@@ -189,6 +193,27 @@ DIFFERENCES: dict[str, Difference] = {
         "[request id: <id_unknown>] sequence batching control 'ID' data-type is 'BYTES', but model 'direct' expects"
         " 'UINT64'",
     ),
+    "configured_ensemble_scheduling_of_another_log": _log(
+        "must specify 'input_map' in step 0 of ensemble 'ensemble_scheduling_of_another'",
+        "must specify 'output_map' in step 0 of ensemble 'ensemble_scheduling_of_another'",
+        "ensemble input 'I' for ensemble ensemble_scheduling_of_another' is not used",
+        "ensemble output 'O' for ensemble ensemble_scheduling_of_another' is not used",
+    ),
+    "configured_control_nameless_log": _log(
+        "sequence batching must specify either 'int32_false_true', 'fp32_false_true' or 'bool_false_true' for"
+        " CONTROL_SEQUENCE_START for control_nameless"
+    ),
+    "configured_corrid_values_log": _log(
+        "unexpected data type for control CONTROL_SEQUENCE_CORRID for corrid_values. Allowed data types are"
+        " TYPE_UINT64, TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING"
+    ),
+    "configured_ensemble_step_without_inputs_log": _log(
+        "ensemble input 'I' for ensemble ensemble_step_without_inputs' is not used"
+    ),
+    "configured_ensemble_step_without_outputs_log": _log(
+        "ensemble output 'O' for ensemble ensemble_step_without_outputs' is not used"
+    ),
+    "configured_member_absent": _text(ALL_PROBLEMS, "nobody\\n", "nobody, nobody_either\\n"),
     "output_hard_floats": _text(NUMBERS, "3.4028234663852887e38", "3.4028234663852886e38"),
     "output_hard_doubles": _text(NUMBERS, "12345678901234568000.0", "12345678901234567000.0"),
 }

@@ -87,3 +87,8 @@ def test_a_name_listed_twice_is_nobodys_problem() -> None:
 )
 def test_batch_inputs(batch_input: str, expected: list[str]) -> None:
     assert problems(f'name: "I" data_type: TYPE_FP32 dims: 1 }} batch_input {{ {batch_input}') == expected
+
+
+def test_batch_outputs() -> None:
+    text = 'name: "I" data_type: TYPE_FP32 dims: 1 } batch_output { target_name: "Z" source_input: "Y"'
+    assert problems(text) == ["unknown target output name 'Z' for M", "unknown source input name 'Y' for M"]
