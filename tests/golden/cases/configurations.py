@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
 
-from tests.golden.case import AnyCase, Files, Logged, get, post
+from tests.golden.case import AnyCase, Case, Files, Logged, get, post
 from tests.golden.cases.texts import IN, OUT, ensemble, model, step, tensors
 
 OPTIONS = ("--model-control-mode=explicit",)
@@ -183,16 +182,19 @@ FINE: Mapping[str, Files] = {
 
 MODELS: Mapping[str, Files] = {**POLLED, **UNREAD, **MADE, **FINE}
 
+
+def _load(name: str) -> Case:
+    return post(f"configured_{name}", f"/v2/repository/models/{name}/load", settled=True)
+
+
+def _log(name: str) -> Logged:
+    return Logged(name=f"configured_{name}_log", word=f"Poll failed for model directory '{name}'")
+
+
 CASES: tuple[AnyCase, ...] = (
-    *chain.from_iterable(
-        (
-            post(f"configured_{name}", f"/v2/repository/models/{name}/load", settled=True),
-            Logged(name=f"configured_{name}_log", word=f"Poll failed for model directory '{name}'"),
-        )
-        for name in POLLED
-    ),
-    *(post(f"configured_{name}", f"/v2/repository/models/{name}/load", settled=True) for name in UNREAD),
-    *(post(f"configured_{name}", f"/v2/repository/models/{name}/load", settled=True) for name in FINE),
+    *(case(name) for name in POLLED for case in (_load, _log)),
+    *map(_load, UNREAD),
+    *map(_load, FINE),
     *(get(f"configured_{name}_config", f"/v2/models/{name}/config") for name in FINE),
-    *(post(f"configured_{name}", f"/v2/repository/models/{name}/load", settled=True) for name in MADE),
+    *map(_load, MADE),
 )
