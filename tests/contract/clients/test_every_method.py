@@ -177,7 +177,7 @@ async def _system_memory(client: Stock) -> None:
 async def _cuda_memory(client: Stock) -> None:
     """Without a device nothing can be registered; what happens with one is tried where there is one."""
     handle = base64.b64encode(bytes(64))
-    with pytest.raises(InferenceServerException, match="shared memory|CUDA"):
+    with pytest.raises(InferenceServerException, match="shared memory"):
         await client.do("register_cuda_shared_memory", "region", handle, 0, SOME_BYTES)
     assert not await client.tell("get_cuda_shared_memory_status")
     await client.do("unregister_cuda_shared_memory", "region")
