@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, execute, notebook_ready, run_all_cells
 from tests.browser.panel import SCREENSHOTS
-from tests.browser.test_quickstart import ALL_RUN, code_cells, errors
+from tests.browser.test_notebooks import ALL_RUN, code_cells, errors
 
 ADD = """%%pyserve model sum --input X:FP32:-1 --output Y:FP32:-1 --deploy
 import triton_python_backend_utils as pb_utils

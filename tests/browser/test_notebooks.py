@@ -1,4 +1,4 @@
-"""The quickstart notebook as a newcomer runs it: in JupyterLab, from top to bottom, with a real engine behind it."""
+"""The notebooks as a newcomer runs them: in JupyterLab, from top to bottom, with a real engine behind them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, run_all_cells
+from tests.browser.panel import picture
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "quickstart.ipynb"
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+NOTEBOOK = FOLDER / "quickstart.ipynb"
+OTHERS = sorted(path.name for path in FOLDER.glob("*.ipynb") if path != NOTEBOOK)
 
 ALL_RUN = """() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells
     .every(cell => cell.cell_type !== 'code' || !cell.source || cell.execution_count !== null)"""
@@ -55,3 +58,13 @@ def test_runs_from_top_to_bottom(notebook: Locator, page: Page) -> None:
     deploy = notebook.locator(".jp-CodeCell", has=source)
     deploy.scroll_into_view_if_needed()
     expect(deploy.locator(".jp-OutputArea-output").last).to_contain_text("READY")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_others_run_as_well(name: str, lab: Lab, page: Page) -> None:
+    shutil.copy(FOLDER / name, lab.root)
+    lab.open(page, name)
+    run_all_cells(page)
+    page.wait_for_function(ALL_RUN, timeout=150_000)
+    assert errors(code_cells(page)) == []
+    picture(page, f"notebook-{Path(name).stem}")
