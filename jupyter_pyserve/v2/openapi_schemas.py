@@ -165,7 +165,27 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
             "log_frequency": {"type": ["string", "null"]},
         },
     ),
-    "TraceSettings": record({"trace_level": _TEXTS, "trace_rate": _TEXT, "trace_count": _TEXT, "trace_mode": _TEXT}),
+    "TraceSettings": record(
+        {
+            "trace_level": _TEXTS,
+            "trace_rate": _TEXT,
+            "trace_count": _TEXT,
+            "trace_mode": {"type": "string", "enum": ["triton", "opentelemetry"]},
+        },
+        # The first two in Triton's mode, the others in that of OpenTelemetry.
+        dict.fromkeys(
+            (
+                "log_frequency",
+                "trace_file",
+                "url",
+                "resource",
+                "bsp_max_queue_size",
+                "bsp_schedule_delay",
+                "bsp_max_export_batch_size",
+            ),
+            _TEXT,
+        ),
+    ),
     "LogUpdate": record(
         {},
         {
