@@ -24,7 +24,7 @@ _ASK_S, _ANSWER_S = 60.0, 10.0
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 # A view that is gone leaves a complaint in its output; the picture is enough.
-_HUSH = ".jp-OutputArea:has(.{name}) .jp-OutputArea-output[data-mime-type='{view}']:not(:has(*)){{display:none}}"
+_HUSH = ".jp-OutputArea:has(.{name}) .jp-OutputArea-output.jupyter-widgets:not(:has(*)){{display:none}}"
 
 _shown: weakref.WeakSet[Live] = weakref.WeakSet()
 
@@ -199,7 +199,7 @@ class Live:
 
     def _picture_bundle(self) -> dict[str, str]:
         view = self.picture()
-        hush = f"<style>{_HUSH.format(name=self.id, view=_VIEW)}</style>"
+        hush = f"<style>{_HUSH.format(name=self.id)}</style>"
         html = f'<div class="{self.id} pyserve-picture">{hush}{view.html()}</div>'
         return {"text/plain": view.plain(), "text/html": html}
 
