@@ -9,6 +9,7 @@ import enum
 import math
 import pathlib
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
@@ -55,7 +56,19 @@ def _written(value: object, class_name: ClassName) -> str:
         return _collection(value, class_name)
     if kind is range:
         return repr(value)
+    if kind.__module__ == "numpy" and not hasattr(value, "__len__"):
+        return _scalar(value, class_name)
     return _object(value, class_name)
+
+
+def _scalar(value: object, class_name: ClassName) -> str:
+    """A number of numpy's; its boolean has had two names."""
+    plain = getattr(value, "item", lambda: None)()
+    if not isinstance(plain, int | float | complex):
+        raise _NotPlain
+    name = type(value).__name__
+    made = "bool_" if name == "bool" else name
+    return f"{_name(sys.modules['numpy'], class_name)}.{made}({_written(plain, class_name)})"
 
 
 def _float(value: float) -> str:

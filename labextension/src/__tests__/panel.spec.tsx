@@ -207,6 +207,18 @@ describe('PanelView', () => {
     expect(labels).toEqual(['Load', 'Insert code', 'Copy curl', 'Copy Python']);
   });
 
+  it('tells what was unloaded from what failed', () => {
+    const versions = [
+      { version: '1', state: 'UNAVAILABLE', reason: 'unloaded' },
+      { version: '2', state: 'UNAVAILABLE', reason: 'x' },
+    ];
+    show({ ...adder, instances: [], versions });
+    const badges = [...host.querySelectorAll<HTMLElement>('.jp-PyServe-row .jp-PyServe-state')];
+    const seen = badges.map(badge => [badge.textContent, badge.dataset.tone]);
+    expect(seen).toContainEqual(['UNLOADED', 'quiet']);
+    expect(seen).toContainEqual(['UNAVAILABLE', 'bad']);
+  });
+
   it('opens the notebook that deployed a model', async () => {
     const model = { ...adder, owner: 'a/demo.ipynb' };
     show(model);

@@ -173,9 +173,9 @@ function nameOf(row: Row, trans: TranslationBundle): string {
 function stateOf(row: Row): string {
   switch (row.type) {
     case 'model':
-      return row.model.draining === true ? 'DRAINING' : row.model.state;
+      return row.model.draining === true ? 'DRAINING' : wantedState(row.model);
     case 'version':
-      return row.version.state;
+      return wantedState(row.version);
     case 'instance':
       return row.instance.draining === true ? 'DRAINING' : row.instance.state;
   }
@@ -183,6 +183,11 @@ function stateOf(row: Row): string {
 
 /** What somebody asked for is a reason, and no failure. */
 const UNLOADED = 'unloaded';
+
+/** The state; what is not served because that was asked for does not look like what can't be served. */
+function wantedState({ state, reason }: { readonly state: string; readonly reason: string }): string {
+  return reason === UNLOADED ? 'UNLOADED' : state;
+}
 
 function failureOf(row: Row): string {
   switch (row.type) {

@@ -8,6 +8,7 @@ import types
 from collections import namedtuple
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from jupyter_pyserve.notebook.inclusion.constants import TooLong, expression
@@ -62,6 +63,24 @@ def test_an_expression_makes_the_value_again(value: object) -> None:
     assert text is not None
     known = {"Color": Color, "Options": Options, "Pair": Pair, "re": re, "PurePosixPath": pathlib.PurePosixPath}
     assert eval(text, known) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.float32(0.1), np.float64(-math.inf), np.int8(-3), np.uint64(2**64 - 1), np.bool_(True), np.complex64(1j)],
+)
+def test_a_number_of_numpy_keeps_its_type(value: np.generic) -> None:
+    text = expression(value, name)
+    assert text is not None
+    again = eval(text, {"numpy": np})
+    assert type(again) is type(value)
+    assert again == value
+
+
+def test_an_array_is_no_constant() -> None:
+    assert expression(np.ones(()), name) is None
+    assert expression(np.ones(1), name) is None
+    assert expression(np.longdouble(1), name) is None
 
 
 def test_a_number_that_is_none_is_none_again() -> None:
