@@ -35,7 +35,8 @@ class LeakCheck:
             lambda: _kinds(self._zygote) == self._zygote_descriptors,
             lambda: f"the zygote holds nothing: {machine.descriptors(self._zygote)}",
         )
-        assert not self._tracebacks()
+        unexpected = self._tracebacks()
+        assert not unexpected, unexpected
 
     def _memory_in_use(self) -> dict[str, object]:
         held: dict[str, object] = {}

@@ -6,6 +6,7 @@ nothing of how recordings are shown or replayed.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import itertools
 import logging
@@ -17,6 +18,7 @@ from pyserve_stub.wire.layout import decode_layout
 
 from jupyter_pyserve.engine.debugging.recording import Recording, Shelf
 from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.errors import PyServeError
 
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.servable import Servable
@@ -88,7 +90,8 @@ class Recorder:
         blobs = None
         if nbytes <= self.shelf.limit_nbytes // 4:  # one request must not push out all others
             view = job.memory.view
-            blobs = [bytes(view(*item[:3])) if item[2] else b"" for item in job.descriptors]
+            with contextlib.suppress(PyServeError):  # a client that has taken its memory away
+                blobs = [bytes(view(*item[:3])) if item[2] else b"" for item in job.descriptors]
         return Recording(
             id=f"{owner.name}-{self._new_id()}",
             model=owner.name,
