@@ -324,6 +324,7 @@ class Service:
             await self.registry.kill(name)
         if delete:
             self.logs.forget(name)
+            self.recorder.forget(name)
 
     async def restart(self, name: str, *, force: bool = False) -> None:
         """Start the instances of a model anew without a failed request; `force` ends them at once instead."""

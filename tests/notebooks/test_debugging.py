@@ -27,7 +27,7 @@ def _plain(run: CellRun) -> str:
 
 def test_the_stack_shows_where_it_hangs_while_others_serve(runs: dict[str, CellRun]) -> None:
     assert re.search(r"executing request 'order-67'", runs["stack"].text())
-    assert re.search(r"model\.py\", line 10 in newton", runs["stack"].text())
+    assert re.search(r"model\.py\", line \d+ in newton", runs["stack"].text())
     assert "array([4.]" in runs["others"].text()
     assert "is not healthy" in runs["lost"].text()
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -46,7 +46,7 @@ class Recorder:
     def __init__(self, limit_nbytes: int = _LIMIT_NBYTES) -> None:
         self.shelf = Shelf(limit_nbytes)
         self._modes: dict[str, tuple[Mode, int]] = {}
-        self._new_id = itertools.count(1).__next__
+        self._numbers: Counter[str] = Counter()
 
     def choose(self, model: str, mode: Mode, limit: int | None = None) -> None:
         """What to keep of a model from now on; servables that run ask for `delivering` again."""
@@ -54,6 +54,12 @@ class Recorder:
         kept = before if limit is None else limit
         self._modes[model] = mode, kept
         self.shelf.trim(model, kept)
+
+    def forget(self, model: str) -> None:
+        """The model is gone for good, and what it failed at with it."""
+        self.shelf.trim(model, 0)
+        self._modes.pop(model, None)
+        del self._numbers[model]
 
     def delivering(self, model: str, deliver: Deliver) -> Deliver:
         """How answers of a model leave: as they would, unless each is to be kept before."""
@@ -86,6 +92,7 @@ class Recorder:
     def _recording(self, job: Job, error: str) -> Recording:
         owner = cast("Servable", job.owner)  # nobody else gives jobs to processes
         assert job.instance is not None
+        self._numbers[owner.name] += 1
         nbytes = sum(item[2] for item in job.descriptors)
         blobs = None
         if nbytes <= self.shelf.limit_nbytes // 4:  # one request must not push out all others
@@ -93,7 +100,7 @@ class Recorder:
             with contextlib.suppress(PyServeError):  # a client that has taken its memory away
                 blobs = [bytes(view(*item[:3])) if item[2] else b"" for item in job.descriptors]
         return Recording(
-            id=f"{owner.name}-{self._new_id()}",
+            id=f"{owner.name}-{self._numbers[owner.name]}",
             model=owner.name,
             version=str(owner.version),
             instance=job.instance.name,

@@ -99,3 +99,16 @@ def test_a_recording_that_fails_does_not_fail_the_request(caplog: pytest.LogCapt
     recorder.failed(broken, "why")
     assert recorder.shelf.of() == []
     assert "request 1 could not be recorded" in caplog.text
+
+
+def test_a_model_that_is_gone_for_good_leaves_nothing_and_begins_anew() -> None:
+    recorder = Recorder()
+    recorder.choose("m", Mode.FAILURES, 5)
+    for _ in range(2):
+        recorder.failed(job(4), "why")
+    assert [item.id for item in recorder.shelf.of()] == ["m-1", "m-2"]
+    recorder.forget("m")
+    assert recorder.shelf.of() == []
+    recorder.failed(job(4), "why")
+    assert [item.id for item in recorder.shelf.of()] == ["m-1"]
+    recorder.forget("of nobody")
