@@ -53,8 +53,9 @@ def until(page: Page, condition: Callable[[], object]) -> None:
 
 
 def clipboard(page: Page, beginning: str) -> str:
-    page.wait_for_function(
-        "start => navigator.clipboard.readText().then(text => text.startsWith(start))", arg=beginning
-    )
-    text: str = page.evaluate("navigator.clipboard.readText()")
-    return text
+    def text() -> str:
+        found: str = page.evaluate("navigator.clipboard.readText()")
+        return found
+
+    until(page, lambda: text().startswith(beginning))
+    return text()

@@ -108,7 +108,8 @@ def test_who_reopens_the_notebook_sees_the_picture(monitor: Locator, page: Page,
     other = page.context.new_page()
     lab.open(other, "copy.ipynb")
     expect(other.locator(".pyserve-picture")).to_contain_text("watched_0_1")
-    expect(other.get_by_text("widget")).to_be_hidden(timeout=20_000)  # that there is none
+    loading = other.locator(".jp-NotebookPanel").get_by_text("Loading widget")
+    expect(loading).to_be_hidden(timeout=20_000)  # there is none to load
     picture(other, "monitor_reopened")
     expect(other.locator(".pyserve-monitor")).to_have_count(0)
     other.close()
