@@ -56,7 +56,7 @@ def deploy(lab: Lab, source: str = SOURCE) -> None:
 @pytest.fixture
 def model(lab: Lab) -> Iterator[str]:
     """The only one, whatever other tests have left behind."""
-    for name in {row["name"] for row in json.loads(post(lab, "v2/repository/index", {}))}:
+    for name in {item["name"] for item in json.loads(post(lab, "v2/repository/index", {}))}:
         post(lab, f"api/models/{name}/undeploy", {"delete": True})
     deploy(lab)
     yield NAME
