@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
 from pyserve_stub.host import OfflineHost, get_host
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -22,12 +21,6 @@ from jupyter_pyserve.v2.client import encode_infer_request
 from jupyter_pyserve.v2.request_options import RequestOptions
 
 HEAD = "import json\nimport numpy as np\nimport triton_python_backend_utils as pb_utils\n\n"
-
-
-@pytest.fixture(autouse=True)
-def _where_models_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay says so for the rest of the kernel's life; these tests are not the kernel's only ones."""
-    monkeypatch.setattr(pb_utils, "get_model_dir", pb_utils.get_model_dir)
 
 
 class OtherModels:
