@@ -9,10 +9,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from tests.browser.engine import FakeEngine
 from tests.browser.lab import Lab, running_lab
-from tests.browser.panel import SCREENSHOTS
+from tests.browser.panel import SCREENSHOTS, open_panel, row
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
@@ -75,3 +76,17 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
         page.screenshot(path=SCREENSHOTS / f"{request.node.name}.png")
     context.close()
     assert [error for error in errors if error != SLOW] == []
+
+
+@pytest.fixture
+def engine(page: Page) -> FakeEngine:
+    """A made-up one, between the panel and the server."""
+    return FakeEngine(page)
+
+
+@pytest.fixture
+def panel(lab: Lab, page: Page, engine: FakeEngine) -> Locator:
+    lab.open(page)
+    panel = open_panel(page)
+    expect(row(panel, "adder")).to_be_visible()
+    return panel

@@ -14,19 +14,6 @@ from tests.browser.panel import choose, clipboard, figure, open_panel, picture, 
 HOSTILE = "<img src=x onerror='window.pwned = 1'>"
 
 
-@pytest.fixture
-def engine(page: Page) -> FakeEngine:
-    return FakeEngine(page)
-
-
-@pytest.fixture
-def panel(lab: Lab, page: Page, engine: FakeEngine) -> Locator:
-    lab.open(page)
-    panel = open_panel(page)
-    expect(row(panel, "adder")).to_be_visible()
-    return panel
-
-
 def turn_page(page: Page, state: str) -> None:
     """The user goes to another tab of the browser, or comes back."""
     page.evaluate(

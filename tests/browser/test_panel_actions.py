@@ -16,19 +16,6 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 LINE = {"time": 1e9, "instance": "adder_0", "version": "1", "stream": "stdout", "level": "INFO"}
 
 
-@pytest.fixture
-def engine(page: Page) -> FakeEngine:
-    return FakeEngine(page)
-
-
-@pytest.fixture
-def panel(lab: Lab, page: Page, engine: FakeEngine) -> Locator:
-    lab.open(page)
-    panel = open_panel(page)
-    expect(row(panel, "adder")).to_be_visible()
-    return panel
-
-
 def write_notebook(path: Path, source: str) -> None:
     cell: dict[str, object] = {
         "cell_type": "code",

@@ -92,8 +92,8 @@ describe('the notebook', () => {
   });
 
   it.each([
-    ['work/a.ipynb', '/srv', 'work/a.ipynb'],
-    ['/srv/work/a.ipynb', '/srv', 'work/a.ipynb'],
+    ['books/a.ipynb', '/srv', 'books/a.ipynb'],
+    ['/srv/books/a.ipynb', '/srv', 'books/a.ipynb'],
     ['/srvx/a.ipynb', '/srv', null],
     ['/home/me/nb/a.ipynb', '~/nb', 'a.ipynb'],
     ['/elsewhere/a.ipynb', '~/nb', null],
