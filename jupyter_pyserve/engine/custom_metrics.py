@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyserve_stub.metrics import COUNTER, DELETED, GAUGE, HISTOGRAM, Labels, MetricError, MetricRegistry
 
-from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
+from jupyter_pyserve.engine.stubs.callbacks import StubCall, StubServices
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.telemetry.exposition import Family, Kind, labels
 
 if TYPE_CHECKING:
-    from jupyter_pyserve.engine.instance import Instance
+    from jupyter_pyserve.engine.stubs.instance import Instance
 
 _KINDS = {COUNTER: Kind.COUNTER, GAUGE: Kind.GAUGE, HISTOGRAM: Kind.HISTOGRAM}
 _NUMBERS = {kind: number for number, kind in _KINDS.items()}

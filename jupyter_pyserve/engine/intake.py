@@ -11,11 +11,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
-from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion, MemoryFull
-from jupyter_pyserve.engine.regions import Region, Target
+from jupyter_pyserve.engine.memory.arena import Segment
+from jupyter_pyserve.engine.memory.regions import Region, Target
 from jupyter_pyserve.engine.tracing.watch import begin
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion, MemoryFull
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.v2.classification import Classification
 from jupyter_pyserve.v2.infer import InputRef, check_bytes, element_count

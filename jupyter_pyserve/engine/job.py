@@ -17,9 +17,9 @@ from pyserve_stub.wire.layout import TensorMeta, WireError
 from jupyter_pyserve.errors import Code
 
 if TYPE_CHECKING:
-    from jupyter_pyserve.engine.arena import Segment
-    from jupyter_pyserve.engine.instance import Instance
-    from jupyter_pyserve.engine.regions import Target
+    from jupyter_pyserve.engine.memory.arena import Segment
+    from jupyter_pyserve.engine.memory.regions import Target
+    from jupyter_pyserve.engine.stubs.instance import Instance
 
 new_key = itertools.count(1).__next__
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.custom_metrics import CustomMetrics
-from jupyter_pyserve.engine.loaded import LoadedVersion
-from jupyter_pyserve.engine.stub_calls import StubServices
+from jupyter_pyserve.engine.stubs.callbacks import StubServices
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 from jupyter_pyserve.settings import MetricsSettings
 from jupyter_pyserve.telemetry.cache import CacheFacts, cache_families
 from jupyter_pyserve.telemetry.exposition import Family, Kind, render_parts

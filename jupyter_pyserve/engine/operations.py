@@ -10,12 +10,12 @@ import os
 import time
 from typing import Any
 
-from jupyter_pyserve.engine import deploy_history
-from jupyter_pyserve.engine.finding import find_entry, find_instance
-from jupyter_pyserve.engine.launcher import LoadFailure
-from jupyter_pyserve.engine.loaded import LoadedVersion
-from jupyter_pyserve.engine.registry import Registry
-from jupyter_pyserve.engine.repository import Deployment
+from jupyter_pyserve.engine.repository import deploy_history
+from jupyter_pyserve.engine.repository.disk import Deployment
+from jupyter_pyserve.engine.repository.finding import find_entry, find_instance
+from jupyter_pyserve.engine.repository.registry import Registry
+from jupyter_pyserve.engine.versions.launcher import LoadFailure
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.lifecycle import StubState
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyserve_stub.readiness import READY
 
 if TYPE_CHECKING:
-    from jupyter_pyserve.engine.loaded import LoadedVersion
+    from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 
 _log = logging.getLogger(__name__)
 

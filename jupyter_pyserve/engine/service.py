@@ -16,34 +16,34 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from jupyter_pyserve.engine import deploys
 from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.debugging.attach import Debuggers
 from jupyter_pyserve.engine.debugging.recorder import Mode, Recorder
-from jupyter_pyserve.engine.directory import parse_version
-from jupyter_pyserve.engine.entries import UNLOADED, ModelEntry
-from jupyter_pyserve.engine.environments import Environments
-from jupyter_pyserve.engine.launcher import LoadFailure, ServableContext
-from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.environments.store import Environments
 from jupyter_pyserve.engine.logs import LogBook
+from jupyter_pyserve.engine.memory.regions import ClientRegions, Region
 from jupyter_pyserve.engine.metrics import Metrics
-from jupyter_pyserve.engine.model_control import ModelControl
 from jupyter_pyserve.engine.operations import Operations
-from jupyter_pyserve.engine.overrides import Homes, Override
-from jupyter_pyserve.engine.polling import Poller, load_all
+from jupyter_pyserve.engine.peers.model_control import ModelControl
+from jupyter_pyserve.engine.peers.shared_arrays import SharedArrays
+from jupyter_pyserve.engine.peers.stub import StubPeers
 from jupyter_pyserve.engine.readiness import agrees, is_asked
-from jupyter_pyserve.engine.regions import ClientRegions, Region
-from jupyter_pyserve.engine.registry import Registry
-from jupyter_pyserve.engine.repository import Deployment
-from jupyter_pyserve.engine.rows import model_row
+from jupyter_pyserve.engine.repository import deploys
+from jupyter_pyserve.engine.repository.directory import parse_version
+from jupyter_pyserve.engine.repository.disk import Deployment
+from jupyter_pyserve.engine.repository.entries import UNLOADED, ModelEntry
+from jupyter_pyserve.engine.repository.overrides import Homes, Override
+from jupyter_pyserve.engine.repository.polling import Poller, load_all
+from jupyter_pyserve.engine.repository.registry import Registry
 from jupyter_pyserve.engine.scheduling.rates import Rates
 from jupyter_pyserve.engine.server_log import ServerLog
-from jupyter_pyserve.engine.shared_arrays import SharedArrays
-from jupyter_pyserve.engine.stub_calls import StubServices
-from jupyter_pyserve.engine.stub_peer import StubPeers
+from jupyter_pyserve.engine.stubs.callbacks import StubServices
+from jupyter_pyserve.engine.stubs.zygote import Zygote
 from jupyter_pyserve.engine.tracing.book import TraceBook
+from jupyter_pyserve.engine.versions.launcher import LoadFailure, ServableContext
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 from jupyter_pyserve.engine.watching import status
-from jupyter_pyserve.engine.zygote import Zygote
+from jupyter_pyserve.engine.watching.rows import model_row
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import Identity, check_model_name
 from jupyter_pyserve.model.lifecycle import VersionState

@@ -14,12 +14,12 @@ import numpy as np
 from pyserve_stub.elements import DTYPES
 
 from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job, Response
-from jupyter_pyserve.engine.loaded import LoadedVersion
-from jupyter_pyserve.engine.servable import Servable
 from jupyter_pyserve.engine.server_log import ServerLog
 from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.engine.stubs.instance import Instance
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
+from jupyter_pyserve.engine.versions.servable import Servable
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.settings import ControlMode, EngineSettings, LogSettings
 from jupyter_pyserve.v2.infer import parse_infer

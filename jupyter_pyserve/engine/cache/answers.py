@@ -20,7 +20,7 @@ from jupyter_pyserve.engine.tracing.watch import watched
 from jupyter_pyserve.v2.cache_key import cache_identity, cache_key
 
 if TYPE_CHECKING:
-    from jupyter_pyserve.engine.loaded import LoadedVersion
+    from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import WireError
 
-from jupyter_pyserve.engine.arena import Arena, Segment
 from jupyter_pyserve.engine.cache.store import Kept
 from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.memory.arena import Arena, Segment
 
 _ALIGNMENT = 64
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from jupyter_pyserve.engine.cache.answers import Answers
 from jupyter_pyserve.engine.cache.store import ResponseCache
-from jupyter_pyserve.engine.ensemble import EnsembleVersion, Lookup
+from jupyter_pyserve.engine.ensembles.ensemble import EnsembleVersion, Lookup
 from jupyter_pyserve.engine.job import Job
-from jupyter_pyserve.engine.launcher import ServableContext
-from jupyter_pyserve.engine.loaded import LoadedVersion
-from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.engine.versions.launcher import ServableContext
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
+from jupyter_pyserve.engine.versions.servable import Servable
 from jupyter_pyserve.model.config import ModelConfig
 
 

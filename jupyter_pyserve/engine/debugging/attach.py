@@ -10,12 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jupyter_pyserve.engine.finding import find_instance
-from jupyter_pyserve.engine.instance import Instance
-from jupyter_pyserve.engine.launcher import LoadFailure
-from jupyter_pyserve.engine.registry import Registry
-from jupyter_pyserve.engine.servable import Servable
-from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
+from jupyter_pyserve.engine.repository.finding import find_instance
+from jupyter_pyserve.engine.repository.registry import Registry
+from jupyter_pyserve.engine.stubs.faults import StubDied, StubFault
+from jupyter_pyserve.engine.stubs.instance import Instance
+from jupyter_pyserve.engine.versions.launcher import LoadFailure
+from jupyter_pyserve.engine.versions.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
 
 HOST = "127.0.0.1"

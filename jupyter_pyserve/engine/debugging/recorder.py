@@ -21,7 +21,7 @@ from jupyter_pyserve.engine.job import Job, Response
 from jupyter_pyserve.errors import PyServeError
 
 if TYPE_CHECKING:
-    from jupyter_pyserve.engine.servable import Servable
+    from jupyter_pyserve.engine.versions.servable import Servable
 
 _log = logging.getLogger(__name__)
 

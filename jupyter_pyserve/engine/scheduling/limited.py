@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from jupyter_pyserve.engine.dispatcher import Dispatcher
-from jupyter_pyserve.engine.instance import Instance
 from jupyter_pyserve.engine.job import Job, Owner
+from jupyter_pyserve.engine.scheduling.dispatcher import Dispatcher
 from jupyter_pyserve.engine.scheduling.rates import Turns
-from jupyter_pyserve.engine.sequencer import Refuse, Sequencer
+from jupyter_pyserve.engine.scheduling.sequencer import Refuse, Sequencer
+from jupyter_pyserve.engine.stubs.instance import Instance
 from jupyter_pyserve.model.config import ModelConfig
 from jupyter_pyserve.model.lifecycle import StubState
 from jupyter_pyserve.model.sequence_turns import Turn

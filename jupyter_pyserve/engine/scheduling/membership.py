@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from jupyter_pyserve.engine.launcher import LoadFailure
 from jupyter_pyserve.engine.scheduling.rates import Rates, Turns
+from jupyter_pyserve.engine.versions.launcher import LoadFailure
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.model.config import InstanceSpec
 

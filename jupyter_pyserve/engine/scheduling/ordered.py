@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from pyserve_stub.wire.layout import WireError
 
-from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.cache.versions import CachedServable
 from jupyter_pyserve.engine.job import Job, Response, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion, deliver
-from jupyter_pyserve.engine.servable import Servable
+from jupyter_pyserve.engine.memory.arena import Segment
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion, deliver
+from jupyter_pyserve.engine.versions.servable import Servable
 from jupyter_pyserve.model.ordering import ReleaseOrder
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from jupyter_pyserve.engine.instance import Instance
+from jupyter_pyserve.engine.stubs.instance import Instance
 from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.rate_limiting import Seat, SeatBook
 from jupyter_pyserve.settings import EngineSettings

@@ -21,7 +21,7 @@ from jupyter_pyserve.engine.job import Durations, Job, Lender, Response, Sink
 from jupyter_pyserve.telemetry.traces import TENSORS, Front, Part, TracedTensor, TraceRecord
 
 if TYPE_CHECKING:
-    from jupyter_pyserve.engine.arena import Segment
+    from jupyter_pyserve.engine.memory.arena import Segment
 
 #: The context that a client's own trace lives in, by the names of its headers.
 Carrier = Mapping[str, str]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from jupyter_pyserve.engine.rows import cache_row, engine_figures, model_rows, process_of
+from jupyter_pyserve.engine.watching.rows import cache_row, engine_figures, model_rows, process_of
 from jupyter_pyserve.engine.watching.sampler import Sample, Sampler
 from jupyter_pyserve.engine.watching.watch import Watch
 

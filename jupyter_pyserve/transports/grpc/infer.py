@@ -9,7 +9,7 @@ from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.job import Job, Response, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.grpc.call import MAX_MESSAGE_NBYTES, Call, Piece, Status
 from jupyter_pyserve.transports.grpc.requests import Ask, Requests

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.job import Job, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.telemetry.traces import Front
 from jupyter_pyserve.transports.grpc.heads import CallHead

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.job import Job, Response, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.transports.grpc.call import Call, Piece
 from jupyter_pyserve.transports.grpc.infer import answer

@@ -17,8 +17,8 @@ from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.job import Job, Response, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion
 from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.telemetry.traces import Front
 from jupyter_pyserve.transports.http import inference

@@ -12,7 +12,7 @@ from typing import Any
 from jupyter_pyserve.engine import intake
 from jupyter_pyserve.engine.intake import ALIGNMENT
 from jupyter_pyserve.engine.job import Job, Sink
-from jupyter_pyserve.engine.loaded import LoadedVersion, MemoryFull
+from jupyter_pyserve.engine.versions.loaded import LoadedVersion, MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Head
 from jupyter_pyserve.transports.http.plans import Plan, make_plan

@@ -18,10 +18,10 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import WireError
 
-from jupyter_pyserve.engine.arena import Segment, segment_size
-from jupyter_pyserve.engine.channel import Channel
-from jupyter_pyserve.engine.peer import Peer, Place
+from jupyter_pyserve.engine.memory.arena import Segment, segment_size
+from jupyter_pyserve.engine.peers.peer import Peer, Place
 from jupyter_pyserve.engine.service import Service
+from jupyter_pyserve.engine.stubs.channel import Channel
 from jupyter_pyserve.errors import PyServeError
 
 _log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pyserve_stub.metrics import COUNTER, DELETED, GAUGE, HISTOGRAM
 from pyserve_stub.wire import frames
 
 from jupyter_pyserve.engine.custom_metrics import CustomMetrics
-from jupyter_pyserve.engine.stub_calls import StubCall, StubServices
+from jupyter_pyserve.engine.stubs.callbacks import StubCall, StubServices
 from jupyter_pyserve.telemetry.exposition import Family, Kind, render
 
 BUILT_IN = [Family("nv_count", Kind.COUNTER, "built in"), Family("nv_summary", Kind.SUMMARY, "built in")]

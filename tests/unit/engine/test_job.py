@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 from pyserve_stub.wire.layout import WireError
 
-from jupyter_pyserve.engine.arena import Segment
 from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.memory.arena import Segment
 
 
 class Owner:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from jupyter_pyserve.engine.metrics import Metrics
-from jupyter_pyserve.engine.stub_calls import StubServices
+from jupyter_pyserve.engine.stubs.callbacks import StubServices
 from jupyter_pyserve.model.statistics import ModelStatistics
 from jupyter_pyserve.settings import MetricsSettings
 from jupyter_pyserve.telemetry.gpus import GpuFacts

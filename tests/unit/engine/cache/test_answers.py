@@ -9,10 +9,10 @@ import pytest
 from pyserve_stub.wire.datatypes import CODES
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
-from jupyter_pyserve.engine.arena import Arena
 from jupyter_pyserve.engine.cache.answers import Answers
 from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.job import Job, Response
+from jupyter_pyserve.engine.memory.arena import Arena
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.model.statistics import ModelStatistics
 from jupyter_pyserve.v2.infer import InferRequest, InputRef

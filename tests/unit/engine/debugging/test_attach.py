@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from jupyter_pyserve.engine.debugging.attach import Debuggers
-from jupyter_pyserve.engine.launcher import LoadFailure
-from jupyter_pyserve.engine.registry import Registry
-from jupyter_pyserve.engine.servable import Servable
-from jupyter_pyserve.engine.stub_faults import StubDied, StubFault
+from jupyter_pyserve.engine.repository.registry import Registry
+from jupyter_pyserve.engine.stubs.faults import StubDied, StubFault
+from jupyter_pyserve.engine.versions.launcher import LoadFailure
+from jupyter_pyserve.engine.versions.servable import Servable
 from jupyter_pyserve.errors import Code, PyServeError
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from jupyter_pyserve.engine.launcher import LoadFailure
 from jupyter_pyserve.engine.scheduling.membership import Membership
 from jupyter_pyserve.engine.scheduling.rates import Rates
+from jupyter_pyserve.engine.versions.launcher import LoadFailure
 from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.values import RateLimiter, RateLimiterResource
 from jupyter_pyserve.settings import EngineSettings, RateLimitResource

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.loaded import MemoryFull
+from jupyter_pyserve.engine.versions.loaded import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import GrpcSettings
 from jupyter_pyserve.transports.grpc import frames

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from jupyter_pyserve.engine.regions import ClientRegions
+from jupyter_pyserve.engine.memory.regions import ClientRegions
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.messages import service_messages
 from jupyter_pyserve.transports.grpc.methods import METHODS, SERVICE, check_version, delayed

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_pyserve.engine.loaded import MemoryFull
+from jupyter_pyserve.engine.versions.loaded import MemoryFull
 from jupyter_pyserve.errors import Code
 from jupyter_pyserve.transports.grpc import frames
 from jupyter_pyserve.transports.grpc.call import WINDOW_NBYTES

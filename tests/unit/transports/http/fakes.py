@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
 
-from jupyter_pyserve.engine.arena import Arena
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
-from jupyter_pyserve.engine.loaded import MemoryFull
-from jupyter_pyserve.engine.regions import ClientRegions
+from jupyter_pyserve.engine.memory.arena import Arena
+from jupyter_pyserve.engine.memory.regions import ClientRegions
 from jupyter_pyserve.engine.tracing.book import TraceBook
+from jupyter_pyserve.engine.versions.loaded import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.signature import Signature, TensorSpec
 from jupyter_pyserve.settings import EngineSettings

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyserve_stub.wire.layout import decode_layout
 
-from jupyter_pyserve.engine.loaded import MemoryFull
+from jupyter_pyserve.engine.versions.loaded import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http.head import Gate, Head
 from jupyter_pyserve.transports.http.replies import Reply, Stream

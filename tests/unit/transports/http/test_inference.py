@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from jupyter_pyserve.engine import intake
-from jupyter_pyserve.engine.loaded import MemoryFull
+from jupyter_pyserve.engine.versions.loaded import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.http import inference
 from tests.support.turning import until

@@ -16,7 +16,7 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES
 from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
 
-from jupyter_pyserve.engine.arena import Segment
+from jupyter_pyserve.engine.memory.arena import Segment
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.client import Lane
 from jupyter_pyserve.transports.lane.memory import Array

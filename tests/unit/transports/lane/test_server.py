@@ -13,7 +13,7 @@ from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
-from jupyter_pyserve.engine.shared_arrays import SharedArrays
+from jupyter_pyserve.engine.peers.shared_arrays import SharedArrays
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings
 from jupyter_pyserve.transports.lane.server import LaneConnection

@@ -1,0 +1,1 @@
+"""Ensembles: versions whose requests become requests of their members."""

@@ -1,0 +1,1 @@
+"""Execution environments: archives of interpreters, unpacked once, and what is started in them."""

@@ -1,0 +1,1 @@
+"""From model repositories on disk to what is loaded, and back."""

@@ -1,0 +1,1 @@
+"""Stubs: their processes, the channels to them, which requests they hold, and what they ask."""

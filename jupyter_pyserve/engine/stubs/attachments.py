@@ -1,0 +1,36 @@
+"""Memory that one stub was handed: each segment once, and taken back when nothing will refer to it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jupyter_pyserve.engine.memory.arena import Segment
+
+Note = Callable[[dict[str, Any], Sequence[int]], None]
+
+
+class Attachments:
+    """What a stub has beside the memory that it answers in; `note` sends it a note with descriptors."""
+
+    __slots__ = ("_known", "_note")
+
+    def __init__(self, note: Note) -> None:
+        self._known: dict[int, Segment] = {}
+        self._note = note
+
+    def add(self, segment: Segment) -> None:
+        """Hand a segment over, before anything refers to it."""
+        if segment.id in self._known:
+            return
+        self.drop([known.id for known in self._known.values() if known.closed])
+        self._known[segment.id] = segment
+        writable = not segment.of_client
+        with segment.descriptor(writable=writable) as fd:
+            self._note({"segments": [segment.announce(writable=writable)]}, (fd,))
+
+    def drop(self, segment_ids: Sequence[int]) -> None:
+        """Take back those that were handed over."""
+        known = [item for item in segment_ids if self._known.pop(item, None) is not None]
+        if known:
+            self._note({"dropped": known}, ())

@@ -1,0 +1,1 @@
+"""Model versions: how they are brought up, and what serves requests once they are."""

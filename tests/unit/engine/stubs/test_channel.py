@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+from pyserve_stub.packets import receive_packet, send_packet
+
+from jupyter_pyserve.engine.stubs.channel import Channel
+from tests.support.turning import until
+
+
+class Ends:
+    """A channel, the peer's socket, and what the channel told."""
+
+    def __init__(self) -> None:
+        ours, self.peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.frames: list[bytes] = []
+        self.fds: list[int] = []
+        self.closed = 0
+        self.channel = Channel(ours, self._on_frame, self._on_close)
+
+    def _on_frame(self, data: bytes, fds: list[int]) -> None:
+        self.frames.append(data)
+        self.fds += fds
+        if data == b"close":
+            self.channel.close()
+
+    def _on_close(self) -> None:
+        self.closed += 1
+
+
+def play(scenario: Callable[[Ends], Awaitable[None]]) -> Ends:
+    async def run() -> Ends:
+        ends = Ends()
+        await scenario(ends)
+        ends.channel.close()
+        ends.peer.close()
+        for fd in ends.fds:
+            os.close(fd)
+        return ends
+
+    return asyncio.run(run())
+
+
+def test_frames_both_ways() -> None:
+    async def scenario(ends: Ends) -> None:
+        ends.channel.send(b"out")
+        assert receive_packet(ends.peer)[0] == b"out"
+        send_packet(ends.peer, b"one")
+        send_packet(ends.peer, b"two")
+        await until(lambda: len(ends.frames) == 2)
+
+    assert play(scenario).frames == [b"one", b"two"]
+
+
+def test_descriptors_travel_with_their_frame() -> None:
+    async def scenario(ends: Ends) -> None:
+        reader, writer = os.pipe()
+        ends.channel.send(b"take", [writer])
+        _, (passed,) = receive_packet(ends.peer)
+        os.write(passed, b"x")
+        assert os.read(reader, 1) == b"x"
+        for fd in (reader, writer, passed):
+            os.close(fd)
+
+    play(scenario)
+
+
+def test_a_peer_that_goes_is_noticed_once_after_its_last_words() -> None:
+    async def scenario(ends: Ends) -> None:
+        send_packet(ends.peer, b"last words")
+        ends.peer.close()
+        await until(lambda: ends.channel.closed)
+        ends.channel.close()
+
+    ends = play(scenario)
+    assert (ends.frames, ends.closed) == ([b"last words"], 1)
+
+
+def test_sending_to_a_peer_that_has_gone_is_no_error() -> None:
+    async def scenario(ends: Ends) -> None:
+        ends.peer.close()
+        ends.channel.send(b"x")
+        await until(lambda: ends.channel.closed)
+        ends.channel.send(b"y")
+
+    assert play(scenario).closed == 1
+
+
+def test_what_the_socket_does_not_take_is_sent_later_in_order() -> None:
+    async def scenario(ends: Ends) -> None:
+        count = 2000
+        reader, writer = os.pipe()
+        for number in range(count):
+            ends.channel.send(b"%d" % number + bytes(1000), [writer] if number == count - 1 else [])
+        os.close(writer)  # a frame that waits holds its own
+        got: list[bytes] = []
+        passed: list[int] = []
+        ends.peer.setblocking(False)
+        while len(got) < count:
+            try:
+                data, fds = receive_packet(ends.peer)
+            except BlockingIOError:
+                await asyncio.sleep(0)
+                continue
+            got.append(data.rstrip(b"\0"))
+            passed += fds
+        assert got == [b"%d" % number for number in range(count)]
+        os.write(passed[0], b"x")
+        assert os.read(reader, 1) == b"x"
+        for fd in (reader, *passed):
+            os.close(fd)
+
+    play(scenario)
+
+
+def test_closing_drops_what_waits_with_its_descriptors() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+
+    async def scenario(ends: Ends) -> None:
+        reader, writer = os.pipe()
+        for _ in range(2000):
+            ends.channel.send(bytes(1000), [writer])
+        os.close(writer)
+        ends.channel.close()
+        ends.peer.close()
+        assert os.read(reader, 1) == b""  # nobody holds the other end
+        os.close(reader)
+
+    assert play(scenario).closed == 1
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.mark.parametrize("after", [b"", b"more"])
+def test_closing_from_a_frame_stops_at_once(after: bytes) -> None:
+    async def scenario(ends: Ends) -> None:
+        send_packet(ends.peer, b"close")
+        if after:
+            send_packet(ends.peer, after)
+        await until(lambda: ends.channel.closed)
+
+    assert play(scenario).frames == [b"close"]
+
+
+def test_a_frame_that_is_expected_and_comes_is_waited_for_awake_the_next_time() -> None:
+    async def scenario(ends: Ends) -> None:
+        for number in range(3):
+            ends.channel.expect()
+            send_packet(ends.peer, b"%d" % number)
+            await until(lambda: len(ends.frames) == number + 1)  # noqa: B023
+        assert ends.channel._spinner.worthwhile
+        ends.channel.expect()  # in vain
+        await until(lambda: not ends.channel._spinner.worthwhile)
+
+    play(scenario)
