@@ -121,6 +121,7 @@ class _Collector:
 
     def __init__(self) -> None:
         self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_chunked_length=True)  # `_head` sees to what that lets through
         self.target = b""
         self.headers: dict[bytes, bytes] = {}
         self.lines: list[tuple[bytes, bytes]] = []
@@ -202,12 +203,14 @@ class HeadParser:
         route = self._match(method, path)
         if b"accept" in headers and isinstance(route, Route):
             route = dataclasses.replace(route, in_words=True)
+        chunked = _is_chunked(headers.get(b"transfer-encoding"))
+        if chunked and b"content-length" in headers:
+            length, collector.keep_alive = b"0", False  # a proxy before us may have read another body
         header_nbytes, problem = _header_length(headers.get(b"inference-header-content-length"), int(length))
         connection = b"" if collector.keep_alive else b"Connection: close\r\n"
         if old and collector.keep_alive:
             connection = b"Connection: keep-alive\r\n"
         access = self._gate.check(headers)
-        chunked = headers.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
         expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
         lacks = self._lacking(path, headers) if self._restrictions else ""
         unusual = access is not Access.GRANTED or lacks or chunked or expects_continue
@@ -240,6 +243,15 @@ class HeadParser:
         if key is None or hmac.compare_digest(headers.get(key.header.lower().encode(), b""), key.value.encode()):
             return ""
         return key.header
+
+
+def _is_chunked(codings: bytes | None) -> bool:
+    if codings is None:
+        return False
+    *others, last = [coding.strip().lower() for coding in codings.split(b",")]
+    if last != b"chunked" or last in others:
+        raise HeadError("nothing says where the body ends")
+    return True
 
 
 def _trace_context(headers: Mapping[bytes, bytes]) -> Mapping[str, str] | None:

@@ -183,6 +183,14 @@ def test_chunks_are_one_body_and_the_next_request_follows(piece: int) -> None:
     assert wire.app.seen == [(b"/v2/repository/index", b"hello world"), (b"/v2", b"")]
 
 
+def test_what_follows_a_body_with_chunks_and_a_length_is_not_read() -> None:
+    wire = Wire()
+    head = request("POST", "/v2/repository/index", b"", "Content-Length: 5", "Transfer-Encoding: chunked")
+    wire.feed(head + b"2\r\nhi\r\n0\r\n\r\n" + request("GET", "/v2"))
+    assert wire.app.seen == [(b"/v2/repository/index", b"hi")]
+    assert wire.is_closed()
+
+
 def test_chunks_beyond_the_limit_end_the_connection() -> None:
     wire = Wire()
     assert "maximum allowed input size" in refused(wire.ask(chunked(INFER, b"x" * (LIMIT + 1), size=100)), 400)

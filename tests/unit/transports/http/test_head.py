@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,8 +194,9 @@ def test_a_trusted_listener_asks_nothing() -> None:
         ["Content-Length: " + "9" * 30],
         ["Content-Length: \xb2"],
         ["Content-Length: 1", "Content-Length: 2"],
-        ["Content-Length: 1", "Transfer-Encoding: chunked"],
-        ["Transfer-Encoding: chunked", "Content-Length: 1"],
+        ["Content-Length: 1x", "Transfer-Encoding: chunked"],
+        ["Content-Length: 1", "Transfer-Encoding: identity"],
+        ["Transfer-Encoding: gzip"],
         ["Transfer-Encoding: xchunked"],
         ["Transfer-Encoding: chunked, gzip"],
         ["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
@@ -265,6 +268,14 @@ def test_a_body_that_is_chunked_by_a_second_header_is_chunked() -> None:
     # Who takes the first of the two only would take the body for the next request.
     lines = ("Transfer-Encoding: gzip", "Transfer-Encoding: chunked")
     assert head(*lines, first="POST /v2 HTTP/1.1").chunked
+
+
+@pytest.mark.parametrize("lines", list(itertools.permutations(["Content-Length: 18", "Transfer-Encoding: chunked"])))
+def test_chunks_count_more_than_a_length_and_the_connection_ends(lines: tuple[str, str]) -> None:
+    # What a proxy that believes the length takes for the next request is never read.
+    told = head(*lines, first="POST /v2 HTTP/1.1")
+    assert (told.chunked, told.content_length, told.keep_alive) == (True, 0, False)
+    assert told.connection == b"Connection: close\r\n"
 
 
 # -- memory -----------------------------------------------------------------------------------------------------------
