@@ -6,6 +6,7 @@ Owns arrival order, priorities, and the choice of a batch. Carries nothing out a
 
 from __future__ import annotations
 
+import sys
 from bisect import insort
 from collections import deque
 from collections.abc import Iterable
@@ -31,8 +32,8 @@ class Scheduler(Protocol[RequestT]):
     def cancel(self, request: RequestT) -> bool:
         """Drop a waiting request; False when it is not waiting (any more)."""
 
-    def next_batch(self, now_ns: int) -> Batch[RequestT] | None:
-        """What an instance should execute now, or None to wait."""
+    def next_batch(self, now_ns: int, most: int = sys.maxsize) -> Batch[RequestT] | None:
+        """What an instance should execute now, `most` requests and no more, or None to wait."""
 
     def next_wakeup_ns(self, now_ns: int) -> int | None:
         """When to ask again although nothing arrived and nothing finished; None for never."""
@@ -84,7 +85,7 @@ class DefaultScheduler(Generic[RequestT]):
         self._queue.remove(request)
         return True
 
-    def next_batch(self, now_ns: int) -> Batch[RequestT] | None:
+    def next_batch(self, now_ns: int, most: int = sys.maxsize) -> Batch[RequestT] | None:
         queue = self._queue
         return [queue.popleft()] if queue else None
 
@@ -201,7 +202,7 @@ class DynamicBatcher(Generic[RequestT]):
         rejected, self._rejected = self._rejected, []
         return rejected
 
-    def next_batch(self, now_ns: int) -> Batch[RequestT] | None:
+    def next_batch(self, now_ns: int, most: int = sys.maxsize) -> Batch[RequestT] | None:
         if self._hold_until:
             if len(self) < self._hold_until:
                 return None
@@ -215,7 +216,7 @@ class DynamicBatcher(Generic[RequestT]):
         if candidate.count == 0:
             return None
         count = self._decide(now_ns)
-        return self._take(count) if count else None
+        return self._take(min(count, most)) if count else None
 
     def next_wakeup_ns(self, now_ns: int) -> int | None:
         """The end of the gathering delay or the next timeout, whichever comes first.

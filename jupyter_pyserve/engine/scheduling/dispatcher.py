@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,11 @@ _FAST_NS = 1_000_000
 _PACKET_NS = 200_000
 _PACKET_BATCHES = 8
 
+#: A model that needs less time for a request than the engine is given half of what there is, so that both work at the
+#: same time; but not so little that a batch costs more than its requests.
+_LIGHT_NS = 10_000
+_SMALL_SHARE = 16
+
 
 class Dispatcher:
     """Queue and instances of one model version."""
@@ -44,6 +50,13 @@ class Dispatcher:
             )
         else:
             self._scheduler = DefaultScheduler()
+        #: Whether batches are made of what there is: nothing is waited for, and no size but the largest is better.
+        self._plain = (
+            config.dynamic_batching is not None
+            and not self._scheduler.clocked
+            and {config.max_batch_size}.issuperset(config.dynamic_batching.preferred_batch_size)
+        )
+        self._looking_soon = False
         self._returned: deque[list[Job]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -59,14 +72,21 @@ class Dispatcher:
         return bool(self._returned) or len(self._scheduler) > 0
 
     def offer(self, job: Job, now_ns: int) -> None:
-        """Queue a job, and run it if an instance is free; raises `PyServeError` when the queue is full."""
+        """Queue a job, and run it if an instance is free; raises `PyServeError` when the queue is full.
+
+        Batches are made at the end of the loop's turn: what arrives together is executed together.
+        """
         if not self._timed and not self._returned and not len(self._scheduler):
             instance = self._free_instance()
             if instance is not None:  # nothing to decide
                 instance.execute([[job]], now_ns)
                 return
         self._scheduler.offer(job, job.enqueue_ns)
-        self.pump(now_ns)
+        if not self._plain:
+            self.pump(now_ns)
+        elif not self._looking_soon:
+            self._looking_soon = True
+            self._loop.call_soon(self._look)
 
     def set_apart(self, job: Job) -> None:
         """Before a job goes to an instance without having been queued: there is nothing to say about it."""
@@ -93,23 +113,33 @@ class Dispatcher:
         """Batches that a stub was given and never started go first."""
         self._returned.extendleft(batch for batch in reversed(batches) if batch)
 
-    def pump(self, now_ns: int) -> None:
-        """Give work to every instance that can take some."""
+    def _look(self) -> None:
+        self._looking_soon = False
+        self.pump(time.monotonic_ns())
+
+    def pump(self, now_ns: int, answering: int = 0) -> None:
+        """Give work to every instance that can take some, while so many requests are `answering`."""
         while self._returned or len(self._scheduler):
             instance = self._free_instance()
             if instance is None:
                 break
-            batches = self._next_batches(self._room(instance), now_ns)
+            batches = self._next_batches(self._room(instance), now_ns, self._share(instance, answering))
             if not batches:
                 break
             instance.execute(batches, now_ns)
         if self._scheduler.clocked:
             self._look_again(now_ns)
 
-    def _next_batches(self, count: int, now_ns: int) -> list[list[Job]]:
+    def _share(self, instance: Instance, answering: int) -> int:
+        """How many requests its next batch may be made of."""
+        if not self._plain or instance.average_ns > _LIGHT_NS * instance.average_size:
+            return sys.maxsize
+        return max(_SMALL_SHARE, (len(self._scheduler) + answering + 1) // 2)
+
+    def _next_batches(self, count: int, now_ns: int, most: int) -> list[list[Job]]:
         batches: list[list[Job]] = []
         while len(batches) < count:
-            batch = self._returned.popleft() if self._returned else self._scheduler.next_batch(now_ns)
+            batch = self._returned.popleft() if self._returned else self._scheduler.next_batch(now_ns, most)
             if batch is None:
                 break
             if batch:  # one whose jobs were all cancelled is empty

@@ -34,9 +34,9 @@ class LimitedDispatcher(Dispatcher):
         """Whether anything is queued, or a seat is to be released when its instance is done."""
         return self._turns.held or super().waiting
 
-    def pump(self, now_ns: int) -> None:
+    def pump(self, now_ns: int, answering: int = 0) -> None:
         self._turns.finish()
-        super().pump(now_ns)
+        super().pump(now_ns, answering)
         self._turns.give_back()
 
     def _free_instance(self) -> Instance | None:

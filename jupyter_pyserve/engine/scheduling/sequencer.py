@@ -113,7 +113,7 @@ class Sequencer:
     def put_back(self, batches: list[list[Job]]) -> None:
         """No stub is given a batch before it can start it, so there is nothing to put back."""
 
-    def pump(self, now_ns: int) -> None:
+    def pump(self, now_ns: int, answering: int = 0) -> None:
         """Give work to every instance that can take some."""
         self._look(now_ns)
         self._run(now_ns)

@@ -67,12 +67,11 @@ class Instance:
         self._answers = Answers(self, owner.failed)
         self._held = self._answers.held
         self.in_flight = self._held.in_flight
-        self.requests = 0
-        self.failures = 0
+        self.requests = self.failures = 0
         self.tally = Tally()
         self.readiness: Readiness | None = None
         self.executing_since_ns = 0
-        self.average_ns = 1_000_000.0
+        self.average_ns, self.average_size = 1_000_000.0, 1.0
         #: Whether its model has ever called another: then nothing waits behind what it executes, which may take long.
         self.calls_others = False
         #: The calls that what it executes waits for, by key.
@@ -322,6 +321,7 @@ class Instance:
         self.requests += len(batch)
         if in_turn:
             self.average_ns += 0.1 * (times.infer_ns - self.average_ns)
+            self.average_size += 0.1 * (len(batch) - self.average_size)
             self._next()
         self._no_longer_busy()
         self.owner.answered(self, batch, responses, times, rescheduled)

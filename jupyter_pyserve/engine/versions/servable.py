@@ -250,7 +250,7 @@ class Servable(LoadedVersion):
             self._count(instance, batch, times, now_ns)  # each execution of a request counts
             self._reschedule(instance, rescheduled, now_ns)
         if self._dispatcher.waiting:
-            self._dispatcher.pump(now_ns)
+            self._dispatcher.pump(now_ns, len(batch))
         latencies, shapes, deliver_one = self.statistics.latencies, self._shapes, self._deliver
         for job, response in zip(batch, responses):
             if job.tally is not None:

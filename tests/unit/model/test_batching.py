@@ -85,6 +85,17 @@ def test_sizes_without_a_delay(
     assert [int(name) for batch in result for name in batch] == list(range(len(sizes)))
 
 
+def test_no_more_is_taken_than_is_asked_for() -> None:
+    scheduler = batcher()
+    items = fill(scheduler, *(Item(str(number), shape_key=number // 5) for number in range(7)))
+    assert [scheduler.next_batch(0, most) for most in (3, 4, 1, 8)] == [
+        list(items[:3]),
+        list(items[3:5]),
+        [items[5]],
+        [items[6]],
+    ]
+
+
 def test_a_different_shape_ends_the_batch_and_order_is_kept() -> None:
     scheduler = batcher()
     fill(scheduler, Item("a", shape_key=1), Item("b", shape_key=1), Item("c", shape_key=2), Item("d", shape_key=1))

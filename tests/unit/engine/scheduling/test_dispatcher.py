@@ -27,6 +27,7 @@ class Instance:
         self.outstanding = 0
         self.calls_others = False
         self.average_ns = average_ns
+        self.average_size = 1.0
         self.room = 1000
 
     def execute(self, batches: list[list[Job]], now_ns: int) -> None:
@@ -72,17 +73,23 @@ def job(name: str) -> Job:
     return cast(Job, Queued(name))
 
 
-def config(scheduling: str = "") -> ModelConfig:
-    return parse_pbtxt(f'backend: "python" max_batch_size: 8 {scheduling}', model_name="m", path="config.pbtxt")
+def config(scheduling: str = "", max_batch_size: int = 8) -> ModelConfig:
+    text = f'backend: "python" max_batch_size: {max_batch_size} {scheduling}'
+    return parse_pbtxt(text, model_name="m", path="config.pbtxt")
 
 
 def play(
-    scenario: Callable[[Bench], None], *, scheduling: str = "", count: int = 1, average_ns: float = SECOND
+    scenario: Callable[[Bench], None],
+    *,
+    scheduling: str = "",
+    count: int = 1,
+    average_ns: float = SECOND,
+    max_batch_size: int = 8,
 ) -> None:
     async def run() -> None:
         instances = [Instance(average_ns) for _ in range(count)]
         expired: list[Job] = []
-        dispatcher = Dispatcher(config(scheduling), cast(Any, instances), expired.append)
+        dispatcher = Dispatcher(config(scheduling, max_batch_size), cast(Any, instances), expired.append)
         scenario(Bench(dispatcher, instances, expired))
         dispatcher.close()
 
@@ -292,3 +299,82 @@ def test_a_busy_model_looks_again_at_the_moment_of_each_deadline(monkeypatch: py
         assert bench.running() == [["running"]]
 
     play(scenario, scheduling=f"dynamic_batching {{ {policy} }}")
+
+
+class Turn:
+    """What the loop does at the end of its turn, when a test says that it has come."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.soon: list[Callable[[], None]] = []
+        cast(Any, bench.dispatcher)._loop = SimpleNamespace(call_soon=self.soon.append)
+
+    def end(self) -> None:
+        (look,) = self.soon
+        self.soon.clear()
+        look()
+
+
+PLAIN = "dynamic_batching { }"
+NAMES = [str(number) for number in range(64)]
+
+
+def test_what_arrives_together_is_executed_together() -> None:
+    def scenario(bench: Bench) -> None:
+        turn = Turn(bench)
+        bench.offer("a", "b", "c")
+        assert bench.running() == []
+        turn.end()
+        assert bench.running() == [["a", "b", "c"]]
+        bench.offer("d")
+        turn.end()
+        bench.instances[0].done()
+        bench.dispatcher.pump(0)
+        assert bench.running() == [["d"]]
+
+    play(scenario, scheduling=PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("average_ns", "answering", "size"),
+    [
+        (300_000, 0, 32),  # half of what there is, so that there is work for both
+        (300_000, 40, 52),  # the engine has the answers of others
+        (300_000, 64, 64),
+        (900_000, 0, 64),  # the model needs longer for its batch than the engine does
+    ],
+)
+def test_a_light_model_and_the_engine_work_at_the_same_time(average_ns: float, answering: int, size: int) -> None:
+    def scenario(bench: Bench) -> None:
+        turn = Turn(bench)
+        bench.instances[0].average_size = 64.0
+        bench.offer(*NAMES)
+        assert len(turn.soon) == 1
+        bench.dispatcher.pump(0, answering)
+        assert bench.running() == [NAMES[:size]]
+
+    play(scenario, scheduling=PLAIN, average_ns=average_ns, max_batch_size=64)
+
+
+def test_little_is_not_divided() -> None:
+    def scenario(bench: Bench) -> None:
+        Turn(bench)
+        bench.offer(*NAMES[:20])
+        bench.dispatcher.pump(0)
+        assert bench.running() == [NAMES[:16]]
+        bench.instances[0].done()
+        bench.dispatcher.pump(0)
+        assert bench.running() == [NAMES[16:20]]
+
+    play(scenario, scheduling=PLAIN, average_ns=5_000, max_batch_size=64)
+
+
+def test_preferred_sizes_are_not_divided() -> None:
+    def scenario(bench: Bench) -> None:
+        bench.instances[0].average_size = 1000.0
+        bench.offer(*NAMES[:59])
+        assert bench.running() == []
+        bench.offer(NAMES[59])
+        assert bench.running() == [NAMES[:60]]
+
+    scheduling = "dynamic_batching { preferred_batch_size: [ 60 ] max_queue_delay_microseconds: 1000000 }"
+    play(scenario, scheduling=scheduling, average_ns=50_000, max_batch_size=64)
