@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from urllib.request import urlopen
 
 from tests.golden import rpc
 from tests.golden.case import AnyCase, Call, Case, Kept, Logged, Rpc, Scenario, Scrape, http
-from tests.golden.exchange import CLOSED, GONE, Answer, exchange
+from tests.golden.exchange import CLOSED, GONE, TIMEOUT, Answer, exchange
 from tests.golden.normalise import normalised, shown
 from tests.golden.server import DidNotStart, Ports, free_ports, running
 
@@ -19,7 +21,14 @@ Answers = dict[str, list[Answer]]
 
 SETTLE_TIMEOUT_S = 60.0
 
+#: How often a start is tried: somebody may take a port meanwhile, and on a busy machine a Triton's locks time out.
+_START_ATTEMPTS = 3
+
 _INDEX = http("POST", "/v2/repository/index")
+_LIVE = http("GET", "/v2/health/live")
+_STUB_GONE = re.compile(r"error\W+Stub process '[^']*' is not healthy")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +46,46 @@ class _Server:
 def play(scenario: Scenario, template: str, *, repository: Path, log: Path, restarts: int = 0) -> Answers:
     """Starts the server for the scenario and asks it everything.
 
-    A server that ends meanwhile is started again so many times, and asked the same again.
+    A server that ends meanwhile is started again so many times, and asked the same again, once; what it remembered is
+    lost, so it is said at which case it ended.
     """
     hidden = {str(repository): "<repository>"}
     answers: Answers = {}
     waiting = list(scenario.cases)
+    fatal = ""
+    starts = 0
     while waiting:
         server = _Server(Ports(*free_ports(3)), log)
         try:
             with running(template, repository=repository, options=scenario.options, log=log, ports=server.ports):
+                starts = 0
                 while waiting:
-                    found = normalised(_ask(server, waiting[0]), hidden)
-                    if restarts and _is_lost(found):
+                    name, found = waiting[0].name, normalised(_ask(server, waiting[0]), hidden)
+                    lost = restarts > 0 and _is_lost(server, found)
+                    if lost:
                         restarts -= 1
-                        break
+                        again, fatal = name != fatal, name
+                        _log.warning("%s/%s ended the server%s", scenario.name, name, "" if again else " once more")
+                        if again:
+                            break
                     answers[waiting.pop(0).name] = found
-        except DidNotStart:
-            return answers | {case.name: [GONE] for case in waiting}
+                    if lost:
+                        break
+        except DidNotStart as error:
+            _log.warning("%s, before %s: %s", scenario.name, waiting[0].name, error)
+            starts += 1
+            if not restarts or starts >= _START_ATTEMPTS:
+                return answers | {case.name: [GONE] for case in waiting}
     return answers
 
 
-def _is_lost(answers: list[Answer]) -> bool:
-    text = str(answers)
-    return GONE in answers or CLOSED in answers or ("is not healthy" in text and "load failed" not in text)
+def _is_lost(server: _Server, answers: list[Answer]) -> bool:
+    """Whether the server, or a process of a model, has ended; to close a connection may be an answer."""
+    if _STUB_GONE.search(str(answers)):
+        return True
+    if not any(each in (GONE, CLOSED, TIMEOUT) or each.get("code") == "UNAVAILABLE" for each in answers):
+        return False
+    return "status" not in exchange(server.address, _LIVE)[0]
 
 
 def _ask(server: _Server, case: AnyCase) -> list[Answer]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.golden.exchange import exchange
 
+#: How long a start may go on without a word in the log: on a busy machine it may take minutes.
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 45.0
 
@@ -77,8 +78,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _wait_until_ready(address: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
+    said, deadline = 0, time.monotonic() + START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
+        if log.stat().st_size != said:
+            said, deadline = log.stat().st_size, time.monotonic() + START_TIMEOUT_S
         with contextlib.suppress(OSError):
             if exchange(address, _READY)[0].get("status") == 200:
                 return
