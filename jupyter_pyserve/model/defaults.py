@@ -5,12 +5,21 @@ Owns the default values. Works on the message in place and is idempotent; must n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 ENSEMBLE_PLATFORM: Final = "ensemble"
 PYTHON_BACKEND: Final = "python"
 PYTHON_FILENAME: Final = "model.py"
 DEFAULT_SEQUENCE_IDLE_US: Final = 1_000_000
+
+#: Triton's other backends: their platforms, and the files that those are.
+PLATFORMS: Final[Mapping[str, Mapping[str, str]]] = {
+    "tensorflow": {"tensorflow_graphdef": "model.graphdef", "tensorflow_savedmodel": "model.savedmodel"},
+    "tensorrt": {"tensorrt_plan": "model.plan"},
+    "onnxruntime": {"onnxruntime_onnx": "model.onnx"},
+    "pytorch": {"pytorch_libtorch": "model.pt"},
+}
 
 
 def fill_defaults(message: Any, *, model_name: str, default_backend: str, gpus: int) -> None:
@@ -37,6 +46,14 @@ def _fill_backend(message: Any, default_backend: str) -> None:
         # Without a file to go by, a model may be named after its backend, like `resize.python`.
         stem, _, suffix = message.name.rpartition(".")
         message.backend = default_backend or (suffix if stem else "")
+    for backend, platforms in PLATFORMS.items():
+        if not message.backend and message.platform in platforms:
+            message.backend = backend
+        if message.backend == backend and not message.platform and len(platforms) == 1:
+            (message.platform,) = platforms
+        # A file of TensorFlow's is looked for whatever the backend is.
+        if message.platform in platforms and (message.backend == backend or backend == "tensorflow"):
+            message.default_model_filename = message.default_model_filename or platforms[message.platform]
     if message.backend == PYTHON_BACKEND and not message.default_model_filename:
         message.default_model_filename = PYTHON_FILENAME
 

@@ -71,9 +71,13 @@ class ModelStatistics:
         # execution batch size -> [executions, input_ns, infer_ns, output_ns]
         self._batches: dict[int, list[int]] = {}
 
-    def record_execution(self, batch_size: int, input_ns: int, infer_ns: int, output_ns: int) -> None:
-        """One call of the model, failed or not; `batch_size` is the sum over its requests, null requests included."""
+    def record_execution(self, batch_size: int, input_ns: int, infer_ns: int, output_ns: int, wall_ms: int) -> None:
+        """One call of the model, failed or not; `batch_size` is the sum over its requests, null requests included.
+
+        Only this is an inference; an answer out of the cache, or a request that never came so far, is none.
+        """
         self.execution_count += 1
+        self.last_inference_ms = wall_ms
         row = self._batches.get(batch_size)
         if row is None:
             self._batches[batch_size] = [1, input_ns, infer_ns, output_ns]
@@ -117,7 +121,6 @@ class ModelStatistics:
         self.compute_input_ns += count * input_ns
         self.compute_infer_ns += count * infer_ns
         self.compute_output_ns += count * output_ns
-        self.last_inference_ms = wall_ms
         if self.latencies is None:
             return
         for total_ns, queue_ns in zip(totals_ns, queues_ns):
@@ -132,12 +135,11 @@ class ModelStatistics:
                 },
             )
 
-    def record_failure(self, total_ns: int, wall_ms: int, reason: FailureReason = FailureReason.OTHER) -> None:
+    def record_failure(self, total_ns: int, reason: FailureReason = FailureReason.OTHER) -> None:
         """One request that failed after it was queued; refusals at the door are counted nowhere."""
         self.fail_count += 1
         self.fail_reasons[reason] += 1
         self.fail_ns += total_ns
-        self.last_inference_ms = wall_ms
 
     def record_cache_hit(self, total_ns: int, queue_ns: int, lookup_ns: int, wall_ms: int) -> None:
         """One request answered from the response cache."""
@@ -147,7 +149,6 @@ class ModelStatistics:
         self.queue_ns += queue_ns
         self.cache_hit_count += 1
         self.cache_hit_ns += lookup_ns
-        self.last_inference_ms = wall_ms
         if self.latencies is not None:
             spread = {latencies.REQUEST: total_ns, latencies.QUEUE: queue_ns, latencies.CACHE_HIT: lookup_ns}
             self.latencies.record(wall_ms, spread)

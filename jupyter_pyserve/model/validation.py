@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from jupyter_pyserve.model.defaults import ENSEMBLE_PLATFORM, PYTHON_BACKEND
+from jupyter_pyserve.model.defaults import ENSEMBLE_PLATFORM, PLATFORMS, PYTHON_BACKEND
 from jupyter_pyserve.model.execution import execution_problems
 from jupyter_pyserve.model.validation_ensemble import ensemble_problems
 from jupyter_pyserve.model.validation_schedulers import scheduler_problems
@@ -65,6 +65,8 @@ def _identity_problems(config: ModelConfig) -> Iterator[str]:
         yield f"Ensemble model '{name}' must have platform type 'ensemble' and empty backend type"
     if config.platform and not config.backend and not ensemble:
         yield f"unexpected platform type '{config.platform}' for {name}"
+    if config.backend in PLATFORMS and config.platform not in PLATFORMS[config.backend]:
+        yield f"unexpected 'platform' and 'backend' pair, got:{config.platform}, {config.backend}"
     if ensemble and config.ensemble_scheduling is None and not config.backend:
         yield f"ensemble scheduling must be set for ensemble {name} whose platform is ensemble"
     if not ensemble and config.ensemble_scheduling is not None:

@@ -140,7 +140,7 @@ class EnsembleVersion(LoadedVersion):
 
     def count_failure(self, job: Job, reason: FailureReason) -> None:
         """A request that has failed."""
-        self.statistics.record_failure(time.monotonic_ns() - job.enqueue_ns, int(time.time() * 1000), reason)
+        self.statistics.record_failure(time.monotonic_ns() - job.enqueue_ns, reason)
 
     async def stop(self, timeout_s: float) -> None:
         """Fail what is left."""

@@ -310,8 +310,9 @@ class Execution:
         size, now_ns = job.batch_size, time.monotonic_ns()
         deliver(job, response)
         queue_ns = job.dispatched_ns - job.enqueue_ns
-        statistics.record_success(size, now_ns - job.enqueue_ns, queue_ns, *durations, int(time.time() * 1000))
-        statistics.record_execution(size, *durations)
+        wall_ms = int(time.time() * 1000)
+        statistics.record_success(size, now_ns - job.enqueue_ns, queue_ns, *durations, wall_ms)
+        statistics.record_execution(size, *durations, wall_ms)
 
     def fail(self, code: Code, text: str) -> None:
         """The whole request fails."""

@@ -13,9 +13,15 @@ def read_labels(config: ModelConfig, model_dir: str) -> dict[str, tuple[str, ...
     found = {}
     for output in config.outputs:
         if output.label_filename:
-            path = Path(model_dir, output.label_filename)
+            path = f"{model_dir}/{output.label_filename}"
+            if not Path(path).resolve().is_relative_to(Path(model_dir).resolve()):
+                text = (
+                    f"label file path '{path}' for output '{output.name}' in model '{config.name}' is outside model"
+                    " directory"
+                )
+                raise LoadFailure(text, kind="Unsupported")
             try:
-                text = path.read_text(encoding="utf-8", errors="surrogateescape")
+                text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
             except OSError as error:
                 raise LoadFailure(f"failed to open text file for read {path}: {error.strerror}") from error
             found[output.name] = tuple(text.split("\n"))

@@ -347,16 +347,17 @@ class Servable(LoadedVersion):
         computed_ns = input_ns, infer_ns, times.output_ns(batch[0], now_ns)
         counted = [job for job in batch if job.counts]
         size = sum([job.batch_size for job in counted])
+        wall_ms = int(time.time() * 1000)
         if failed:
             for job in counted:
                 self._count_failure(job, now_ns, FailureReason.BACKEND)
         elif counted:
             totals_ns = [now_ns - job.enqueue_ns for job in counted]
             queues_ns = [job.dispatched_ns - job.enqueue_ns for job in counted]
-            statistics.record_successes(size, totals_ns, queues_ns, computed_ns, int(time.time() * 1000))
+            statistics.record_successes(size, totals_ns, queues_ns, computed_ns, wall_ms)
         if len(counted) != len(batch):
             size = sum([job.batch_size for job in batch])
-        statistics.record_execution(size, *computed_ns)
+        statistics.record_execution(size, *computed_ns, wall_ms)
         instance.tally.add(size, now_ns - batch[0].dispatched_ns)
 
     def _responded(self, job: Job) -> None:
@@ -368,7 +369,7 @@ class Servable(LoadedVersion):
 
     def _count_failure(self, job: Job, now_ns: int, reason: FailureReason) -> None:
         if job.counts:
-            self.statistics.record_failure(now_ns - job.enqueue_ns, int(time.time() * 1000), reason)
+            self.statistics.record_failure(now_ns - job.enqueue_ns, reason)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -34,8 +34,30 @@ def test_the_backend_is_deduced_from_files_then_from_the_name(name: str, default
     assert read("", name=name, default_backend=default_backend).backend == backend
 
 
-def test_a_platform_is_not_given_a_backend() -> None:
+def test_an_unknown_platform_is_not_given_a_backend() -> None:
     assert read('platform: "weird"').backend == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "platform", "backend", "filename"),
+    [
+        ('platform: "onnxruntime_onnx"', "onnxruntime_onnx", "onnxruntime", "model.onnx"),
+        ('platform: "tensorflow_savedmodel"', "tensorflow_savedmodel", "tensorflow", "model.savedmodel"),
+        ('backend: "tensorrt"', "tensorrt_plan", "tensorrt", "model.plan"),
+        ('backend: "tensorflow"', "", "tensorflow", ""),
+        ('backend: "python" platform: "tensorflow_graphdef"', "tensorflow_graphdef", "python", "model.graphdef"),
+        ('backend: "python" platform: "pytorch_libtorch"', "pytorch_libtorch", "python", "model.py"),
+        (
+            'backend: "python" platform: "tensorflow_graphdef" default_model_filename: "m.py"',
+            "tensorflow_graphdef",
+            "python",
+            "m.py",
+        ),
+    ],
+)
+def test_platforms_of_other_backends(text: str, platform: str, backend: str, filename: str) -> None:
+    config = read(text)
+    assert (config.platform, config.backend, config.default_model_filename) == (platform, backend, filename)
 
 
 @pytest.mark.parametrize(

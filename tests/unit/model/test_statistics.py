@@ -22,11 +22,11 @@ def test_two_batches_of_four_and_seven_timeouts() -> None:
     for _ in range(2):
         for _ in range(4):
             statistics.record_success(1, 100, 10, 1, 20, 3, 1000)
-        statistics.record_execution(4, 1, 20, 3)
+        statistics.record_execution(4, 1, 20, 3, 1001)
     for _ in range(7):
-        statistics.record_failure(50, 2000)
+        statistics.record_failure(50)
     shown = statistics.to_json_dict(name="dyn", version="1")
-    assert (shown["inference_count"], shown["execution_count"], shown["last_inference"]) == (8, 2, 2000)
+    assert (shown["inference_count"], shown["execution_count"], shown["last_inference"]) == (8, 2, 1001)
     assert shown["inference_stats"] == {
         "success": {"count": 8, "ns": 800},
         "fail": {"count": 7, "ns": 350},
@@ -51,12 +51,12 @@ def test_misses_and_hits_of_the_cache() -> None:
     statistics = ModelStatistics()
     for _ in range(2):
         statistics.record_success(1, 100, 10, 1, 20, 3, 1000)
-        statistics.record_execution(1, 1, 20, 3)
+        statistics.record_execution(1, 1, 20, 3, 1002)
         statistics.record_cache_miss(7)
         statistics.record_cache_hit(30, 2, 5, 3000)
     shown = statistics.to_json_dict(name="cached", version="1")
     counts = {key: value["count"] for key, value in shown["inference_stats"].items()}
-    assert (shown["inference_count"], shown["execution_count"], shown["last_inference"]) == (2, 2, 3000)
+    assert (shown["inference_count"], shown["execution_count"], shown["last_inference"]) == (2, 2, 1002)
     assert counts == {
         "success": 4,
         "fail": 0,
@@ -77,7 +77,7 @@ def test_a_batch_request_counts_its_items_and_rows_are_by_size() -> None:
     statistics = ModelStatistics()
     for size in (8, 2):
         statistics.record_success(size, 1, 1, 1, 1, 1, 1)
-        statistics.record_execution(size, 1, 1, 1)
+        statistics.record_execution(size, 1, 1, 1, 1)
     shown = statistics.to_json_dict(name="m", version="1")
     assert shown["inference_count"] == 10
     assert shown["inference_stats"]["success"]["count"] == 2
@@ -87,8 +87,8 @@ def test_a_batch_request_counts_its_items_and_rows_are_by_size() -> None:
 def test_failures_are_told_apart_by_their_reasons() -> None:
     statistics = ModelStatistics()
     for reason in (FailureReason.BACKEND, FailureReason.BACKEND, FailureReason.CANCELED):
-        statistics.record_failure(50, 2000, reason)
-    statistics.record_failure(50, 2000)
+        statistics.record_failure(50, reason)
+    statistics.record_failure(50)
     assert {reason.value: count for reason, count in statistics.fail_reasons.items()} == {
         "REJECTED": 0,
         "CANCELED": 1,

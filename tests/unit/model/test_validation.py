@@ -38,6 +38,11 @@ def test_problems_are_joined_and_a_single_one_is_left_as_it_is() -> None:
     ("text", "problem"),
     [
         ('platform: "weird"', "unexpected platform type 'weird' for M"),
+        ('backend: "tensorflow"', "unexpected 'platform' and 'backend' pair, got:, tensorflow"),
+        (
+            'backend: "onnxruntime" platform: "weird"',
+            "unexpected 'platform' and 'backend' pair, got:weird, onnxruntime",
+        ),
         (
             'model_repository_agents { agents { name: "x" } }',
             "unable to find 'libtritonrepoagent_x.so' for repo agent 'x': none are supported here",

@@ -13,12 +13,12 @@ KEY = '{model="m",version="1"}'
 def statistics() -> ModelStatistics:
     made = ModelStatistics()
     made.record_success(3, 5_000_000, 1_500, 20_999, 3_000_000, 40_000, 1)
-    made.record_execution(3, 20_999, 3_000_000, 40_000)
+    made.record_execution(3, 20_999, 3_000_000, 40_000, 1)
     made.record_cache_hit(70_000, 2_000, 9_000, 2)
     made.record_cache_miss(8_000)
-    made.record_failure(1, 1, FailureReason.BACKEND)
-    made.record_failure(1, 1, FailureReason.CANCELED)
-    made.record_failure(1, 1, FailureReason.CANCELED)
+    made.record_failure(1, FailureReason.BACKEND)
+    made.record_failure(1, FailureReason.CANCELED)
+    made.record_failure(1, FailureReason.CANCELED)
     return made
 
 
