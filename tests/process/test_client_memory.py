@@ -15,7 +15,7 @@ import tritonclient.grpc as client
 from tests.process.client import outputs
 from tests.process.conftest import loaded
 from tests.process.engine import TOKEN, Engine, running_engine
-from tests.process.ensembles import ADD, SAME, chain
+from tests.process.ensembles import ADD, SAME, chain, member
 from tests.process.leaks import LeakCheck
 from tests.process.waiting import wait_until
 
@@ -36,7 +36,7 @@ def sharing() -> Iterator[Engine]:
 def memory(sharing: Engine) -> Iterator[posix_ipc.SharedMemory]:
     made = posix_ipc.SharedMemory(KEY, posix_ipc.O_CREX, size=NBYTES)
     answer = sharing.http.post("/v2/systemsharedmemory/region/r/register", {"key": KEY, "byte_size": NBYTES})
-    assert answer.status == 200, answer
+    assert answer.status == 200, answer.body
     yield made
     made.close_fd()
     made.unlink()
@@ -53,6 +53,28 @@ def request(do: str, *, count: int = 2, outputs: object = None) -> dict[str, obj
         {"name": "COMMAND", "datatype": "BYTES", "shape": [1], "data": [text]},
     ]
     return {"inputs": inputs, "outputs": outputs or [{"name": "RESULT", "parameters": place(256, 64)}]}
+
+
+def test_who_changes_its_memory_changes_nobody_elses_answers() -> None:
+    memory = posix_ipc.SharedMemory(KEY, posix_ipc.O_CREX, size=NBYTES)
+    try:
+        with running_engine("--allow-client-shm=true", "--cache-config=local,size=100000") as engine:
+            # What a client does at the right moment, its model does here: other bytes to read, and back again.
+            body = f"r = np.memmap('/dev/shm{KEY}', np.float32, 'r+'); r[0] = 5; y = x.as_numpy() * 2; r[0] = 1"
+            name = member(engine, "doubled", body, extra=" response_cache { enable: true }")
+            os.pwrite(memory.fd, struct.pack("<f", 1), 0)
+            region = {"key": KEY, "byte_size": NBYTES}
+            assert engine.http.post("/v2/systemsharedmemory/region/r/register", region).status == 200
+            tensor = {"name": "X", "datatype": "FP32", "shape": [1], "parameters": place(0, 4)}
+            answer = engine.http.post(f"/v2/models/{name}/infer", {"inputs": [tensor]})
+            assert answer.json()["outputs"][0]["data"] == [10]
+            assert outputs(engine.infer(name, {"X": np.ones(1, np.float32)}))["Y"].tolist() == [2]
+            assert engine.http.post(f"/v2/models/{name}/infer", {"inputs": [tensor]}).json()["outputs"][0]["data"] == [
+                2
+            ]
+    finally:
+        memory.close_fd()
+        memory.unlink()
 
 
 def test_inputs_and_outputs_stay_with_the_client(sharing: Engine, memory: posix_ipc.SharedMemory) -> None:

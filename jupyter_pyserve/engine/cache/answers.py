@@ -2,10 +2,16 @@
 
 Counts as Triton does: a request is a hit, or a miss unless an equal one was kept meanwhile; so a failed one is a miss,
 and is not kept.
+
+A request is known by the bytes that were read when it came, and its model reads them later. Where they lie in memory
+that somebody else can write to meanwhile, the answer may be one to other bytes. What is found is right all the same: it
+was kept for the bytes that were read. What is answered is kept only if they are the same afterwards, and never for a
+client's own region: its owner may be anybody, and might change them and back again.
 """
 
 from __future__ import annotations
 
+import enum
 import itertools
 import logging
 import time
@@ -16,6 +22,7 @@ from pyserve_stub.wire.layout import WireError
 from jupyter_pyserve.engine.cache.recalled import Copies, Recalled
 from jupyter_pyserve.engine.cache.store import Kept, ResponseCache
 from jupyter_pyserve.engine.job import Job, Response, Sink
+from jupyter_pyserve.engine.regions import Region
 from jupyter_pyserve.engine.tracing.watch import watched
 from jupyter_pyserve.v2.cache_key import cache_identity, cache_key
 
@@ -25,6 +32,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _new_owner = itertools.count(1).__next__
+
+
+class _Trust(enum.Enum):
+    """Whether inputs stay what they were while they are read."""
+
+    SAME = enum.auto()
+    #: They are looked at again.
+    LIKELY = enum.auto()
+    NEVER = enum.auto()
 
 
 class Answers:
@@ -54,10 +70,10 @@ class Answers:
         return True
 
     def _await(self, job: Job, key: bytes, lookup_ns: int) -> None:
-        owner, watch = self._owner, watched(job)
+        owner, watch, trust = self._owner, watched(job), self._trust(job)
 
         def keeper(sink: Sink) -> _Keeper:
-            return _Keeper(sink, self, owner, key, lookup_ns)
+            return _Keeper(sink, self, owner, key, lookup_ns, trust)
 
         if watch is None:
             job.sink = keeper(job.sink)
@@ -72,12 +88,22 @@ class Answers:
         view, places = job.memory.view, job.descriptors
         return cache_key(identity, [view(*places[index][:3]) for index in identity.order if places[index][2]])
 
-    def keep(self, response: Response, owner: int, key: bytes, lookup_ns: int) -> None:
+    def _trust(self, job: Job) -> _Trust:
+        own, found = self._version.arena.segments, _Trust.SAME
+        for segment, _, nbytes, _ in job.descriptors:
+            if nbytes and segment not in own:
+                if isinstance(job.memory.segment(segment), Region):
+                    return _Trust.NEVER
+                found = _Trust.LIKELY
+        return found
+
+    def keep(self, job: Job, response: Response, owner: int, key: bytes, lookup_ns: int, trust: _Trust) -> None:
         """Keep an answer before it is passed on, unless what it was made by is not the same any more."""
         began_ns = time.monotonic_ns()
         if self._cache.knows(owner, key):
             return
-        if response.code is None and not response.bare and owner == self._owner:
+        right = trust is _Trust.SAME or (trust is _Trust.LIKELY and self._key(job) == key)
+        if right and response.code is None and not response.bare and owner == self._owner:
             self._keep(response, key)
         self._version.statistics.record_cache_miss(lookup_ns + time.monotonic_ns() - began_ns)
 
@@ -119,16 +145,17 @@ class Answers:
 class _Keeper:
     """Takes a job's answer before the one who waits for it."""
 
-    __slots__ = ("_answers", "_key", "_lookup_ns", "_owner", "_sink")
+    __slots__ = ("_answers", "_key", "_lookup_ns", "_owner", "_sink", "_trust")
 
-    def __init__(self, sink: Sink, answers: Answers, owner: int, key: bytes, lookup_ns: int) -> None:
+    def __init__(self, sink: Sink, answers: Answers, owner: int, key: bytes, lookup_ns: int, trust: _Trust) -> None:
         self._sink = sink
         self._answers = answers
         self._owner = owner
         self._key = key
         self._lookup_ns = lookup_ns
+        self._trust = trust
 
     def deliver(self, job: Job, response: Response) -> None:
         """One answer: models that may give several have no cache."""
-        self._answers.keep(response, self._owner, self._key, self._lookup_ns)
+        self._answers.keep(job, response, self._owner, self._key, self._lookup_ns, self._trust)
         self._sink.deliver(job, response)

@@ -54,12 +54,13 @@ class Bench:
         tensor = InputRef(name="IN", datatype="INT8", shape=(nbytes,), offset=0, nbytes=nbytes)
         return make_request_plan(InferRequest(id="", inputs=(tensor,), parameters={}), self.signature)
 
-    def ask(self, text: bytes) -> Job:
+    def ask(self, text: bytes, memory: Arena | None = None) -> Job:
         """A request; one that the cache does not answer waits in `executed`."""
-        block = self.arena.allocate(len(text))
+        memory = memory or self.arena
+        block = memory.allocate(len(text))
         assert block is not None
-        self.arena.view(block.segment, block.offset, len(text))[:] = text
-        job = Job(self, self.arena, block.id, self)
+        memory.view(block.segment, block.offset, len(text))[:] = text
+        job = Job(self, memory, block.id, self)
         job.descriptors = ((block.segment, block.offset, len(text), 0),)
         job.plan = self.plan(len(text))
         if not self.answers.recall(job):
@@ -130,6 +131,19 @@ def test_nothing_that_happens_to_an_answer_reaches_the_cache() -> None:
     found.view[offset : offset + nbytes] = b"yyyy"
     bench.ask(b"ab")
     assert bench.last() == ANSWER
+
+
+@pytest.mark.parametrize(("change", "hits"), [(b"ab", 1), (b"zz", 0)])
+def test_inputs_in_somebody_elses_memory_must_be_the_same_afterwards(change: bytes, hits: int) -> None:
+    bench = Bench()
+    theirs = Arena("theirs", 1 << 20, lambda segment: None)
+    job = bench.ask(b"ab", theirs)
+    theirs.view(*job.descriptors[0][:3])[:] = change
+    bench.execute()
+    assert bench.last()[0] == [2 * change]
+    bench.ask(b"ab")
+    assert bench.counted == (hits, 1)
+    theirs.close()
 
 
 def test_a_copy_goes_when_it_is_released() -> None:
