@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,35 +47,37 @@ class _Server:
 def play(scenario: Scenario, template: str, *, repository: Path, log: Path, restarts: int = 0) -> Answers:
     """Starts the server for the scenario and asks it everything.
 
-    A server that ends meanwhile is started again so many times, and asked the same again, once; what it remembered is
-    lost, so it is said at which case it ended.
+    A server that ends meanwhile is started again, so many times: it is reminded of what it was asked before, but for
+    what has ended a server, and is asked the same again, once. What ended it is said.
     """
     hidden = {str(repository): "<repository>"}
     answers: Answers = {}
-    waiting = list(scenario.cases)
-    fatal = ""
-    starts = 0
+    waiting = deque(scenario.cases)
+    fatal: Counter[str] = Counter()
+    failures = 0
     while waiting:
         server = _Server(Ports(*free_ports(3)), log)
         try:
             with running(template, repository=repository, options=scenario.options, log=log, ports=server.ports):
-                starts = 0
+                failures = 0
+                for case in scenario.cases[: len(answers)]:
+                    if not fatal[case.name]:
+                        _ask(server, case)
                 while waiting:
                     name, found = waiting[0].name, normalised(_ask(server, waiting[0]), hidden)
-                    lost = restarts > 0 and _is_lost(server, found)
+                    lost = fatal.total() < restarts and _is_lost(server, found)
                     if lost:
-                        restarts -= 1
-                        again, fatal = name != fatal, name
-                        _log.warning("%s/%s ended the server%s", scenario.name, name, "" if again else " once more")
-                        if again:
-                            break
-                    answers[waiting.pop(0).name] = found
+                        fatal[name] += 1
+                        _log.warning("%s/%s ended the server (%d)", scenario.name, name, fatal[name])
+                    if not lost or fatal[name] > 1:
+                        answers[name] = found
+                        waiting.popleft()
                     if lost:
                         break
         except DidNotStart as error:
+            failures += 1
             _log.warning("%s, before %s: %s", scenario.name, waiting[0].name, error)
-            starts += 1
-            if not restarts or starts >= _START_ATTEMPTS:
+            if not restarts or failures >= _START_ATTEMPTS:
                 return answers | {case.name: [GONE] for case in waiting}
     return answers
 
