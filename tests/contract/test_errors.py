@@ -181,12 +181,6 @@ def test_header_lengths_that_lie(plain: Plain, length: str) -> None:
     assert (answer.status, list(answer.json())) == (400, ["error"])
 
 
-def test_a_model_that_answers_in_its_own_time_is_refused(plain: Plain) -> None:
-    answer = plain.post_json("/v2/models/decoupled/infer", {"inputs": []})
-    assert answer.status in (404, 501)  # it is not loaded here
-    assert list(answer.json()) == ["error"]
-
-
 def test_arrays_that_have_no_datatype(inference: Inference) -> None:
     array: Array = np.zeros(2, np.complex64)
     with pytest.raises(Exception, match=r"(?i)type|unexpected"):

@@ -89,8 +89,8 @@ def read(*writes: bytes) -> list[str]:
     return [line for line, _ in read_with_requests(*writes)]
 
 
-def read_with_requests(*writes: bytes, pause_s: float = 0.0) -> list[tuple[str, str]]:
-    """The same with the request of each; `pause_s` is waited after each write."""
+def read_with_requests(*writes: bytes, turns: int = 1) -> list[tuple[str, str]]:
+    """The same with the request of each; the loop turns that often after each write."""
 
     async def scenario() -> list[tuple[str, str]]:
         lines: list[tuple[str, str]] = []
@@ -98,8 +98,8 @@ def read_with_requests(*writes: bytes, pause_s: float = 0.0) -> list[tuple[str, 
         reader = PipeReader(ours, lambda line, request: lines.append((line, request)))
         for data in writes:
             os.write(theirs, data)
-            await asyncio.sleep(0)
-            await asyncio.sleep(pause_s)
+            for _ in range(turns):
+                await asyncio.sleep(0)
         os.close(theirs)
         reader.close()
         reader.close()
@@ -132,7 +132,7 @@ def test_lines_belong_to_requests() -> None:
 
 def test_a_line_without_an_end_is_handed_on_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_UNFINISHED_S", 0.0)
-    assert read_with_requests(b"half", b" more", b"\nnext\n", b"\n", pause_s=0.01) == [
+    assert read_with_requests(b"half", b" more", b"\nnext\n", b"\n", turns=5) == [
         ("half", ""),
         (" more", ""),
         ("next", ""),
@@ -142,7 +142,7 @@ def test_a_line_without_an_end_is_handed_on_after_a_while(monkeypatch: pytest.Mo
 
 def test_half_an_id_is_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_UNFINISHED_S", 0.0)
-    assert read_with_requests(b"\0\1fir", b"st\0a\n", pause_s=0.01) == [("a", "first")]
+    assert read_with_requests(b"\0\1fir", b"st\0a\n", turns=5) == [("a", "first")]
 
 
 def test_of_a_progress_bar_its_last_state() -> None:

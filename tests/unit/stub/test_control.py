@@ -75,6 +75,16 @@ def test_files_that_there_is_no_room_for(peer: Peer) -> None:
     assert isinstance(results[0], Refused)
 
 
+def test_what_was_placed_before_is_free_again(peer: Peer) -> None:
+    peer.give(1 << 16, arena="responses")
+    files = {"file:empty": b"", "file:a": b"x" * (1 << 15), "file:b": b"x" * (1 << 16)}
+    thread, results = started(lambda: ModelControl(peer.session).load("m", "{}", files))
+    assert asked(peer, {"ok": False, "error": "full"})["op"] == "grow"
+    thread.join()
+    assert isinstance(results[0], Refused)
+    assert peer.session.arena_used == 0
+
+
 def test_the_server_is_gone(peer: Peer) -> None:
     peer.sock.close()
     with pytest.raises(Refused, match="gone"):

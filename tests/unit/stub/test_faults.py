@@ -160,7 +160,7 @@ def test_a_syntax_error_has_no_block_but_a_place(package: Path) -> None:
 
 def test_syntax_of_what_is_no_file_has_no_place() -> None:
     fault = fault_of(lambda: compile("def f(:", "<string>", "exec"), SyntaxError)
-    assert all(frame.file == HERE for frame in fault.frames)
+    assert {frame.file for frame in fault.frames} == {HERE}
 
 
 def test_frames_of_a_zip_or_a_main_module_are_recognised_by_their_package() -> None:

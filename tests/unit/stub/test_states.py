@@ -5,8 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import triton_python_backend_utils as pb_utils
-from pyserve_stub.states import States
+from pyserve_stub.placing import INTERNAL, failure
+from pyserve_stub.states import KeepingPlacer, States
+from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES
+
+from tests.unit.stub.peer import Peer
 
 START = 1
 
@@ -79,3 +83,15 @@ def test_a_state_has_the_type_that_was_said() -> None:
     seen(found, 1, 0, START)
     with pytest.raises(ValueError, match="'T' is FP32, not INT32"):
         found.keep(1, returned(1, 1, dtype=np.float32))
+
+
+def test_a_response_whose_state_cannot_be_kept_is_an_error() -> None:
+    peer = Peer()
+    found = states()
+    seen(found, 1, 0, START)
+    placer = KeepingPlacer(peer.session, 0.0, found)
+    frame: Any = (1,)
+    failed = placer.respond(frame, frozenset(), returned(1, 1, dtype=np.float32))
+    reason = "Failed to keep the state of the sequence: 'T' is FP32, not INT32"
+    assert failed == failure(1, INTERNAL, reason, frames.FINAL)
+    peer.close()

@@ -157,3 +157,30 @@ def test_a_look_that_fails_is_not_the_last(tmp_path: Path, caplog: pytest.LogCap
     asyncio.run(main())
     assert waits == [3.0, 3.0, 3.0]
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.ERROR]
+
+
+def test_what_failed_is_not_tried_again_while_another_is_being_written(tmp_path: Path) -> None:
+    models, waits, told = Models(), [], []
+
+    async def sleep(delay_s: float) -> None:
+        waits.append(delay_s)
+        told.append(models.take())
+        if len(waits) == 4:
+            raise _Over
+        if len(waits) <= 2:
+            write(tmp_path, "a", "x" * len(waits))
+
+    async def main() -> None:
+        write(tmp_path, "bad")
+        poller = poller_of(models, tmp_path, sleep=sleep)
+        poller.tried(poller.start()[0], [Identity("", "bad")])
+        with pytest.raises(_Over):
+            await poller.run()
+
+    asyncio.run(main())
+    assert list(zip(waits, told, strict=True)) == [
+        (3.0, []),
+        (0.25, ["load bad"]),
+        (0.5, []),
+        (3.0, ["load a"]),
+    ]

@@ -175,6 +175,19 @@ def test_an_instance_gets_one_batch_at_a_time_however_fast_it_is() -> None:
     play(scenario)
 
 
+def test_an_instance_without_room_gets_nothing() -> None:
+    async def scenario(rates: Rates) -> None:
+        model = Model(rates, "", group())
+        model.instances[0].room = 0
+        model.offer("a")
+        assert model.seen() == ""
+        model.instances[0].room = 1
+        model.pump()
+        assert model.seen() == "a"
+
+    play(scenario)
+
+
 def test_what_waits_for_a_seat_finds_company() -> None:
     async def scenario(rates: Rates) -> None:
         first, batching = Model(rates, "", group()), Model(rates, BATCHING, group())
@@ -332,6 +345,20 @@ def test_sequences_take_turns_too() -> None:
         plain.done()
         await others()
         assert sequences.seen() == "u v"
+        sequences.dispatcher.close()
+
+    play(scenario)
+
+
+def test_a_sequence_that_has_ended_frees_its_seat() -> None:
+    async def scenario(rates: Rates) -> None:
+        plain, sequences = Model(rates, "", group()), Model(rates, DIRECT, group())
+        sequences.offer("u", correlation_id=7, flags=START | END)
+        plain.offer("a")
+        assert (plain.seen(), sequences.seen()) == ("", "u")
+        sequences.done()
+        await others()
+        assert plain.seen() == "a"
         sequences.dispatcher.close()
 
     play(scenario)

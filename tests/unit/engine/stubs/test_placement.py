@@ -58,14 +58,16 @@ def test_a_node_is_its_processors_unless_some_are_named() -> None:
 
 
 def test_a_process_is_made_in_its_place() -> None:
-    told: dict[str, Any] = {}
+    told: list[Any] = []
 
     class Spawner:
-        async def spawn(self, title: Any, fds: Any, on_exit: Any, **more: Any) -> int:
-            told.update(more)
+        async def spawn(self, *given: Any, place: Any) -> int:
+            told.extend((*given, place))
             return 7
+
+    def on_exit(status: int) -> None: ...
 
     there = {"cores": (1,), "nice": 0}
     spawner = Placed(cast(Any, Spawner()), there)
-    assert asyncio.run(spawner.spawn((), (), lambda status: None)) == 7
-    assert told == {"place": there}
+    assert asyncio.run(spawner.spawn(("stub",), (3,), on_exit)) == 7
+    assert told == [("stub",), (3,), on_exit, there]
