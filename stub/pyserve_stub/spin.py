@@ -15,8 +15,9 @@ import time
 #: Longer than a round trip of a fast model and its client, far shorter than anything a person or a scheduler notices.
 BUDGET_NS = 150_000
 
-#: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others.
-STUB_BUDGET_NS = 300_000
+#: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others,
+#: or that an ensemble passes on from one to the next, even while each of them has still to be woken.
+STUB_BUDGET_NS = 600_000
 
 #: A turn that took longer was another's: who goes on spinning where processors are wanted is made to wait for them
 #: later, when there is something to do.
