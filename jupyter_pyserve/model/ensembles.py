@@ -240,9 +240,11 @@ class Flow(Generic[T]):
             scope.children.clear()
 
     def _end(self, run: Run[T]) -> None:
-        for scope in run.scope.chain():
-            scope.running -= 1
+        scope: Scope[T] | None = run.scope
         run.scope.runs.remove(run)
+        while scope is not None:
+            scope.running -= 1
+            scope = scope.parent
 
     def _advance(self, scope: Scope[T]) -> Progress[T]:
         progress: Progress[T] = Progress()
@@ -252,8 +254,9 @@ class Flow(Generic[T]):
 
     def _visit(self, scope: Scope[T], progress: Progress[T]) -> None:
         """Start and complete what can be, here and in the iterations that see this scope."""
+        started = scope.started
         for step in self._steps:
-            if step.index not in scope.started and self._can_start(step, scope):
+            if step.index not in started and self._can_start(step, scope):
                 progress.runs.append(self._begin(step, scope))
         answer = self._answer(scope)
         if answer is not None:
@@ -264,17 +267,16 @@ class Flow(Generic[T]):
                 self._visit(child, progress)
 
     def _begin(self, step: Step, scope: Scope[T]) -> Run[T]:
-        scope.started.add(step.index)
-        if scope.parent is None:
-            values = scope.values
-            found = {name: values[tensor] for name, tensor in step.inputs.items()}
-        else:
-            found = {name: scope.find(tensor) for name, tensor in step.inputs.items()}
-        inputs = {name: value for name, value in found.items() if value is not None}
-        run = Run(step, scope, inputs, streaming=step.index in self._streaming)
-        for seen in scope.chain():
-            seen.running += 1
+        index = step.index
+        scope.started.add(index)
+        find = scope.values.get if scope.parent is None else scope.find
+        inputs = {name: value for name, tensor in step.inputs.items() if (value := find(tensor)) is not None}
+        run = Run(step, scope, inputs, index in self._streaming)
         scope.runs.append(run)
+        seen: Scope[T] | None = scope
+        while seen is not None:
+            seen.running += 1
+            seen = seen.parent
         return run
 
     def _can_start(self, step: Step, scope: Scope[T]) -> bool:
@@ -286,13 +288,12 @@ class Flow(Generic[T]):
         return any(tensor in scope.values for tensor in step.inputs.values())
 
     def _answer(self, scope: Scope[T]) -> dict[str, T] | None:
+        outputs = self._outputs
         if scope.answered:
             return None
-        if scope.parent is None and not scope.has_all(self._outputs):  # as a rule
+        if scope.parent is None:  # as a rule
+            if not outputs or not scope.has_all(outputs):
+                return None
+        elif not all(map(scope.knows, outputs)) or not any(tensor in scope.values for tensor in outputs):
             return None
-        if not all(scope.knows(tensor) for tensor in self._outputs):
-            return None
-        if not any(tensor in scope.values for tensor in self._outputs):
-            return None
-        found = {tensor: scope.find(tensor) for tensor in self._outputs}
-        return {tensor: value for tensor, value in found.items() if value is not None}
+        return {tensor: value for tensor in outputs if (value := scope.find(tensor)) is not None}

@@ -8,11 +8,12 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.datatypes import CODES, NAMES
+from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
 
 from jupyter_pyserve.engine import intake
@@ -22,7 +23,7 @@ from jupyter_pyserve.engine.memory.arena import Segment
 from jupyter_pyserve.engine.tracing.watch import watched
 from jupyter_pyserve.engine.versions.loaded import LoadedVersion, deliver
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.ensembles import Flow, Run
+from jupyter_pyserve.model.ensembles import Flow, Run, Step
 from jupyter_pyserve.model.ensembles import Progress as FlowProgress
 from jupyter_pyserve.model.reshaping import handed_over
 from jupyter_pyserve.model.statistics import FailureReason
@@ -32,6 +33,9 @@ from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan, seen_shape, 
 
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.ensembles.ensemble import EnsembleVersion
+
+#: Name, datatype, shape and bytes of what a member is given.
+_Tensor = tuple[str, int, tuple[int, ...], int]
 
 _new_lease = itertools.count(1).__next__
 
@@ -44,6 +48,7 @@ class Execution:
         self._job = job
         request: InferRequest = job.plan.request
         self._request = request
+        self._facts = _facts(request)
         self._batch = _batch_of(job, owner)
         outputs = tuple(item.name for item in request.outputs) or tuple(owner.signature.outputs)
         self._members = list(owner.members)
@@ -151,20 +156,26 @@ class Execution:
     def _run(self, run: Run[Value]) -> None:
         member = self._members[run.step.index]
         batched = member.signature.max_batch_size > 0
-        inputs = [
-            (name, value, value.shape if batched == (value.batch > 0) else _handed(value, member, name))
-            for name, value in run.inputs.items()
-        ]
-        plan = self._plan(member, run, inputs)
+        tensors: list[_Tensor] = []
+        descriptors: list[PlainDescriptor] = []
+        foreign: list[Segment] = []
+        for name, value in run.inputs.items():
+            shape = value.shape if batched == (value.batch > 0) else _handed(value, member, name)
+            where, offset, nbytes = value.place
+            tensors.append((name, value.code, shape, nbytes))
+            descriptors.append((where, offset, nbytes, frames.SHARED if value.shared else 0))
+            if value.segment is not None:
+                foreign.append(value.segment)
+                self._views[value.segment.id] = value.segment
+        plan = self._plan(member, run.step, tuple(tensors))
         block_id = _new_lease()
         watch = self._watch.below(self) if self._watch is not None else None
         job = member.foreign_job(self, block_id, watch or self)
         job.plan = plan
         job.tally = self._tally
-        job.descriptors = [(*value.place, frames.SHARED if value.shared else 0) for _, value, _ in inputs]
-        job.foreign = [value.segment for _, value, _ in inputs if value.segment is not None]
-        self._views.update({segment.id: segment for segment in job.foreign})
-        self._held[block_id] = [value for _, value, _ in inputs]
+        job.descriptors = descriptors
+        job.foreign = foreign
+        self._held[block_id] = list(run.inputs.values())
         self._jobs[job.key] = (job, run)
         run.inputs = {}
         if watch is not None:
@@ -178,21 +189,11 @@ class Execution:
             job.finish()
             raise
 
-    def _plan(
-        self, member: LoadedVersion, run: Run[Value], inputs: Sequence[tuple[str, Value, tuple[int, ...]]]
-    ) -> RequestPlan:
-        asked = self._request
-        facts = (asked.id, asked.priority, asked.timeout_us, asked.correlation_id, asked.flags)
-        tensors = tuple((name, value.code, shape, value.place[2]) for name, value, shape in inputs)
-        key = (
-            self._owner,
-            run.step.index,
-            facts,
-            tensors,
-            jsonout.dumps(asked.parameters) if asked.parameters else b"",
-        )
+    def _plan(self, member: LoadedVersion, step: Step, tensors: tuple[_Tensor, ...]) -> RequestPlan:
+        key = (self._owner, step.index, self._facts, tensors)
         plan: RequestPlan | None = member.plans.get(key)
         if plan is None:
+            asked = self._request
             request = InferRequest(
                 id=asked.id,
                 parameters=asked.parameters,
@@ -204,7 +205,7 @@ class Execution:
                     InputRef(name=name, datatype=NAMES[code], shape=shape, offset=0, nbytes=nbytes)
                     for name, code, shape, nbytes in tensors
                 ),
-                outputs=tuple(OutputRef(name=name, binary=True) for name in run.step.outputs),
+                outputs=tuple(OutputRef(name=name, binary=True) for name in step.outputs),
                 binary_data_output=True,
             )
             plan = make_request_plan(request, member.signature)
@@ -258,13 +259,14 @@ class Execution:
             return None
         batch = _batch_of(job, self._members[run.step.index])
         inputs = self._held.get(job.block_id, ())
-        lent = [(response.segment(item), item) for item in response.places()]
-        holders = [holder_of(inputs, item) if segment is None else None for segment, item in lent]
+        places = response.places()
+        segments = [response.segment(item) for item in places]
         source = Source(response.hand_over())
         values = {}
-        for (name, code, shape), (segment, descriptor), holder in zip(response.tensors, lent, holders):
+        for (name, code, shape), segment, descriptor in zip(response.tensors, segments, places):
             shared = self._is_shared(run.step.outputs.get(name, ""))
             place = descriptor[:3]
+            holder = holder_of(inputs, descriptor) if segment is None else None
             if holder is None:
                 values[name] = Value(code, shape, place, segment, source, shared, batch)
             else:
@@ -346,6 +348,12 @@ def _handed(value: Value, member: LoadedVersion, name: str) -> tuple[int, ...]:
     """The shape in which a member gets a tensor."""
     dims, batched = member.signature.inputs[name].dims, member.signature.max_batch_size > 0
     return handed_over(value.shape, value.batch, dims, batched=batched)
+
+
+def _facts(request: InferRequest) -> Hashable:
+    """What a member is told of a request beside its tensors."""
+    parameters = jsonout.dumps(request.parameters) if request.parameters else b""
+    return request.id, request.priority, request.timeout_us, request.correlation_id, request.flags, parameters
 
 
 _layout = functools.lru_cache(maxsize=256)(encode_layout)
