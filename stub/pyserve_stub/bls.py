@@ -192,11 +192,10 @@ class Calls:
                     return descriptor
         else:
             nbytes = len(payload)
-            payload = np.frombuffer(payload, dtype=np.uint8)
         if not nbytes:
             return (0, 0, 0, 0)
         block, segment_id, offset, _ = session.allocate(nbytes)
-        session.segments.get(segment_id).array[offset : offset + nbytes] = payload
+        session.segments.get(segment_id).view[offset : offset + nbytes] = payload
         return (segment_id, offset, nbytes, block)
 
     def _meta(self, request: InferenceRequest, decoupled: bool) -> bytes:

@@ -60,7 +60,7 @@ class ModelControl:
         if not content:
             return (0, 0, 0, 0)
         block, segment, offset, _ = self._session.allocate(len(content))
-        self._session.segments.get(segment).array[offset : offset + len(content)] = np.frombuffer(content, np.uint8)
+        self._session.segments.get(segment).view[offset : offset + len(content)] = content
         return (segment, offset, len(content), block)
 
     def _ask(self, op: str, **arguments: Any) -> dict[str, Any]:

@@ -107,9 +107,9 @@ class Returns:
 
 
 class Segment:
-    """One mapped segment; `array` is all of it as bytes."""
+    """One mapped segment; `array` and `view` are all of it as bytes."""
 
-    __slots__ = ("_mapping", "address", "array", "id", "nbytes", "writable")
+    __slots__ = ("_mapping", "address", "array", "id", "nbytes", "view", "writable")
 
     def __init__(self, segment_id: int, fd: int, nbytes: int, writable: bool) -> None:
         if os.fstat(fd).st_size < nbytes:
@@ -121,6 +121,7 @@ class Segment:
         self.nbytes = nbytes
         self.writable = writable
         self.array: np.ndarray[Any, Any] = np.frombuffer(mapping, dtype=np.uint8).view(_Mapped)
+        self.view = memoryview(mapping)
         self.address: int = self.array.__array_interface__["data"][0]
 
     def discard(self, offset: int, nbytes: int) -> None:

@@ -84,11 +84,10 @@ class Placer:
                             return (segment.id, offset, nbytes, 0)
         else:
             nbytes = len(payload)
-            payload = np.frombuffer(payload, dtype=np.uint8)
         if nbytes == 0:
             return (0, 0, 0, 0)
         block, segment_id, offset, _ = self._session.allocate(nbytes, self._patience_s)
-        self._session.segments.get(segment_id).array[offset : offset + nbytes] = payload
+        self._session.segments.get(segment_id).view[offset : offset + nbytes] = payload
         return (segment_id, offset, nbytes, block)
 
 

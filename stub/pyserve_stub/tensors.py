@@ -44,6 +44,9 @@ _DLPACK = arguments.Signature(
 #: Fewer strings are encoded as quickly as it is found out whether they are still the same.
 _MANY_ELEMENTS = 64
 
+#: An array's own bytes are copied sooner than they are looked at as bytes, if there are no more than this.
+_FEW_NBYTES = 4096
+
 #: Tensors whose strings were decoded into an array, by the array's id.
 _decoded: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
@@ -88,12 +91,12 @@ class Tensor(NativeObject):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if kwargs or len(args) != 2 or type(args[0]) is not str or type(args[1]) is not np.ndarray:
             args = _INIT.bind(args, kwargs)  # seldom, and slow
+            if args[0] and isinstance(args[1], np.ma.MaskedArray):
+                # Its mask would be lost without a word; the text is what models meet on Triton.
+                raise AttributeError("'numpy.ndarray' object has no attribute 'c_contiguous'")
         name, array = args
         if not name:
             raise TritonModelException(_EMPTY_NAME)
-        if isinstance(array, np.ma.MaskedArray):
-            # Its mask would be lost without a word; the text is what models meet on Triton.
-            raise AttributeError("'numpy.ndarray' object has no attribute 'c_contiguous'")
         code = code_of(array.dtype)
         if not code:
             raise TritonModelException("NumPy dtype is not supported.")
@@ -168,13 +171,13 @@ class Tensor(NativeObject):
             )
         if not len(memory):
             return np.empty(self._shape, dtype)
-        # Through a memoryview: numpy shortens chains of bases among arrays, and `memory` may hold a lease.
-        array: Array = np.frombuffer(memoryview(memory), dtype)  # type: ignore[arg-type]
+        # `memory` is this array's base, with what it holds: a lease is not made from a plain array.
+        array: Array = np.ndarray(self._shape, dtype, memory)
         if self._private or not array.flags.aligned:
             array = array.copy()
         elif not self._writable:
             array.flags.writeable = False
-        return array if len(self._shape) == 1 else array.reshape(self._shape)
+        return array
 
     def _host_memory(self) -> Array | bytes:
         """The elements in wire form; of a tensor made from an array, its memory."""
@@ -187,10 +190,18 @@ class Tensor(NativeObject):
         return memory
 
     def _wire(self) -> tuple[int, tuple[int, ...], Array | bytes]:
-        """Datatype code, shape and contiguous bytes, not copied; what arrived untouched leaves as the same memory."""
+        """Datatype code, shape and contiguous bytes, not copied unless they are few; what arrived untouched leaves as
+        the same memory.
+        """
         memory = self._memory
-        if memory is None or isinstance(memory, dlpack.DeviceMemory):
-            memory = memory.to_host() if memory is not None else self._host_memory()
+        if memory is None:
+            array = self._array
+            if array is not None and array.base is None and array.nbytes <= _FEW_NBYTES:
+                memory = array.tobytes()
+            else:
+                memory = self._host_memory()
+        elif isinstance(memory, dlpack.DeviceMemory):
+            memory = memory.to_host()
         return self._code, self._shape, memory
 
     def to_dlpack(self) -> object:

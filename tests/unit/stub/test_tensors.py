@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyserve_stub.memory import Lease, _Mapped
 from pyserve_stub.tensors import Tensor
 from pyserve_stub.vocabulary import TritonModelException
 from pyserve_stub.wire.datatypes import BF16, BYTES, CODES
 
 FP32 = CODES["FP32"]
-
-
-class Lease(np.ndarray):
-    """Memory that something waits to see die."""
 
 
 def memory(data: bytes) -> np.ndarray[Any, Any]:
@@ -63,18 +60,30 @@ def test_refuses_masks() -> None:
     [(bool, "BOOL"), ("u1", "UINT8"), ("u8", "UINT64"), ("i2", "INT16"), ("f2", "FP16"), ("f8", "FP64")],
 )
 def test_a_contiguous_array_is_kept_and_sent_without_a_copy(dtype: Any, name: str) -> None:
-    array = np.ones((2, 3), dtype)
+    array = np.ones((2, 3000), dtype)
     tensor = Tensor(b"x", array)
     assert tensor.name() == "x"
-    assert tensor.shape() == [2, 3]
+    assert tensor.shape() == [2, 3000]
     assert tensor.as_numpy() is array
     assert tensor.is_cpu()
     code, shape, data = tensor._wire()
-    assert (code, shape) == (CODES[name], (2, 3))
+    assert (code, shape) == (CODES[name], (2, 3000))
     assert tensor.triton_dtype() == code
     assert np.shares_memory(data, array)
     array[0, 0] = 0
     assert bytes(data) == array.tobytes()
+
+
+def test_a_few_elements_are_sent_as_they_are_when_they_are_sent() -> None:
+    array = np.array([[1, 2]], np.int16)
+    tensor = Tensor("x", array)
+    array[0, 0] = 3
+    assert tensor._wire() == (CODES["INT16"], (1, 2), b"\3\0\2\0")
+
+
+def test_a_few_elements_of_another_array_are_pointed_at() -> None:
+    array = np.array([1, 2, 3], np.int16)
+    assert np.shares_memory(Tensor("x", array[1:])._wire()[2], array)
 
 
 @pytest.mark.parametrize("array", [np.arange(6.0).reshape(2, 3).T, np.arange(6.0)[::2], np.asfortranarray(np.eye(3))])
@@ -139,7 +148,7 @@ def test_misaligned_memory_is_copied() -> None:
 
 @pytest.mark.parametrize("part", ["array", "slice", "tensor"])
 def test_memory_lives_as_long_as_anything_over_it(part: str) -> None:
-    lease = memory(bytes(16)).view(Lease)
+    lease = memory(bytes(16)).view(_Mapped).view(Lease)
     watch = weakref.ref(lease)
     tensor = Tensor._from_memory("x", FP32, (2, 2), lease, True)
     held = {"array": tensor.as_numpy(), "slice": tensor.as_numpy()[1:].T, "tensor": tensor}[part]
