@@ -33,7 +33,7 @@ def cache_identity(request: InferRequest, outputs: Iterable[str]) -> CacheIdenti
     wanted = sorted({item.name for item in request.outputs} or outputs)
     told = sorted(request.parameters.items())
     facts = repr((tensors, wanted, told, request.correlation_id, request.flags))
-    return CacheIdentity(facts.encode("utf-8", "surrogatepass"), order)
+    return CacheIdentity(facts.encode(), order)
 
 
 def cache_key(identity: CacheIdentity, data: Iterable[_Buffer]) -> bytes:

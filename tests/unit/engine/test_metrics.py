@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import pytest
 
+from jupyter_pyserve.engine.cache.store import CacheFigures, Kept, ResponseCache
 from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.stubs.callbacks import StubServices
 from jupyter_pyserve.model.statistics import ModelStatistics
 from jupyter_pyserve.settings import MetricsSettings
 from jupyter_pyserve.telemetry.gpus import GpuFacts
+from tests.unit.engine.test_custom_metrics import Stub
 
 
 def version(
@@ -138,3 +140,28 @@ def test_gpus_are_asked_in_a_thread_once_an_interval(gpus: Gpus, settings: dict[
     shown = asyncio.run(run())
     assert ('nv_gpu_power_usage{gpu_uuid="GPU-1"} 70.5\n' in shown) == (gpus.present and asked > 0)
     assert (gpus.asked, named) == (asked, ["0"] if asked else [])
+
+
+def test_what_models_count_themselves_is_shown() -> None:
+    services = StubServices()
+    metrics = Metrics(MetricsSettings(), services)
+    model = Stub(services, "m_0")
+    model.apply(model.metric(model.family("orders"), {"shop": "a"}), "increment", 3)
+    assert 'orders{shop="a"} 3\n' in metrics.text(())
+
+
+def test_what_the_cache_did() -> None:
+    cache = ResponseCache(2000)
+    cache.keep(1, b"k", Kept(b"", (), (b"x" * 100,), b""))
+    cache.figures = CacheFigures(hits=2, misses=3, evictions=4, lookup_ns=5_999, insertion_ns=6_999)
+    shown = Metrics(MetricsSettings(), StubServices(), cache=cache).text(())
+    assert [line.removeprefix("nv_cache_") for line in shown.splitlines() if line.startswith("nv_cache")] == [
+        f"util {cache.used_nbytes / 2000:.16g}",
+        "num_entries 1",
+        "num_hits 2",
+        "num_misses 3",
+        "num_lookups 5",
+        "num_evictions 4",
+        "lookup_duration 5",
+        "insertion_duration 6",
+    ]

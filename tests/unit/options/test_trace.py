@@ -68,9 +68,10 @@ def test_new_options_override_old_ones(capsys: pytest.CaptureFixture[str]) -> No
     assert "Overriding deprecated '--trace-file' in favor of provided file in --trace-config!" in told
 
 
-def test_old_options_that_spans_do_not_mind(capsys: pytest.CaptureFixture[str]) -> None:
-    parse("--trace-file", "old", *configs("mode=opentelemetry"))
-    assert "'--trace-file' is deprecated and will be ignored with opentelemetry tracing mode" in capsys.readouterr().err
+@pytest.mark.parametrize(("option", "value"), [("--trace-file", "old"), ("--trace-log-frequency", "7")])
+def test_old_options_that_spans_do_not_mind(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parse(option, value, *configs("mode=opentelemetry"))
+    assert f"'{option}' is deprecated and will be ignored with opentelemetry tracing mode" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ def test_shares_over_moments_are_those_of_before(process: Process, tmp_path: Pat
     assert reader.read(101.0).cpu_percent == 100.0
     assert reader.read(101.2).cpu_percent == 100.0
     assert reader.read(103.0).cpu_percent == 0.0
+    process.stat(ticks=2 * TICKS)
+    assert reader.read(106.0).cpu_percent == 33.3
     reader.close()
 
 

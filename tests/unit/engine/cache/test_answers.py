@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import logging
+import time
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
@@ -234,3 +236,16 @@ def test_one_version_does_not_answer_for_another() -> None:
     other.execute()
     bench.answers.close()
     assert len(bench.cache) == 1
+
+
+def test_durations(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    monkeypatch.setattr(time, "monotonic_ns", itertools.count(100, 10).__next__)
+    bench.ask(b"ab")
+    assert bench.cache.figures.lookup_ns == 10
+    bench.execute()
+    assert bench.cache.figures.insertion_ns == 10
+    assert bench.statistics.cache_miss_ns == 30 + 30  # the look at the cache, and what was kept
+    bench.ask(b"ab")
+    statistics = bench.statistics
+    assert (statistics.success_ns, statistics.queue_ns, statistics.cache_hit_ns) == (50, 10, 30)

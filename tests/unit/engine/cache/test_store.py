@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
-from jupyter_pyserve.engine.cache.store import Kept, ResponseCache
+from jupyter_pyserve.engine.cache.store import CacheFigures, Kept, ResponseCache
 
 METAS = (TensorMeta("O", 1, (3,)),)
 
@@ -59,3 +59,7 @@ def test_an_owner_is_forgotten() -> None:
         cache.keep(owner, b"k", kept())
     cache.forget(1)
     assert (cache.knows(1, b"k"), cache.knows(2, b"k"), cache.used_nbytes) == (False, True, SIZE)
+
+
+def test_nothing_has_happened_yet() -> None:
+    assert ResponseCache(SIZE).figures == CacheFigures(hits=0, misses=0, evictions=0, lookup_ns=0, insertion_ns=0)

@@ -45,3 +45,13 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, caplog: pytest.Lo
     with ThreadPoolExecutor(1) as executor:
         TraceFiles(str(tmp_path / "none" / "t.json"), executor).write([record(1)], indexed=False)
     assert "failed creating trace file" in caplog.text
+
+
+def test_what_is_no_text_is_written_somehow(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        files = TraceFiles(str(tmp_path / "t.json"), executor)
+        for number in (1, 2):
+            odd = record(number)
+            odd.parts[0].request_id = "\ud800"
+            files.write([odd], indexed=False)
+    assert ids(tmp_path / "t.json") == [1, 2]

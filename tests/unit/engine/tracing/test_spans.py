@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -89,6 +90,18 @@ def test_spans_of_a_request(bench: Bench) -> None:
     assert compute.end_time - compute.start_time == 30
     assert root.resource.attributes["service.name"] == "mine"
     assert root.resource.attributes["test.key"] == "a=b"
+
+
+def test_times_are_those_of_the_wall(bench: Bench) -> None:
+    _, found = bench.trace()
+    root, m, compute = (found[name] for name in ("InferRequest", "m", "compute"))
+    began_ns = root.start_time
+    assert began_ns is not None
+    assert [event.timestamp - began_ns for event in root.events] == [0, 10, 180, 200, 210]
+    assert [event.timestamp - began_ns for event in m.events] == [20, 30, 190]
+    assert [event.timestamp - began_ns for event in compute.events] == [40, 50, 60, 70]
+    assert ((m.start_time or 0) - began_ns, (m.end_time or 0) - began_ns) == (20, 190)
+    assert time.monotonic_ns() < began_ns < (root.end_time or 0) <= time.time_ns()
 
 
 def test_a_trace_of_the_client_s_goes_on(bench: Bench) -> None:

@@ -5,7 +5,9 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from pyserve_stub.wire.datatypes import CODES
+from pyserve_stub.wire.frames import WireError
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
 from jupyter_pyserve.engine.job import Job, Response, Tally
@@ -108,6 +110,7 @@ def test_news_without_tensors_do_not_leave() -> None:
     bench = Bench()
     bench.answer(final=False)
     bench.answer(bare=True)
+    assert [response.bare for response in bench.client.responses] == [False, True]
     assert len(bench.record.sent_ns) == 1
     assert len(list(bench.record.completed_ns())) == 2
 
@@ -117,6 +120,18 @@ def test_tensors_are_kept_as_they_were() -> None:
     bench.answer()
     assert bench.part.inputs == [TracedTensor("IN", "FP32", (2,), TWO)]
     assert bench.part.outputs[0] == TracedTensor("OUT", "FP32", (2,), TWO)
+
+
+def test_tensors_that_cannot_be_read_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def views(response: Response) -> list[memoryview]:
+        raise WireError("odd")
+
+    bench = Bench(Front.HTTP, "TENSORS")
+    monkeypatch.setattr(Response, "views", views)
+    bench.answer()
+    (completed,) = bench.part.outputs
+    assert [completed] == list(bench.record.completed_ns())
+    assert len(bench.client.responses) == 1
 
 
 def test_a_lane_is_not_told_of_leaving() -> None:
