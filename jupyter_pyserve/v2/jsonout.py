@@ -17,7 +17,7 @@ from jupyter_pyserve.v2.datatypes import TABLE
 from jupyter_pyserve.v2.rapidjson import encode
 from jupyter_pyserve.v2.tensors import unpack_elements
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 _CONTROL = re.compile(r'["\\\x00-\x1f]')
 _SHORT_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 

@@ -41,6 +41,10 @@ def test_options_and_configuration_cells_replace_each_other() -> None:
     assert 'name: "A"' in bench.config("m")
     bench.put_config("m", "name: 'cell'")
     assert bench.config("m") == "name: 'cell'"
+    bench.put_model("m", _written(OPTIONS))
+    bench.put_model("m", _written())
+    with pytest.raises(PyServeError, match="nothing says which inputs and outputs model 'm' has"):
+        bench.config("m")
     bench.put_model("m", _written(), config="name: 'file'")
     assert bench.config("m") == "name: 'file'"
 
@@ -51,5 +55,6 @@ def test_an_unknown_model_says_which_there_are() -> None:
         bench.model("m")
     assert caught.value.code is Code.NOT_FOUND
     bench.put_model("a", _written())
-    with pytest.raises(PyServeError, match=r"no cell of this kernel holds a model 'm' \(there are: a\)"):
+    bench.put_model("b", _written())
+    with pytest.raises(PyServeError, match=r"no cell of this kernel holds a model 'm' \(there are: a, b\)"):
         bench.config("m")

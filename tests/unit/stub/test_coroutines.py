@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import queue
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -154,3 +156,19 @@ def test_stopping_does_not_wait_for_what_blocks(loop: EventLoop, monkeypatch: py
     assert running is not None
     thread.join()
     running.close()
+
+
+def test_what_runs_is_kept_though_nobody_else_knows_it(loop: EventLoop) -> None:
+    waited_for: list[weakref.ref[object]] = []
+
+    async def forever() -> None:
+        future = asyncio.get_running_loop().create_future()
+        waited_for.append(weakref.ref(future))
+        await future
+
+    async def collect() -> None:
+        gc.collect()
+
+    loop.spawn(forever(), lambda result, fault: None)
+    loop.run(collect())
+    assert [reference() is not None for reference in waited_for] == [True]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyserve_stub import elements as subject
 from pyserve_stub.elements import DTYPES, code_of, decode_elements, encode_elements
 from pyserve_stub.wire import datatypes
 
@@ -102,3 +103,14 @@ def test_fixed_width_elements_lose_their_padding() -> None:
 def test_lengths_that_do_not_fit_are_refused(data: bytes, text: str) -> None:
     with pytest.raises(struct.error, match=f"^Invalid bytes tensor data: {text}$"):
         decode_elements(data)
+
+
+@pytest.mark.parametrize("elements", [[b"a"], [b"a", b"b"], [b"ab", b"cd", b"ef"]])
+def test_elements_of_one_length_are_not_taken_one_by_one(
+    elements: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def uneven(data: bytes) -> list[bytes]:
+        raise AssertionError(data)
+
+    monkeypatch.setattr(subject, "_decode_uneven", uneven)
+    assert decode_elements(wire(*elements)).tolist() == elements

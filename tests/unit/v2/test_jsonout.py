@@ -52,6 +52,10 @@ def test_single_precision_is_widened(values: list[float]) -> None:
     assert json.loads(jsonout.tensor("FP32", memoryview(data.tobytes()))) == data.astype(float).tolist()
 
 
+def test_texts_beyond_ascii_stay_as_they_are() -> None:
+    assert jsonout.dumps({"\u00e9": [1, "\U0001f600", "\udcff"]}) == '{"\u00e9":[1,"\U0001f600","'.encode() + b'\xff"]}'
+
+
 def test_strings_as_rapidjson_escapes_them() -> None:
     assert jsonout.quote('\0\x1f\x7f"\\/\u2028\b\f\n\r\t\v') == (
         '"\\u0000\\u001F\x7f\\"\\\\/\u2028\\b\\f\\n\\r\\t\\u000B"'

@@ -137,3 +137,9 @@ def test_any_bytes_load_or_are_refused(raw: bytes) -> None:
 def test_almost_json_loads_or_is_refused(text: str) -> None:
     result = outcome(lambda: loads(text.encode()))
     assert not isinstance(result, PyServeError) or result.code in (Code.INTERNAL, Code.INVALID_ARG)
+
+
+def test_integers_beyond_all_measure_are_refused() -> None:
+    with pytest.raises(PyServeError) as caught:
+        loads(b"[" + b"1" * 5000 + b"]")
+    assert caught.value.message.endswith("Number too big to be stored in double. at 1")

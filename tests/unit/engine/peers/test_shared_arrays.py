@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from pyserve_stub.wire import frames
 
+from jupyter_pyserve.engine.peers import shared_arrays
 from jupyter_pyserve.engine.peers.shared_arrays import SharedArrays
 from jupyter_pyserve.engine.stubs.callbacks import StubCall, StubServices
 from jupyter_pyserve.errors import Code, PyServeError
@@ -98,7 +99,7 @@ def test_it_stays_as_long_as_a_kernel_or_a_model_refers_to_it(engine: Engine) ->
 def test_a_kernel_that_takes_it_back_leaves_it_to_the_models(engine: Engine) -> None:
     fd = memory()
     engine.shared.share("lane", "kernel 1", facts(), fd)
-    with pytest.raises(PyServeError, match="this kernel shares no array 'w'"):
+    with pytest.raises(PyServeError, match=r"^this kernel shares no array 'w'$"):
         engine.shared.unshare("another lane", "w")
     engine.shared.unshare("lane", "w")
     assert engine.references == []
@@ -170,3 +171,14 @@ def test_memory_that_could_change_is_refused(engine: Engine, seals: int) -> None
 def test_a_file_is_refused(engine: Engine) -> None:
     with pytest.raises(PyServeError, match="must be sealed"):
         engine.shared.share("lane", "kernel 1", facts(), os.open("/dev/zero", os.O_RDONLY))
+
+
+def test_there_is_an_end_to_how_many_there_are(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_arrays, "_MOST", 1)
+    engine.shared.share("lane", "kernel 1", facts(), memory())
+    fd = memory()
+    with pytest.raises(PyServeError, match=r"^there are 1 shared arrays already$") as caught:
+        engine.shared.share("lane", "kernel 1", facts(name="x"), fd)
+    assert caught.value.code is Code.UNAVAILABLE
+    assert not is_open(fd)
+    engine.shared.share("lane", "kernel 1", facts(), memory())

@@ -17,10 +17,12 @@ def test_it_says_how_to_attach() -> None:
     assert "lines of its cell, or in /models/m/1/model.py" in shown.plain()
     assert "can run code as you" in shown.plain()
     configuration = json.loads(shown.vscode())
+    assert configuration["name"] == "pyserve: m_0"
     assert configuration["connect"] == {"host": "127.0.0.1", "port": 4711}
     assert configuration["pathMappings"] == [{"localRoot": "/models/m/1", "remoteRoot": "/models/m/1"}]
     assert shown.vscode() in shown.plain()
     assert "<pre" in shown.html()
+    assert "<div><b>m_0 waits for a debugger at 127.0.0.1:4711" in shown.html()
 
 
 @pytest.mark.parametrize(

@@ -13,3 +13,6 @@ def test_the_newest_texts_are_known() -> None:
     again = ModelSource(text="x = 1", label="Cell In[999]")
     origins.remember(again)
     assert origins.source_of("x = 1") is again
+    origins.remember(ModelSource(text="x", label="Cell In[1000]"))
+    assert origins.source_of("x = 1") is again  # the newest now, not the oldest
+    assert origins.source_of("x = 2") is None

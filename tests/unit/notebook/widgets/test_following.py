@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+import pytest
+
+from jupyter_pyserve.notebook.widgets import following
 from jupyter_pyserve.notebook.widgets.following import follow
 from jupyter_pyserve.notebook.widgets.running import Run
 from tests.unit.notebook.fake_engine import Answer, FakeEngine, Request
@@ -51,3 +54,23 @@ def test_an_end_wakes_who_reads(engine: FakeEngine) -> None:
     engine.answers["GET /api/events"] = answer
     follow(run, lambda: "/api/events", lambda _: run.end(), lambda text: None)
     assert run.over.is_set()
+
+
+def test_it_waits_longer_each_time_up_to_a_limit(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run()
+    waits: list[float] = []
+
+    def wait(timeout_s: float) -> bool:
+        waits.append(timeout_s)
+        if len(waits) == 9:
+            run.end()
+        if len(waits) == 7:
+            engine.answer("GET", "/api/events", lines=[b"{}\n"])
+        return False
+
+    monkeypatch.setattr(run.over, "wait", wait)
+    engine.answer("GET", "/api/events", status=503, json={"error": "starting"})
+    follow(run, lambda: "/api/events", lambda _: None, lambda text: None)
+    first, most = following._FIRST_PAUSE_S, following._LONGEST_PAUSE_S
+    assert waits == [first, *(min(first * 2**power, most) for power in range(1, 7)), first, first]
+    assert waits.count(most) > 1

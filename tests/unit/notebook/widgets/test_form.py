@@ -43,6 +43,8 @@ def test_it_asks_and_keeps_the_answer(shown: Form, front_end: FrontEnd) -> None:
     (done,) = front_end.of("done")
     assert done["outcome"]["text"].startswith("1 response in ")
     assert "OUTPUT0" in front_end.html
+    assert front_end.html.index(">output</th>") < front_end.html.index(">[2.]</td>")
+    assert "OUTPUT0" in repr(shown)
 
 
 def test_an_error_is_shown(shown: Form, front_end: FrontEnd, engine: FakeEngine) -> None:

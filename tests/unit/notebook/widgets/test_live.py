@@ -8,6 +8,7 @@ import pytest
 from jupyter_pyserve.notebook.display import View
 from jupyter_pyserve.notebook.markup import Markup, element
 from jupyter_pyserve.notebook.widgets.live import Live, stop_all
+from jupyter_pyserve.notebook.widgets.scripts import script, style
 from tests.unit.notebook.widgets.conftest import FrontEnd
 
 
@@ -61,6 +62,25 @@ def test_a_view_and_a_picture_are_two_outputs(clock: Clock, front_end: FrontEnd)
     assert "text/html" not in view  # who knows no views would show it twice
     assert picture["text/plain"] == "first"
     assert f'<div class="{clock.id} pyserve-picture">' in picture["text/html"]
+
+
+def test_a_view_brings_its_script_and_its_style(clock: Clock) -> None:
+    assert clock._widget._esm == script("monitor")
+    assert clock._widget._css == style()
+
+
+def test_only_the_newest_question_counts(clock: Clock, front_end: FrontEnd) -> None:
+    clock.hear("visible", "a")
+    clock.hear("visible", "b")
+    front_end.kernel.io_loop.turn()
+    assert len(front_end.of("there?")) == 1
+
+
+def test_who_has_gone_is_not_asked(clock: Clock, front_end: FrontEnd) -> None:
+    clock.hear("visible")
+    clock.hear("hidden")
+    front_end.kernel.io_loop.turn()
+    assert front_end.of("there?") == []
 
 
 def test_works_while_any_view_is_seen(clock: Clock) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import pytest
 
 from jupyter_pyserve.notebook.payloads import LogRecord
@@ -29,6 +32,28 @@ def test_lines_come_together(viewer: LogViewer, front_end: FrontEnd) -> None:
     viewer._flush()
     (message,) = front_end.of("lines")
     assert message["lines"] == [[1.0, "add_0", "INFO", "", "hello"], [2.0, "add_0", "stderr", "r", "oops"]]
+
+
+def test_they_are_sent_a_moment_later(viewer: LogViewer, front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[Timer] = []
+
+    class Timer:
+        def __init__(self, delay_s: float, work: Callable[[], None]) -> None:
+            self.delay_s, self.work, self.daemon, self.starts = delay_s, work, False, 0
+            timers.append(self)
+
+        def start(self) -> None:
+            self.starts += 1
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    viewer._take(record(1))
+    viewer._take(record(2))
+    (timer,) = timers
+    assert (timer.daemon, timer.starts) == (True, 1)
+    timer.work()
+    assert len(front_end.of("lines")[0]["lines"]) == 2
+    viewer._take(record(3))
+    assert len(timers) == 2
 
 
 def test_a_flood_is_bounded_and_says_so(viewer: LogViewer, front_end: FrontEnd) -> None:
