@@ -16,6 +16,7 @@ from jupyter_pyserve.transports.http import exchange, inference
 from jupyter_pyserve.transports.http.chunks import Dechunker
 from jupyter_pyserve.transports.http.head import Access, Head, HeadError, HeadParser
 from jupyter_pyserve.transports.http.inbox import Inbox
+from jupyter_pyserve.transports.http.repeats import Repeats
 from jupyter_pyserve.transports.http.replies import TEXT, Reply, denied, failure, restricted
 from jupyter_pyserve.transports.http.writer import Writer
 from jupyter_pyserve.v2 import metadata
@@ -75,6 +76,7 @@ class Connection(asyncio.BufferedProtocol):
         # per connection
         self._transport: asyncio.Transport
         self._exchange: exchange.Exchange
+        self._repeats: Repeats
         self._writer: Writer
         self._inbox = Inbox()
         self._reading_paused = False
@@ -96,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._writer = Writer(self._transport, self._answered)
         self._exchange = exchange.Exchange(self._app, self._writer, self._connection_header, self._answered)
+        self._repeats = self._exchange.repeats
         self._app.connections.opened(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -161,6 +164,13 @@ class Connection(asyncio.BufferedProtocol):
             self._proceeding = False
 
     def _next_head(self) -> bool:
+        repeats = self._repeats
+        job = repeats.take(self._inbox, self._exchange)
+        if job is not None:
+            self._head = repeats.head
+            self._state = State.ANSWERING
+            self._exchange.submit_again(repeats.head, repeats.servable, job)
+            return True
         data = self._inbox.take_head()
         if data is None:
             if self._inbox.full():

@@ -24,6 +24,7 @@ from jupyter_pyserve.telemetry.traces import Front
 from jupyter_pyserve.transports.http import inference
 from jupyter_pyserve.transports.http.generation import Generation
 from jupyter_pyserve.transports.http.head import Head
+from jupyter_pyserve.transports.http.repeats import Repeats
 from jupyter_pyserve.transports.http.replies import JSON, TEXT, Reply, Stream, failure
 from jupyter_pyserve.transports.http.writer import Writer
 from jupyter_pyserve.v2 import metadata
@@ -63,6 +64,7 @@ class Exchange:
         "_writer",
         "closed",
         "received_ns",
+        "repeats",
     )
 
     def __init__(
@@ -79,6 +81,7 @@ class Exchange:
         self._limit = app.service.settings.http_max_input_nbytes
         #: Of the answer to an inference.
         self._encoding = Encoding.IDENTITY
+        self.repeats = Repeats(app.service.lookup)
         self._job: Job | None = None
         self._generation: Generation | None = None
         self._task: asyncio.Task[None] | None = None
@@ -100,15 +103,30 @@ class Exchange:
         if landing.servable.tracer is not None:
             landing.job.sink = self._behind_watch(head, landing.servable, self)
         try:
-            inference.submit(landing, self._limit, head.forwarded)
-        except PyServeError as error:
-            landing.job.finish()
-            self.reply(failure(error, TEXT if isinstance(error, ContentError) else JSON))
-        except Exception:  # noqa: BLE001 - the top of a transport
-            landing.job.finish()
-            self._break("an inference request failed")
+            header = inference.submit(landing, self._limit, head.forwarded)
+        except Exception as error:  # noqa: BLE001 - the top of a transport
+            self._fail(landing.job, error)
         else:
             self._job = landing.job
+            self.repeats.remember(head, landing, header)
+
+    def submit_again(self, head: Head, servable: LoadedVersion, job: Job) -> None:
+        """Queue a request that is the one before again."""
+        self._encoding = head.accepted_encoding
+        try:
+            servable.submit(job)
+        except Exception as error:  # noqa: BLE001 - the top of a transport
+            self._fail(job, error)
+        else:
+            self._job = job
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        """A request could not be queued."""
+        job.finish()
+        if isinstance(error, PyServeError):
+            self.reply(failure(error, TEXT if isinstance(error, ContentError) else JSON))
+        else:
+            self._break("an inference request failed")
 
     def dispatch(self, head: Head, body: bytes) -> None:
         """Serve a request whose body is here."""

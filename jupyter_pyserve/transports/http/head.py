@@ -49,6 +49,8 @@ class Access(enum.Enum):
 class Head:
     """A request head. `control` is the path below `/api` on listeners that have it, else None."""
 
+    #: As it came.
+    data: bytes
     method: bytes
     target: bytes
     route: Route | RouteError
@@ -190,9 +192,9 @@ class HeadParser:
             raise HeadError(str(error)) from error
         if not collector.complete:
             raise HeadError("the head is not complete")
-        return self._head(parser.get_method(), parser.get_http_version() == "1.0", collector)
+        return self._head(data, parser.get_method(), parser.get_http_version() == "1.0", collector)
 
-    def _head(self, method: bytes, old: bool, collector: _Collector) -> Head:
+    def _head(self, data: bytes, method: bytes, old: bool, collector: _Collector) -> Head:
         headers = collector.headers
         found = _ORIGIN_FORM.match(collector.target)
         path = found.group(1) if found is not None else collector.target
@@ -215,6 +217,7 @@ class HeadParser:
         lacks = self._lacking(path, headers) if self._restrictions else ""
         unusual = access is not Access.GRANTED or lacks or chunked or expects_continue
         return Head(
+            data=data,
             method=method,
             target=collector.target,
             route=route,

@@ -37,6 +37,10 @@ class Inbox:
         self._start, self._end = 0, left
         return left == _NBYTES
 
+    def begins(self, prefix: bytes, nbytes: int) -> bool:
+        """Whether so many bytes are here, and begin like this."""
+        return self._end - self._start >= nbytes and self._buffer.startswith(prefix, self._start)
+
     def take(self, nbytes: int) -> memoryview:
         """The next bytes, at most `nbytes`; valid until the transport writes again."""
         start = self._start

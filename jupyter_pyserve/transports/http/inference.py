@@ -76,8 +76,8 @@ def land_later(
     intake.when_there_is_room(servable, nbytes, lambda: land(servable, nbytes, header_nbytes, sink), wanted, on_end)
 
 
-def submit(landing: Landing, max_json_nbytes: int, forwarded: Headers = ()) -> None:
-    """Make the body that has landed a request, with these headers, and queue it.
+def submit(landing: Landing, max_json_nbytes: int, forwarded: Headers = ()) -> bytes:
+    """Make the body that has landed a request, with these headers, and queue it; its JSON part.
 
     On `PyServeError` the job is still the caller's.
     """
@@ -107,6 +107,7 @@ def submit(landing: Landing, max_json_nbytes: int, forwarded: Headers = ()) -> N
         job.finish()
         job = landing.job
     intake.enter(job, plan, servable)
+    return header
 
 
 def submit_json(servable: LoadedVersion, body: bytes, max_json_nbytes: int, sink: Sink, forwarded: Headers = ()) -> Job:
