@@ -73,7 +73,7 @@ class Session:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._spinner = Spinner(sock, STUB_BUDGET_NS)
+        self.spinner = Spinner(sock, STUB_BUDGET_NS)
         self._inbox: collections.deque[tuple[bytes, list[int]]] = collections.deque()
         self._call_ids = 0
         self._calls: dict[int, _Call] = {}
@@ -149,12 +149,12 @@ class Session:
 
     def _await(self) -> tuple[bytes, list[int]] | None:
         """`_read`, awake at first if the next frame is likely to come soon."""
-        if self._spinner.ready():
+        if self.spinner.ready():
             return self._read(0)
         self.on_sleep()
         began_ns = time.monotonic_ns()
         frame = self._read(0)
-        self._spinner.slept(time.monotonic_ns() - began_ns)
+        self.spinner.slept(time.monotonic_ns() - began_ns)
         return frame
 
     def poll(self) -> None:
@@ -320,7 +320,7 @@ class Session:
         end_s = time.monotonic() + timeout_s
         if self._turns.take(done, end_s):
             try:
-                while not done() and self._spinner.wait(end_s - time.monotonic()):
+                while not done() and self.spinner.wait(end_s - time.monotonic()):
                     self._keep(self._read(socket.MSG_DONTWAIT))
             finally:
                 self._turns.give_up()

@@ -15,9 +15,11 @@ import time
 #: Longer than a round trip of a fast model and its client, far shorter than anything a person or a scheduler notices.
 BUDGET_NS = 150_000
 
-#: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others,
-#: or that an ensemble passes on from one to the next, even while each of them has still to be woken.
-STUB_BUDGET_NS = 600_000
+#: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others.
+STUB_BUDGET_NS = 300_000
+
+#: For a stub of an ensemble's member: until its turn comes again, even while each of the members has still to be woken.
+MEMBER_BUDGET_NS = 600_000
 
 #: A turn that took longer was another's: who goes on spinning where processors are wanted is made to wait for them
 #: later, when there is something to do.
@@ -34,10 +36,11 @@ SPARE_PROCESSORS = len(os.sched_getaffinity(0)) > 1
 class Spinner:
     """Waits for one socket to become readable."""
 
-    __slots__ = ("_budget_ns", "_pause_ends_ns", "_poll", "_worthwhile")
+    __slots__ = ("_pause_ends_ns", "_poll", "_worthwhile", "budget_ns")
 
     def __init__(self, sock: socket.socket, budget_ns: int = BUDGET_NS) -> None:
-        self._budget_ns = budget_ns
+        #: How long it spins at most; it may be changed.
+        self.budget_ns = budget_ns
         poller = select.poll()
         poller.register(sock, select.POLLIN)
         self._poll = poller.poll
@@ -50,7 +53,7 @@ class Spinner:
         last_ns = time.monotonic_ns()
         if last_ns < self._pause_ends_ns:
             return bool(poll(0))
-        end_ns = last_ns + self._budget_ns
+        end_ns = last_ns + self.budget_ns
         while not poll(0):
             now_ns = time.monotonic_ns()
             if now_ns >= end_ns or now_ns - last_ns > _WANTED_NS:
@@ -77,4 +80,4 @@ class Spinner:
 
     def slept(self, ns: int) -> None:
         """How long the caller slept, when it had to: a short sleep makes spinning worthwhile."""
-        self._worthwhile = ns < self._budget_ns
+        self._worthwhile = ns < self.budget_ns

@@ -60,8 +60,7 @@ class Instance:
         version: int,
         limit: int,
     ) -> None:
-        self.spec = spec
-        self.name = spec.name
+        self.spec, self.name = spec, spec.name
         self.state = StubState.SPAWNED
         self.responses = ResponseArena(limit, self._tell_released)
         self._answers = Answers(self, owner.failed)
@@ -255,7 +254,8 @@ class Instance:
             if job.foreign:
                 self.attach(job.foreign)
             requests.append((job.key, job.meta, job.plan.layout, job.descriptors))
-        return frames.encode_execute(requests, self.responses.take_released())
+        flags = frames.PART if batch[0].tally is not None else 0
+        return frames.encode_execute(requests, self.responses.take_released(), flags=flags)
 
     def holding(self, key: int) -> Job | None:
         """The request of that key, if the stub may still read its inputs."""

@@ -16,6 +16,7 @@ import pytest
 import triton_python_backend_utils as pb_utils
 from pyserve_stub.host import get_host, set_host
 from pyserve_stub.loop import EngineHost, Stub
+from pyserve_stub.spin import MEMBER_BUDGET_NS, STUB_BUDGET_NS
 from pyserve_stub.status import BUSY, FINALIZING, LOADING, READY, SPAWNED, STATUS_NBYTES, read_status
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.layout import WireError
@@ -131,6 +132,17 @@ def test_bundles_are_executed_in_order(loop: Loop) -> None:
     loop.sock.send(frames.encode_bundle([frames.encode_execute([request]) for request in requests]))
     answers = [loop.read(loop.next())[0] for _ in requests]
     assert [answer.outputs["IN"].tolist() for answer in answers] == [[1.0], [2.0], [3.0]]
+
+
+def test_a_member_of_an_ensemble_waits_awake_for_longer(loop: Loop) -> None:
+    loop.serve()
+    budgets = []
+    for flags in (0, frames.PART, 0):
+        loop.sock.send(frames.encode_execute([loop.request(IN=np.array([1.0]))], flags=flags))
+        loop.read(loop.next())
+        loop.ask("anything, when it is done with that")
+        budgets.append(loop.session.spinner.budget_ns)
+    assert budgets == [STUB_BUDGET_NS, MEMBER_BUDGET_NS, STUB_BUDGET_NS]
 
 
 def test_what_is_executed_is_shown(loop: Loop) -> None:
