@@ -14,7 +14,7 @@ from pathlib import Path
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.naming import check_model_name
-from jupyter_pyserve.notebook import sharing
+from jupyter_pyserve.notebook import figures, sharing
 from jupyter_pyserve.notebook.argument_types import TensorOption, tensor
 from jupyter_pyserve.notebook.arrays import Array
 from jupyter_pyserve.notebook.client import Client, default_client
@@ -185,7 +185,7 @@ def served_of_event(client: Client, name: str, source: ModelSource, event: Deplo
     engine = Control(client.connection).status()["engine"]
     note = "unchanged" if event.get("unchanged") else ""
     if not note and "elapsed_ms" in event:
-        note = f"in {event['elapsed_ms']:.0f} ms"
+        note = f"in {figures.milliseconds(event['elapsed_ms'])}"
     return ServedModel(event["model"], engine, client.address, note=note)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.arrays import DATATYPES, Array, as_input
 from jupyter_pyserve.notebook.client import default_client
 from jupyter_pyserve.notebook.control import Control
@@ -67,9 +68,9 @@ class Answer(View, Mapping[str, Array]):
 
     def _headline(self) -> str:
         if len(self.responses) == 1:
-            return f"answered in {self.total_ms:.2f} ms"
-        first = f", the first after {self.latency_ms:.2f} ms" if self.responses else ""
-        return f"gave {len(self.responses)} responses in {self.total_ms:.2f} ms{first}"
+            return f"answered in {figures.milliseconds(self.total_ms)}"
+        first = f", the first after {figures.milliseconds(self.latency_ms)}" if self.responses else ""
+        return f"gave {len(self.responses)} responses in {figures.milliseconds(self.total_ms)}{first}"
 
 
 def infer(

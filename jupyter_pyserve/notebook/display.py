@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.address import Address
-from jupyter_pyserve.notebook.inclusion.remedies import nbytes_text
 from jupyter_pyserve.notebook.markup import Markup, code_block, columns, element, table
 from jupyter_pyserve.notebook.payloads import (
     CacheInfo,
@@ -233,7 +233,7 @@ class SharedArrays(View):
             (
                 item["name"],
                 f"{item['dtype']} {item['shape']}",
-                nbytes_text(item["nbytes"]),
+                figures.nbytes(item["nbytes"]),
                 ", ".join(item["references"]),
             )
             for item in self.rows
@@ -243,10 +243,9 @@ class SharedArrays(View):
 def _cache_words(cache: CacheInfo | None) -> list[str]:
     if not cache:
         return []
-    return [
-        f"response cache: {cache['entries']} answers, {cache['used_bytes']} of {cache['size_bytes']} bytes, "
-        f"{cache['hits']} hits, {cache['misses']} misses"
-    ]
+    used, size = figures.nbytes(cache["used_bytes"]), figures.nbytes(cache["size_bytes"])
+    answers = f"response cache: {cache['entries']} answers, {used} of {size}"
+    return [f"{answers}, {cache['hits']} hits, {cache['misses']} misses"]
 
 
 class LogView(View):
@@ -322,7 +321,7 @@ def _instance_rows(instances: Sequence[InstanceInfo]) -> list[tuple[object, ...]
 def _activity(instance: InstanceInfo) -> str:
     """The state, and for how long if that may matter: one that hangs is BUSY for ever."""
     busy_s = instance.get("busy_since_s") or 0.0
-    return f"{instance.get('state', '')}{f' {busy_s:.0f} s' if busy_s >= 1 else ''}"
+    return f"{instance.get('state', '')}{f' {figures.seconds(busy_s)}' if busy_s >= 1 else ''}"
 
 
 def _tensor_rows(info: ModelInfo) -> list[tuple[object, ...]]:

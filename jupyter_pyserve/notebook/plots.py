@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.markup import Markup, text
 
 Points = Sequence[tuple[float, float]]
@@ -113,17 +114,11 @@ def _axes(place: _Scale, across: tuple[float, float], down: tuple[float, float])
         y = round(down[0] + share * (down[1] - down[0]), 1)
         line = {"x1": across[0], "x2": across[1], "y1": y, "y2": y, "stroke": _GREY, "stroke-opacity": 0.4}
         drawn.append(tag("line", line))
-        drawn.append(_label(across[0] - 4, y + 3, short(place.y_end * share), anchor="end"))
+        drawn.append(_label(across[0] - 4, y + 3, figures.number(place.y_end * share), anchor="end"))
         x = across[0] + share * (across[1] - across[0])
-        drawn.append(_label(x, down[0] + 14, short(place.x_end * share), anchor="end" if share == 1 else "middle"))
+        anchor = "end" if share == 1 else "middle"
+        drawn.append(_label(x, down[0] + 14, figures.number(place.x_end * share), anchor=anchor))
     return drawn
-
-
-def short(value: float) -> str:
-    """A number in at most three digits or so."""
-    if value >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
 
 
 def _label(x: float, y: float, words: object, *, anchor: str = "middle", colour: str = _GREY) -> Markup:

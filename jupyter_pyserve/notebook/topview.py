@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.display import View
-from jupyter_pyserve.notebook.inclusion.remedies import nbytes_text
 from jupyter_pyserve.notebook.markup import Markup, columns, element, table
 from jupyter_pyserve.notebook.payloads import EngineStatus, InstanceInfo, ModelInfo
 
-_HEADER = ("model", "instance", "pid", "state", "req/s", "p50 ms", "p99 ms", "queue", "cpu %", "memory", "failures")
+_HEADER = ("model", "instance", "pid", "state", "req/s", "p50", "p99", "queue", "cpu", "memory", "failures")
 
 
 class Top(View):
@@ -49,18 +49,17 @@ class Top(View):
 
     def _cells(self, model: str, row: InstanceInfo, queued: object) -> tuple[object, ...]:
         latency = row.get("latency_ms") or {}
-        pss = row.get("pss_bytes")
         state = f"{row.get('state', '')}{' (draining)' if row.get('draining') else ''}"
         return (
             row["name"],
             row.get("pid"),
             state,
             self._rate(model, row),
-            _number(latency.get("p50")),
-            _number(latency.get("p99")),
+            figures.shown(latency.get("p50"), figures.milliseconds),
+            figures.shown(latency.get("p99"), figures.milliseconds),
             queued,
-            _number(row.get("cpu_percent"), 0),
-            "" if pss is None else nbytes_text(pss),
+            figures.shown(row.get("cpu_percent"), figures.percent),
+            figures.shown(row.get("pss_bytes"), figures.nbytes),
             row.get("failures", 0),
         )
 
@@ -68,15 +67,11 @@ class Top(View):
         past = self._before.get((model, row["name"], row.get("pid")))
         if past is None or not self._past_s:
             return ""
-        return _number((row.get("requests", 0) - past) / self._past_s, 0)
+        return figures.number((row.get("requests", 0) - past) / self._past_s)
 
     def _host(self) -> str:
         host = self.status["engine"].get("host")
         if not host:
             return ""
-        used, total = nbytes_text(host["memory_used_bytes"]), nbytes_text(host["memory_total_bytes"])
-        return f"machine: {host['cpu_percent']:.0f} % of the processors, {used} of {total}"
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+        used, total = (figures.nbytes(host[key]) for key in ("memory_used_bytes", "memory_total_bytes"))
+        return f"machine: {figures.percent(host['cpu_percent'])} of the processors, {used} of {total}"

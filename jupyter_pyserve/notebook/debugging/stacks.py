@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.display import View
 from jupyter_pyserve.notebook.markup import Markup, code_block, element
 from jupyter_pyserve.notebook.payloads import StackInfo
@@ -38,4 +39,4 @@ def _doing(found: StackInfo | str) -> str:
     if found["since_s"] is None:
         return "executes nothing"
     request = f" request '{found['request']}'" if found["request"] else " a request"
-    return f"has been executing{request} for {found['since_s']:.1f} s"
+    return f"has been executing{request} for {figures.seconds(found['since_s'])}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import types
 
+from jupyter_pyserve.notebook import figures
+
 _NOT_FOR_PROCESSES = ("lock", "RLock", "Condition", "Semaphore", "Event", "Thread")
 
 
@@ -39,18 +41,8 @@ def too_long(name: str, length: int) -> str:
 
 def _array(name: str, value: object) -> str:
     shape, dtype = getattr(value, "shape", ()), getattr(value, "dtype", "?")
-    size = nbytes_text(int(getattr(value, "nbytes", 0)))
+    size = figures.nbytes(int(getattr(value, "nbytes", 0)))
     return (
         f"is an array of {size} ({dtype}, shape {tuple(shape)}): "
         f'pyserve.share("{name}", {name}) gives every process of the model the one copy; or load it in initialize'
     )
-
-
-def nbytes_text(nbytes: int) -> str:
-    """'1.5 MiB'."""
-    size = float(nbytes)
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"

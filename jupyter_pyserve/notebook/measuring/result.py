@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.display import View
 from jupyter_pyserve.notebook.markup import Markup, columns, element, table
-from jupyter_pyserve.notebook.plots import image, latency_throughput, short
+from jupyter_pyserve.notebook.plots import image, latency_throughput
 
-_HEADER = ("requests at once", "per second", "p50 ms", "p90 ms", "p99 ms", "requests", "failures")
 PERCENTILES = ("p50", "p90", "p99")
+_HEADER = ("requests at once", "per second", *PERCENTILES, "requests", "failures")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,11 @@ class BenchResult(View):
 
     def _title(self) -> str:
         best = self.best
-        found = f"{short(best.throughput)} requests per second at most" if best is not None else "nothing was measured"
+        found = (
+            f"{figures.number(best.throughput)} requests per second at most"
+            if best is not None
+            else "nothing was measured"
+        )
         return f"over {self.via}: {found}{f' ({self.note})' if self.note else ''}"
 
     def _errors(self) -> list[str]:
@@ -114,10 +119,10 @@ class BenchResult(View):
         return [
             (
                 level.concurrency,
-                short(round(level.throughput, 1)),
-                *(_ms(getattr(level, f"{name}_ms")) for name in PERCENTILES),
-                level.requests,
-                level.failures,
+                figures.number(level.throughput),
+                *(figures.shown(getattr(level, f"{name}_ms"), figures.milliseconds) for name in PERCENTILES),
+                figures.number(level.requests),
+                figures.number(level.failures),
             )
             for level in self.levels
         ]
@@ -128,7 +133,3 @@ def _percentile_ms(ordered: Sequence[float], percent: int) -> float | None:
     if not ordered:
         return None
     return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)] * 1e3, 4)
-
-
-def _ms(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

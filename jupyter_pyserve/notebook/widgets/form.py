@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.client import default_client
 from jupyter_pyserve.notebook.control import Control
 from jupyter_pyserve.notebook.display import View
@@ -132,7 +133,7 @@ class Form(Live):
         if run.over.is_set():
             error = "cancelled"
         count = len(self._responses)
-        text = f"{count} response{'' if count == 1 else 's'} in {elapsed_ms:.2f} ms" if not error else ""
+        text = f"{count} response{'' if count == 1 else 's'} in {figures.milliseconds(elapsed_ms)}" if not error else ""
         self._outcome = {"text": text, "error": error}
         self.send({"type": "done", "outcome": self._outcome})
         self.keep_picture()

@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.display import View
-from jupyter_pyserve.notebook.inclusion.remedies import nbytes_text
 from jupyter_pyserve.notebook.markup import Markup, columns, element, table
 from jupyter_pyserve.notebook.plots import bars, image, lines
 from jupyter_pyserve.notebook.widgets.watched import Point, Watched
 
-_HEADER = ("instance", "state", "pid", "requests", "failures", "p50 ms", "p99 ms", "memory (PSS)", "CPU", "GPU")
+_HEADER = ("instance", "state", "pid", "requests", "failures", "p50", "p99", "memory (PSS)", "CPU", "GPU")
 
 
 class MonitorPicture(View):
@@ -46,7 +46,7 @@ class MonitorPicture(View):
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._time_s))
         words = [f"engine {engine['state']}, pid {engine['pid']}", f"as it was at {clock}"]
         if engine["cpu_percent"] is not None:
-            words.insert(1, f"CPU {engine['cpu_percent']:.1f} %, memory {_nbytes(engine['pss_bytes'])}")
+            words.insert(1, f"CPU {figures.percent(engine['cpu_percent'])}, memory {_nbytes(engine['pss_bytes'])}")
         if not self._watched.models:
             words.append(f"there is no model '{self._what}'" if self._what else "no models yet")
         return [", ".join(words), *([self._problem] if self._problem else [])]
@@ -55,9 +55,10 @@ class MonitorPicture(View):
 def _title(row: dict[str, Any]) -> str:
     reason = f" ({row['reason']})" if row["reason"] else ""
     words = [f"{row['state']}{reason}"]
-    words.append(f"{row['success']} requests, {row['failure']} failures, {row['queue_depth'] or 0} waiting")
+    words += [f"{figures.number(row['success'])} requests", f"{figures.number(row['failure'])} failures"]
+    words.append(f"{row['queue_depth'] or 0} waiting")
     if row["p50_ms"] is not None:
-        words.append(f"p50 {row['p50_ms']:.2f} ms, p99 {row['p99_ms']:.2f} ms")
+        words.append(f"p50 {_ms(row['p50_ms'])}, p99 {_ms(row['p99_ms'])}")
     return ", ".join(words)
 
 
@@ -87,12 +88,12 @@ def _rows(row: dict[str, Any]) -> list[tuple[object, ...]]:
             item["name"],
             item["state"],
             item["pid"],
-            item["requests"],
-            item["failures"],
+            figures.shown(item["requests"], figures.number),
+            figures.shown(item["failures"], figures.number),
             _ms(item["p50_ms"]),
             _ms(item["p99_ms"]),
             _nbytes(item["memory"]),
-            "" if item["cpu"] is None else f"{item['cpu']:.1f} %",
+            figures.shown(item["cpu"], figures.percent),
             _nbytes(item["gpu"]),
         )
         for item in row["instances"].values()
@@ -106,8 +107,8 @@ def _reasons(row: dict[str, Any]) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return figures.shown(value, figures.milliseconds)
 
 
 def _nbytes(value: float | None) -> str:
-    return "" if value is None else nbytes_text(int(value))
+    return figures.shown(value, figures.nbytes)

@@ -19,7 +19,7 @@ def test_deploying_a_text(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.argv", ["ipykernel", "-f", "/run/kernel-12-ab.json"])
     engine.deployment("add_one", {"event": "progress", "stage": "write"}, READY)
     served = pyserve.deploy(TEXT, "add_one", **TENSORS, max_batch_size=4)
-    assert (served.name, served.state, served.note) == ("add_one", "READY", "in 12 ms")
+    assert (served.name, served.state, served.note) == ("add_one", "READY", "in 12.3 ms")
     assert (served.versions[0]["version"], served.instances[0]["pid"]) == ("1", 4711)
     sent = engine.last("/api/models/add_one/deploy").json
     assert sent["source"] == TEXT

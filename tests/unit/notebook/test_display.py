@@ -95,7 +95,7 @@ def test_an_instance_that_hangs_shows_for_how_long() -> None:
     def state(busy_s: float | None) -> str:
         return _served(instances=[{"name": "m_0", "state": "BUSY", "busy_since_s": busy_s}]).plain()
 
-    assert "BUSY 125 s" in state(125.4)
+    assert "BUSY 2 min 5 s" in state(125.4)
     assert "BUSY" in state(0.2)
     assert "BUSY 0" not in state(0.2)
 
@@ -103,7 +103,7 @@ def test_an_instance_that_hangs_shows_for_how_long() -> None:
 def test_the_engine_says_how_full_its_cache_is() -> None:
     cache = {"size_bytes": 9000, "used_bytes": 700, "entries": 3, "hits": 5, "misses": 4, "evictions": 0}
     status = cast(EngineStatus, {"engine": {**ENGINE, "cache": cache}, "models": []})
-    assert "response cache: 3 answers, 700 of 9000 bytes, 5 hits, 4 misses" in EngineView(status).plain()
+    assert "response cache: 3 answers, 700 B of 8.8 KiB, 5 hits, 4 misses" in EngineView(status).plain()
     assert "response cache" not in EngineView(_status()).plain()
 
 

@@ -4,7 +4,7 @@ import base64
 import re
 import xml.etree.ElementTree as ElementTree
 
-from jupyter_pyserve.notebook.plots import bars, image, latency_throughput, lines, short
+from jupyter_pyserve.notebook.plots import bars, image, latency_throughput, lines
 
 
 def parsed(svg: str) -> ElementTree.Element:
@@ -52,7 +52,3 @@ def test_an_image_carries_its_plot_and_says_what_it_is() -> None:
     assert found is not None
     assert base64.b64decode(found[1]).decode() == svg
     assert 'alt="of &quot;&lt;b&gt;&quot;"' in shown
-
-
-def test_numbers_are_short() -> None:
-    assert [short(value) for value in (0, 3, 0.123456, 12.345, 1234.5)] == ["0", "3", "0.123", "12.3", "1,234"]

@@ -17,7 +17,23 @@ def test_what_a_look_shows() -> None:
     figures = {"cpu_percent": 42.4, "pss_bytes": 3 << 20, "latency_ms": {"p50": 1.234, "p99": 5.0}, "draining": True}
     shown = repr(Top(status(**figures), "m"))
     first, second = shown.splitlines()[1:]
-    assert first.split() == ["m", "m_0", "7", "READY", "(draining)", "1.23", "5.00", "3", "42", "3.0", "MiB", "1"]
+    assert first.split() == [
+        "m",
+        "m_0",
+        "7",
+        "READY",
+        "(draining)",
+        "1.23",
+        "ms",
+        "5",
+        "ms",
+        "3",
+        "42",
+        "%",
+        "3.0",
+        "MiB",
+        "1",
+    ]
     assert second.split() == ["m", "m_1", "8", "READY", "1"]  # no figures, and the queue is said once
 
 

@@ -53,7 +53,7 @@ def sampled(engine: FakeEngine, **more: Any) -> None:
 def test_top(engine: FakeEngine, typed: Typed) -> None:
     sampled(engine)
     once = typed("top add_one --once")
-    assert once.splitlines()[1].split() == ["add_one", "add_one_0", "4711", "READY", "0", "0", "12", "1"]
+    assert once.splitlines()[1].split() == ["add_one", "add_one_0", "4711", "READY", "0", "0", "12", "%", "1"]
     assert "unknown model: 'nope'" in typed("top nope --once")
     assert typed("top --for 0 --text") == ""
     assert "4711" in typed("top --for 0.01 --interval 0.01 --text")

@@ -13,8 +13,8 @@ def test_has_a_line_for_each_process_and_reasons_once() -> None:
     watched = Watched()
     watched.apply(snapshot(model("add", instance("a"), instance("b", cpu_percent=None))), 1.0)
     plain = picture(watched).plain()
-    assert "add: READY, 1 requests, 0 failures, 0 waiting, p50 1.00 ms, p99 2.00 ms" in plain
-    assert "a         READY  7    1         0         1.00    2.00    100 bytes     2.0 %" in plain
+    assert "add: READY, 1 requests, 0 failures, 0 waiting, p50 1 ms, p99 2 ms" in plain
+    assert "a         READY  7    1         0         1 ms  2 ms  100 B         2.0 %" in plain
     assert plain.count("gpu: no driver") == 1
 
 
