@@ -1,4 +1,4 @@
-"""Shared segments that were handed over as file descriptors, mapped, and lent out as arrays.
+"""Shared segments that were handed over as file descriptors, mapped, and lent out as arrays; beside them device memory.
 
 Arrays over a segment are made here and nowhere else: every one of them keeps the mapping exported, so that a mapping
 can never be closed under an array that is still read (that would be a segmentation fault).
@@ -10,9 +10,13 @@ import mmap
 import os
 from bisect import bisect_right
 from collections import deque
-from typing import Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Sequence, cast
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from .device_memory import DeviceRegion
+    from .dlpack import DeviceMemory
 
 #: Answers are given back at once when there are so many or so large ones.
 _RETURN_COUNT = 64
@@ -135,10 +139,12 @@ class Segment:
 class Segments:
     """Every segment that this process mapped, by id and by address."""
 
-    __slots__ = ("_by_address", "_by_id")
+    __slots__ = ("_by_address", "_by_id", "on_devices")
 
     def __init__(self) -> None:
         self._by_id: dict[int, Segment] = {}
+        #: Regions of clients on devices, by id.
+        self.on_devices: dict[int, DeviceRegion] = {}
         #: Sorted addresses and their segments; replaced as one, since other threads look things up in it.
         self._by_address: tuple[list[int], list[Segment]] = [], []
 
@@ -152,10 +158,12 @@ class Segments:
         self._sort()
         return segment
 
-    def drop(self, segment_id: int) -> None:
-        """Forget a segment; it is unmapped when the last array over it dies."""
-        if self._by_id.pop(segment_id, None) is not None:
-            self._sort()
+    def drop(self, *segment_ids: int) -> None:
+        """Forget segments; they are unmapped when the last array over them dies."""
+        for segment_id in segment_ids:
+            self._by_id.pop(segment_id, None)
+            self.on_devices.pop(segment_id, None)
+        self._sort()
 
     def _sort(self) -> None:
         segments = sorted(self._by_id.values(), key=lambda item: item.address)
@@ -174,16 +182,27 @@ class Segments:
     def lend(self, segment_id: int, offset: int, nbytes: int, hold: object) -> tuple[Lease, bool]:
         """A byte array over the range, and whether it may be written to.
 
+        Of a region on a device, which the engine names to none but models that want that, `DeviceMemory` in its place.
+
         `hold` lives for as long as the array, or anything made from it, lives.
         """
         if not nbytes:
             return np.empty(0, np.uint8).view(Lease), True  # nothing is nowhere: the segment need not exist
-        segment = self.get(segment_id)
+        try:
+            segment = self._by_id[segment_id]
+        except KeyError:
+            return cast("Lease", self._lend_on_device(segment_id, offset, nbytes, hold)), True
         if offset + nbytes > segment.nbytes:
             raise SegmentError(f"segment {segment_id} has {segment.nbytes} bytes")
         lease = segment.array[offset : offset + nbytes].view(Lease)
         lease.hold = hold
         return lease, segment.writable
+
+    def _lend_on_device(self, segment_id: int, offset: int, nbytes: int, hold: object) -> DeviceMemory:
+        region = self.on_devices.get(segment_id)
+        if region is None:
+            raise SegmentError(f"segment {segment_id} is not mapped")
+        return region.lend(offset, nbytes, hold)
 
     def find(self, array: np.ndarray[Any, Any]) -> tuple[Segment, int] | None:
         """The segment and offset of a C-contiguous array that lies wholly inside a segment."""

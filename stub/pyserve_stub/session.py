@@ -7,6 +7,7 @@ thread except `receive`, which belongs to the main thread. Whoever waits for a f
 from __future__ import annotations
 
 import collections
+import itertools
 import os
 import socket
 import threading
@@ -14,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Sequence
 
 from .credits import Credits
+from .device_memory import announced
 from .memory import Segments
 from .packets import receive_packet, send_packet
 from .spin import SPARE_PROCESSORS, STUB_BUDGET_NS, Spinner
@@ -75,7 +77,7 @@ class Session:
         self._sock = sock
         self.spinner = Spinner(sock, STUB_BUDGET_NS)
         self._inbox: collections.deque[tuple[bytes, list[int]]] = collections.deque()
-        self._call_ids = 0
+        self._call_ids = itertools.count(1)
         self._calls: dict[int, _Call] = {}
         self._lock = threading.Lock()
         self._turns = Turns()
@@ -178,9 +180,7 @@ class Session:
     def call(self, op: str, **arguments: Any) -> dict[str, Any]:
         """Ask the engine and wait for its reply."""
         call = _Call()
-        with self._lock:
-            self._call_ids += 1
-            call_id = self._call_ids
+        call_id = next(self._call_ids)
         self._calls[call_id] = call
         try:
             self.send(frames.encode_cold(frames.CALL, {"id": call_id, "op": op, **arguments}))
@@ -378,8 +378,8 @@ class Session:
 
     def _note(self, note: dict[str, Any], fds: Sequence[int]) -> None:
         """In its turn: what came before may refer to memory that is dropped now."""
-        for segment_id in note.get("dropped", ()):
-            self.segments.drop(segment_id)
+        self.segments.drop(*note.get("dropped", ()))
+        self.segments.on_devices.update(announced(note))
         op = note.get("op")
         if op in self.on_note:
             self.on_note[op](fds)

@@ -83,7 +83,7 @@ class Tensor(NativeObject):
     _writable: bool
     #: Whether `as_numpy()` must copy, because the memory belongs to another library's tensor.
     _private: bool
-    #: DLPack's (device type, device id).
+    #: DLPack's (device type, device id) of memory that is the host's.
     _device: tuple[int, int]
     #: Of many strings that were decoded: the objects, and where the array had them.
     _elements: tuple[list[Any], bytes]
@@ -116,7 +116,9 @@ class Tensor(NativeObject):
         self._device = dlpack.CPU_DEVICE
 
     @classmethod
-    def _from_memory(cls, name: str, code: int, shape: tuple[int, ...], memory: Array, writable: bool) -> Tensor:
+    def _from_memory(
+        cls, name: str, code: int, shape: tuple[int, ...], memory: Array | dlpack.DeviceMemory, writable: bool
+    ) -> Tensor:
         """A tensor over `memory`, bytes in wire form; every array made from it keeps `memory` alive."""
         tensor = cls.__new__(cls)
         tensor._name = name
@@ -143,7 +145,7 @@ class Tensor(NativeObject):
 
     def is_cpu(self) -> bool:
         """Whether the elements are in host memory, pinned memory included."""
-        return self._device[0] != dlpack.CUDA
+        return not isinstance(self._memory, dlpack.DeviceMemory)
 
     def as_numpy(self) -> Array:
         """The elements as an array; the same one at each call."""
@@ -213,7 +215,7 @@ class Tensor(NativeObject):
             address = memory.address
         else:
             address = self._host_memory().__array_interface__["data"][0]  # type: ignore[union-attr]
-        return dlpack.export(address, self._code, self._shape, self._device, self)
+        return dlpack.export(address, self._code, self._shape, self.__dlpack_device__(), self)
 
     def __dlpack__(self, *args: Any, **kwargs: Any) -> object:
         # `stream` is ignored: no work is ever pending. What later editions of the protocol ask for (max_version, copy,
@@ -222,7 +224,8 @@ class Tensor(NativeObject):
         return self.to_dlpack()
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self._device
+        memory = self._memory
+        return (dlpack.CUDA, memory.device) if isinstance(memory, dlpack.DeviceMemory) else self._device
 
     @staticmethod
     def from_dlpack(*args: Any, **kwargs: Any) -> Tensor:
@@ -231,7 +234,7 @@ class Tensor(NativeObject):
         if not name:
             raise TritonModelException(_EMPTY_NAME)
         borrowed = dlpack.borrow(producer)
-        tensor = Tensor._from_memory(name, borrowed.code, borrowed.shape, borrowed.memory, True)  # type: ignore[arg-type]
+        tensor = Tensor._from_memory(name, borrowed.code, borrowed.shape, borrowed.memory, True)
         tensor._private = True
         tensor._device = borrowed.device
         return tensor

@@ -6,6 +6,8 @@ import pytest
 from pyserve_stub import cuda
 from pyserve_stub.vocabulary import TritonModelException
 
+from tests.support.gpu import Gpu
+
 
 class Library:
     """Stands for libcuda: fails at one function, and notes the calls."""
@@ -51,6 +53,11 @@ def test_the_device_is_restored_when_the_work_fails() -> None:
         ("cuStreamCreate", "Failed to create a CUDA stream for a DLPack call."),
         ("cuStreamSynchronize", "Failed to synchronize CUDA device with id 2"),
         ("cuMemcpyDtoH_v2", "Failed to copy a tensor from CUDA device with id 2"),
+        ("cuMemcpyHtoD_v2", "Failed to copy a tensor to CUDA device with id 2"),
+        ("cuCtxSynchronize", "Failed to copy a tensor to CUDA device with id 2"),
+        ("cuMemHostAlloc", "Failed to allocate pinned memory"),
+        ("cuIpcOpenMemHandle_v2", "failed to open CUDA IPC handle: error 1"),
+        ("cuMemGetAddressRange_v2", "Failed to get CUDA address range: error 1"),
     ],
 )
 def test_failures_are_told(failing: str, text: str) -> None:
@@ -59,7 +66,30 @@ def test_failures_are_told(failing: str, text: str) -> None:
         with driver.on_device(2):
             driver.synchronize(2)
         driver.to_host(2, 0, 0)
+        driver.store(2, 0, 0, 0)
+        driver.pinned(2, 1)
+        driver.room(2, driver.open(2, bytes(64)))
 
     with pytest.raises(TritonModelException) as caught:
         use()
     assert str(caught.value) == text
+
+
+def test_memory_of_another_process() -> None:
+    gpu = Gpu()
+    driver, handle = cuda.Driver(gpu), gpu.allocate(b"0123456789")
+    address = driver.open(0, handle)
+    assert driver.room(0, address) == 10
+    assert driver.to_host(0, address + 2, 3).tobytes() == b"234"
+    driver.store(0, address, driver.pinned(0, 4), 4)
+    assert gpu.content(handle) == bytes(4) + b"456789"
+    assert gpu.calls.index("cuMemcpyHtoD_v2") < gpu.calls.index("cuCtxSynchronize")
+    driver.close(0, address)
+    assert gpu.opened == []
+
+
+def test_a_failure_has_the_drivers_name() -> None:
+    gpu = Gpu()
+    gpu.failing = "cuIpcOpenMemHandle_v2"
+    with pytest.raises(TritonModelException, match=r"^failed to open CUDA IPC handle: CUDA_ERROR_UNKNOWN$"):
+        cuda.Driver(gpu).open(0, bytes(64))
