@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help run test check lint format types js-check js-test pytest coverage pictures build bench differential clean browser promtool
+.PHONY: help run test check lint format types js-check js-test pytest coverage pictures build bench differential clean browser compiler promtool
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ js-test: labextension/node_modules/.installed
 	cd labextension && jlpm test
 
 # The browser driver wants the main thread's event loop for itself, hence a process of its own.
-pytest: $(VENV)/.dev $(BUNDLE) browser promtool build/kserve/.installed
+pytest: $(VENV)/.dev $(BUNDLE) browser compiler promtool build/kserve/.installed
 	pytest --ignore=tests/browser $(ARGS)
 	if [ -d tests/browser ]; then pytest tests/browser $(ARGS); fi
 
@@ -154,6 +154,10 @@ browser:
 	@command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev/null || { \
 		$(call apt-install,The tests in a real browser,chromium-headless-shell fonts-dejavu-core); }
 	@command -v curl >/dev/null || { $(call apt-install,The quickstart as a test,curl); }
+
+# What stands for the driver of a GPU is compiled.
+compiler:
+	@command -v cc >/dev/null || { $(call apt-install,The tests of CUDA shared memory,gcc libc6-dev); }
 
 # Unpacked, not installed: an installed Prometheus starts to serve.
 promtool:

@@ -11,9 +11,10 @@ from typing import Any, TypeAlias, TypeVar
 
 from pyserve_stub.wire.layout import TensorMeta, encode_layout
 
+from jupyter_pyserve.engine.devices.crossing import Crossing, Fetch
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.memory.arena import Segment
-from jupyter_pyserve.engine.memory.regions import Region, Target
+from jupyter_pyserve.engine.memory.region import CudaRegion, Region, Target
 from jupyter_pyserve.engine.tracing.watch import begin
 from jupyter_pyserve.engine.versions.loaded import LoadedVersion, MemoryFull
 from jupyter_pyserve.errors import PyServeError
@@ -65,12 +66,20 @@ def gathered(plan: RequestPlan, servable: LoadedVersion, body: memoryview, sink:
         job.descriptors = ((segment, offset, nbytes, 0),)
         return job
     own = _Own(plan, servable)
-    sizes = [0 if item.region is not None else -(-item.nbytes // ALIGNMENT) * ALIGNMENT for item in inputs]
+    sizes = [
+        0 if item.region is not None and item.name in own.places else -(-item.nbytes // ALIGNMENT) * ALIGNMENT
+        for item in inputs
+    ]
     job, segment, offset = servable.new_job(sum(sizes), sink)
     descriptors = []
     for item, size in zip(inputs, sizes):
         if item.region is not None:
-            descriptors.append(own.places[item.name])
+            place = own.places.get(item.name)
+            if place is None:
+                own.fetch(item, servable.arena.segment(segment), offset)
+                place = (segment, offset, item.nbytes, 0)
+                offset += size
+            descriptors.append(place)
             continue
         target = servable.arena.view(segment, offset, item.nbytes)
         if item.inline is not None:
@@ -116,13 +125,22 @@ class _Own:
     """The client's own memory in a request, looked up before anything is reserved; kept until its inputs are read."""
 
     def __init__(self, plan: RequestPlan, servable: LoadedVersion) -> None:
+        #: Inputs that models read where they are. Others have to be fetched from their devices.
         self.places: dict[str, tuple[int, int, int, int]] = {}
         self._regions: dict[int, Region] = {}
+        self._shown: dict[int, Region] = {}
+        self._fetched: dict[str, tuple[CudaRegion, int]] = {}
+        self._fetches: list[Fetch] = []
+        self._devices = servable.regions.devices
         for item in plan.request.inputs:
             if item.region is not None:
                 region, offset = servable.regions.locate(item.region)
-                self.places[item.name] = (region.id, offset, item.nbytes, 0)
                 self._regions[region.id] = region
+                if isinstance(region, CudaRegion) and not _stays(item, servable):
+                    self._fetched[item.name] = region, offset
+                    continue
+                self._shown[region.id] = region
+                self.places[item.name] = (region.id, offset, item.nbytes, 0)
                 if item.datatype == "BYTES":
                     _check_strings(plan, servable, item, region.read(offset, item.nbytes))
         self._targets: dict[str, Target] = {}
@@ -132,11 +150,29 @@ class _Own:
                 self._targets[output.name] = Target(output.name, region, offset, output.region.nbytes)
                 self._regions[region.id] = region
 
+    def fetch(self, item: InputRef, segment: Segment, offset: int) -> None:
+        """Where an input is to be fetched to."""
+        region, at = self._fetched[item.name]
+        if item.nbytes:
+            self._fetches.append(Fetch(region, at, item.nbytes, (segment, offset)))
+
     def hold(self, job: Job) -> None:
-        if self._regions:
-            job.foreign = tuple(self._regions.values())
-            job.targets = self._targets
+        if not self._regions:
+            return
+        job.foreign = tuple(self._shown.values())
+        job.targets = self._targets
+        outputs = {name: item for name, item in self._targets.items() if isinstance(item.region, CudaRegion)}
+        if self._fetched or outputs:
+            crossing = Crossing(self._devices, self._fetches, outputs)
+            crossing.stand_before(job)
+            job.memory = _Crossed(job.memory, self._regions, crossing)
+        else:
             job.memory = _Pinned(job.memory, self._regions)
+
+
+def _stays(item: InputRef, servable: LoadedVersion) -> bool:
+    """Whether a model takes an input where it is, on a device; traces want to see what requests hold."""
+    return servable.takes_device_inputs and item.datatype != "BYTES" and servable.tracer is None
 
 
 class _Pinned:
@@ -161,9 +197,31 @@ class _Pinned:
             region.unpin()
 
 
+class _Crossed(_Pinned):
+    """The same where some of it has to be fetched first, or some of the answer to be taken away."""
+
+    def __init__(self, memory: Memory, regions: Mapping[int, Region], crossing: Crossing) -> None:
+        super().__init__(memory, regions)
+        self.crossing = crossing
+
+
 def enter(job: Job, plan: RequestPlan, servable: LoadedVersion) -> None:
-    """Queue a job; on `PyServeError` it is still the caller's."""
+    """Queue a job, as soon as its inputs are there; on `PyServeError` it is still the caller's."""
     job.plan = plan
+    if type(job.memory) is _Crossed:
+        job.memory.crossing.begin(job, lambda: _queue(job, plan, servable))
+        return
+    if servable.tracer is not None:
+        begin(job, servable)
+    servable.submit(job)
+
+
+def _queue(job: Job, plan: RequestPlan, servable: LoadedVersion) -> None:
+    """Queue a job whose inputs have just arrived."""
+    for index in plan.strings:
+        item = plan.request.inputs[index]
+        if item.region is not None and job.descriptors[index][2]:
+            _check_strings(plan, servable, item, job.memory.view(*job.descriptors[index][:3]))
     if servable.tracer is not None:
         begin(job, servable)
     servable.submit(job)

@@ -18,7 +18,7 @@ from jupyter_pyserve.errors import Code
 
 if TYPE_CHECKING:
     from jupyter_pyserve.engine.memory.arena import Segment
-    from jupyter_pyserve.engine.memory.regions import Target
+    from jupyter_pyserve.engine.memory.region import Target
     from jupyter_pyserve.engine.stubs.instance import Instance
 
 new_key = itertools.count(1).__next__

@@ -19,9 +19,11 @@ from typing import Any, TextIO
 from jupyter_pyserve.engine.cache.store import ResponseCache
 from jupyter_pyserve.engine.debugging.attach import Debuggers
 from jupyter_pyserve.engine.debugging.recorder import Mode, Recorder
+from jupyter_pyserve.engine.devices.courier import Courier
 from jupyter_pyserve.engine.environments.store import Environments
 from jupyter_pyserve.engine.logs import LogBook
-from jupyter_pyserve.engine.memory.regions import ClientRegions, Region
+from jupyter_pyserve.engine.memory.region import Region
+from jupyter_pyserve.engine.memory.regions import ClientRegions
 from jupyter_pyserve.engine.metrics import Metrics
 from jupyter_pyserve.engine.operations import Operations
 from jupyter_pyserve.engine.peers.model_control import ModelControl
@@ -81,7 +83,7 @@ class Service:
         services = StubServices()
         self.recorder = Recorder()
         self.environments = Environments()
-        self.regions = ClientRegions(enabled=settings.allow_client_shm, on_forgotten=self._detach)
+        self.regions = ClientRegions(Courier(), enabled=settings.allow_client_shm, on_forgotten=self._detach)
         self.cache = ResponseCache(settings.cache_nbytes) if settings.cache_nbytes is not None else None
         context = ServableContext(
             zygote=self.zygote,

@@ -31,9 +31,6 @@ EXTENSIONS: Final = (
 )
 """Triton's list in Triton's order; clients look names up in it."""
 
-SUPPORTED: Final = tuple(name for name in EXTENSIONS if name != "cuda_shared_memory")
-"""Of these the ones that this server has."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRow:
@@ -45,8 +42,8 @@ class IndexRow:
     reason: str = ""
 
 
-def server_metadata(server_id: str, version: str, extensions: Sequence[str] = EXTENSIONS) -> bytes:
-    return jsonout.dumps({"name": server_id, "version": version, "extensions": list(extensions)})
+def server_metadata(server_id: str, version: str) -> bytes:
+    return jsonout.dumps({"name": server_id, "version": version, "extensions": list(EXTENSIONS)})
 
 
 def health(state: str) -> bytes:

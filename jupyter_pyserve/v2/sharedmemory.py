@@ -24,6 +24,15 @@ class SystemRegister:
     nbytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CudaRegister:
+    """A region on a GPU: the first `nbytes` of the allocation that `handle` stands for."""
+
+    handle: bytes
+    device: int
+    nbytes: int
+
+
 def require_name(name: str, kind: str) -> None:
     """A region that is registered has a name."""
     if not name:
@@ -48,19 +57,28 @@ def _unsigned(request: members.Members, name: str) -> int:
     return number
 
 
-def check_cuda_register(body: bytes) -> None:
-    """Raises for a registration that could not be made on any server."""
+def parse_cuda_register(body: bytes) -> CudaRegister:
+    """The body of a registration of a device's memory."""
     request = _request(body)
-    handle = members.object_or_empty(_with(request, "raw_handle")["raw_handle"])
-    for holder, name in ((handle, "b64"), (request, "byte_size")):
-        if name not in holder:
-            raise PyServeError(Code.INTERNAL, f"attempt to access non-existing object member '{name}'")
-    if type(handle["b64"]) is not str:
+    encoded = members.object_or_empty(_with(request, "raw_handle")["raw_handle"])
+    if type(_member(encoded, "b64")) is not str:
         raise PyServeError(Code.INTERNAL, members.NOT_STRING)
+    _member(request, "byte_size")
+    nbytes = _unsigned(request, "byte_size")
+    _member(request, "device_id")
+    device = _unsigned(request, "device_id")
+    handle = b""
     with contextlib.suppress(binascii.Error, ValueError):
-        if len(base64.b64decode(handle["b64"], validate=True)) == _CUDA_HANDLE_NBYTES:
-            return
-    raise PyServeError(Code.INVALID_ARG, "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t")
+        handle = base64.b64decode(encoded["b64"], validate=True)
+    if len(handle) != _CUDA_HANDLE_NBYTES:
+        raise PyServeError(Code.INVALID_ARG, "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t")
+    return CudaRegister(handle=handle, device=device, nbytes=nbytes)
+
+
+def _member(holder: members.Members, name: str) -> object:
+    if name not in holder:
+        raise PyServeError(Code.INTERNAL, f"attempt to access non-existing object member '{name}'")
+    return holder[name]
 
 
 def status(rows: Sequence[dict[str, Any]]) -> bytes:

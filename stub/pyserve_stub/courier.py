@@ -1,8 +1,9 @@
 """The process that copies between memory of clients on GPUs and host memory, so that the engine touches no GPU.
 
 It opens regions as it is told, and answers each order when it has been carried out; orders are carried out one after
-the other. When a device fails at a copy it says so, and ends: that device fails from then on, but for a new process it
-does not. Host memory comes as descriptors and is never mapped, so that nobody who takes it away can end this process.
+the other. When a device fails at a copy it says that it is broken: that device fails from then on, but for a new
+process it does not. Host memory comes as descriptors and is never mapped, so that nobody who takes it away can end this
+process.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Courier:
 
 
 def serve(channel: socket.socket, courier: Courier) -> None:
-    """Carry out orders until the engine has no more, or until a copy has failed."""
+    """Carry out orders until the engine has no more."""
     orders: dict[str, Callable[..., None]] = {
         "open": courier.open,
         "close": courier.close,
@@ -125,11 +126,10 @@ def serve(channel: socket.socket, courier: Courier) -> None:
             for fd in fds:
                 os.close(fd)
         try:
-            send_packet(channel, frames.encode_cold(frames.REPLY, {"id": number, "error": failure}))
+            reply = {"id": number, "error": failure, "broken": broken}
+            send_packet(channel, frames.encode_cold(frames.REPLY, reply))
         except OSError:
             return  # the engine is gone
-        if broken:
-            return
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from pyserve_stub.wire.layout import WireError
 from jupyter_pyserve.engine.cache.recalled import Copies, Recalled
 from jupyter_pyserve.engine.cache.store import Kept, ResponseCache
 from jupyter_pyserve.engine.job import Job, Response, Sink
-from jupyter_pyserve.engine.memory.regions import Region
+from jupyter_pyserve.engine.memory.region import Region
 from jupyter_pyserve.engine.tracing.watch import watched
 from jupyter_pyserve.v2.cache_key import cache_identity, cache_key
 

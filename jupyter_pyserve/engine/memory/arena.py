@@ -12,7 +12,7 @@ import itertools
 import logging
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyserve_stub.wire.allocator import Block, BlockAllocator
@@ -59,6 +59,12 @@ class Segment:
     def announce(self, *, writable: bool, arena: str = "") -> dict[str, Any]:
         """How a frame that carries the descriptor describes it."""
         return {"id": self.id, "nbytes": self.nbytes, "writable": writable, "arena": arena}
+
+    def show(self, note: Callable[[dict[str, Any], Sequence[int]], None]) -> None:
+        """Let a process have it, by a note with a descriptor."""
+        writable = not self.of_client
+        with self.descriptor(writable=writable) as fd:
+            note({"segments": [self.announce(writable=writable)]}, (fd,))
 
     @contextlib.contextmanager
     def descriptor(self, *, writable: bool) -> Any:

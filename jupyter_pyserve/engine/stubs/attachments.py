@@ -25,9 +25,7 @@ class Attachments:
             return
         self.drop([known.id for known in self._known.values() if known.closed])
         self._known[segment.id] = segment
-        writable = not segment.of_client
-        with segment.descriptor(writable=writable) as fd:
-            self._note({"segments": [segment.announce(writable=writable)]}, (fd,))
+        segment.show(self._note)
 
     def drop(self, segment_ids: Sequence[int]) -> None:
         """Take back those that were handed over."""

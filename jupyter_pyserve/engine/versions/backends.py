@@ -52,12 +52,13 @@ def python_settings(settings: EngineSettings) -> PythonBackendSettings:
         raise LoadFailure(error.message, kind="Invalid argument") from error
 
 
-def require_known_placement(config: ModelConfig) -> None:
-    """Inputs are in host memory either way; what the parameter says is judged as on Triton."""
-    value = config.parameters.get(_CPU_ONLY, "no")
+def wants_device_inputs(config: ModelConfig) -> bool:
+    """Whether a model takes inputs on devices as they are; raises `LoadFailure` for what is neither yes nor no."""
+    value = config.parameters.get(_CPU_ONLY, "yes")
     if value not in ("yes", "no"):
         # The quotation mark is Triton's.
         raise LoadFailure(f"Incorrect value for {_CPU_ONLY}: {value}'", kind="Unsupported")
+    return value == "no"
 
 
 def _directory(backend_directory: str, backend: str) -> str:

@@ -67,6 +67,8 @@ class LoadedVersion(abc.ABC):
         self.statistics = ModelStatistics(_latencies(settings.metrics, config))
         #: Memory of clients in which tensors of requests may lie.
         self.regions = regions
+        #: Whether inputs that lie on devices are passed on as they are; else they are fetched.
+        self.takes_device_inputs = False
         #: Who samples its requests, if any may be traced.
         self.tracer: Sampler | None = None
         self.instances: list[Instance] = []

@@ -20,7 +20,7 @@ from jupyter_pyserve.engine.scheduling.dispatcher import Dispatcher
 from jupyter_pyserve.engine.scheduling.membership import Membership
 from jupyter_pyserve.engine.scheduling.sequencer import Sequencer
 from jupyter_pyserve.engine.stubs.instance import Instance
-from jupyter_pyserve.engine.versions.backends import find_runtime, python_settings, require_known_placement
+from jupyter_pyserve.engine.versions.backends import find_runtime, python_settings, wants_device_inputs
 from jupyter_pyserve.engine.versions.initial_states import initial_states
 from jupyter_pyserve.engine.versions.labels import read_labels
 from jupyter_pyserve.engine.versions.launcher import Launcher, LoadFailure, Progress, ServableContext
@@ -111,7 +111,7 @@ class Servable(LoadedVersion):
     async def _start(self, progress: Progress) -> None:
         launcher = self._launcher
         launcher.start_timeout_s = python_settings(self._settings).start_timeout_s
-        require_known_placement(self.config)
+        self.takes_device_inputs = wants_device_inputs(self.config) and self.answers is None
         launcher.backend_dir, runtime = find_runtime(self.config, self._searched, self._settings.backend_directory)
         if runtime:
             self.config = launcher.config = self.config.with_runtime(runtime)

@@ -65,7 +65,7 @@ async def _model_ready(service: Service, request: Any, messages: Any) -> Any:
 
 def _server_metadata(service: Service, request: Any, messages: Any) -> Any:
     return messages.ServerMetadataResponse(
-        name=service.settings.server_id, version=service.version, extensions=metadata.SUPPORTED
+        name=service.settings.server_id, version=service.version, extensions=metadata.EXTENSIONS
     )
 
 
@@ -164,17 +164,19 @@ def _system_shm_unregister(service: Service, request: Any, messages: Any) -> Any
 
 
 def _cuda_shm_status(service: Service, request: Any, messages: Any) -> Any:
-    service.regions.cuda_status(request.name)
-    return messages.CudaSharedMemoryStatusResponse()
+    answer = messages.CudaSharedMemoryStatusResponse()
+    for row in service.regions.cuda_status(request.name):
+        answer.regions[row["name"]].CopyFrom(messages.CudaSharedMemoryStatusResponse.RegionStatus(**row))
+    return answer
 
 
-def _cuda_shm_register(service: Service, request: Any, messages: Any) -> Any:
-    service.regions.register_cuda()
+async def _cuda_shm_register(service: Service, request: Any, messages: Any) -> Any:
+    await service.regions.register_cuda(request.name, request.raw_handle, request.device_id, request.byte_size)
     return messages.CudaSharedMemoryRegisterResponse()
 
 
-def _cuda_shm_unregister(service: Service, request: Any, messages: Any) -> Any:
-    service.regions.unregister_cuda()
+async def _cuda_shm_unregister(service: Service, request: Any, messages: Any) -> Any:
+    await service.regions.unregister_cuda(request.name)
     return messages.CudaSharedMemoryUnregisterResponse()
 
 

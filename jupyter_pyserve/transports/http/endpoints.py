@@ -39,7 +39,7 @@ def _healthy(route: Route, what: str) -> Reply:
 
 
 def _server_metadata(service: Service, route: Route, body: bytes) -> Reply:
-    return Reply(200, metadata.server_metadata(service.settings.server_id, service.version, metadata.SUPPORTED))
+    return Reply(200, metadata.server_metadata(service.settings.server_id, service.version))
 
 
 def _openapi(service: Service, route: Route, body: bytes) -> Reply:
@@ -138,16 +138,16 @@ def _cuda_shm_status(service: Service, route: Route, body: bytes) -> Reply:
     return Reply(200, sharedmemory.status(service.regions.cuda_status(route.region)))
 
 
-def _cuda_shm_register(service: Service, route: Route, body: bytes) -> Reply:
+async def _cuda_shm_register(service: Service, route: Route, body: bytes) -> Reply:
     service.regions.require_enabled()
     sharedmemory.require_name(route.region, "cuda")
-    sharedmemory.check_cuda_register(body)
-    service.regions.register_cuda()
+    asked = sharedmemory.parse_cuda_register(body)
+    await service.regions.register_cuda(route.region, asked.handle, asked.device, asked.nbytes)
     return Reply(200)
 
 
-def _cuda_shm_unregister(service: Service, route: Route, body: bytes) -> Reply:
-    service.regions.unregister_cuda()
+async def _cuda_shm_unregister(service: Service, route: Route, body: bytes) -> Reply:
+    await service.regions.unregister_cuda(route.region)
     return Reply(200)
 
 

@@ -27,6 +27,7 @@ class Engine:
         self.file = os.memfd_create("host")
         self._sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._theirs = theirs
+        self.broken = False
         self._thread = threading.Thread(target=serve, args=(theirs, Courier(lambda: cuda.Driver(gpu))))
         self._thread.start()
 
@@ -34,6 +35,7 @@ class Engine:
         send_packet(self._sock, frames.encode_cold(frames.CALL, {"id": 3, "op": op, **arguments}), fds)
         reply = frames.decode_cold(receive_packet(self._sock)[0])
         assert reply["id"] == 3
+        self.broken = reply["broken"]
         return reply["error"]
 
     def open(self, nbytes: int = NBYTES) -> Any:
@@ -42,13 +44,10 @@ class Engine:
     def copy(self, op: str, nbytes: int, *, at: int = 0, offset: int = 0) -> Any:
         return self.order(op, self.file, region=7, at=at, nbytes=nbytes, offset=offset)
 
-    def has_ended(self) -> bool:
-        self._thread.join(10)
-        return not self._thread.is_alive()
-
     def close(self) -> None:
         self._sock.close()
-        assert self.has_ended()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
         self._theirs.close()
         os.close(self.file)
 
@@ -99,9 +98,11 @@ def test_host_memory_that_was_taken_away(engine: Engine) -> None:
     assert engine.copy("store", 4) is None
 
 
-def test_it_ends_when_a_device_fails_at_a_copy(engine: Engine) -> None:
+def test_it_is_broken_when_a_device_fails_at_a_copy(engine: Engine) -> None:
     os.ftruncate(engine.file, 4)
     engine.open()
+    assert engine.copy("fetch", 4, at=NBYTES) is not None
+    assert not engine.broken
     engine.gpu.failing = "cuMemcpyHtoD_v2"
     assert engine.copy("store", 4) == "Failed to copy a tensor to CUDA device with id 0"
-    assert engine.has_ended()
+    assert engine.broken

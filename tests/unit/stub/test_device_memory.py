@@ -5,7 +5,7 @@ import gc
 import pytest
 from pyserve_stub import cuda
 from pyserve_stub.device_memory import DeviceRegion, announced
-from pyserve_stub.dlpack import CUDA, DeviceMemory
+from pyserve_stub.dlpack import CUDA
 from pyserve_stub.memory import SegmentError, Segments
 from pyserve_stub.tensors import Tensor
 from pyserve_stub.vocabulary import TritonModelException
@@ -60,9 +60,7 @@ def test_segments_lend_what_the_engine_tells_of(gpu: Gpu) -> None:
     told = {"id": 7, "device": 1, "handle": gpu.allocate(b"\0\0\x80\x3f").hex(), "nbytes": 4}
     segments.on_devices.update(announced({"on_devices": [told]}))
     assert announced({"op": "trim"}) == {}
-    memory: object
     memory, writable = segments.lend(7, 0, 4, Hold())
-    assert isinstance(memory, DeviceMemory)
     tensor = Tensor._from_memory("x", CODES["FP32"], (1,), memory, writable)
     assert not tensor.is_cpu()
     assert tensor.__dlpack_device__() == (CUDA, 1)

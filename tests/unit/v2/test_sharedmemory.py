@@ -8,8 +8,9 @@ import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.sharedmemory import (
+    CudaRegister,
     SystemRegister,
-    check_cuda_register,
+    parse_cuda_register,
     parse_system_register,
     require_name,
     status,
@@ -46,32 +47,43 @@ def test_what_is_no_registration(body: object, code: Code, text: str) -> None:
     assert (refusal.value.code, refusal.value.message) == (code, text)
 
 
+HANDLE = base64.b64encode(bytes(range(64))).decode()
+
+
+def member(name: str) -> str:
+    return f"attempt to access non-existing object member '{name}'"
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({"byte_size": 4}, "Shared memory register request has no 'raw_handle' field"),
-        ({"raw_handle": {"b64": "AA=="}}, "attempt to access non-existing object member 'byte_size'"),
-        ({"raw_handle": "AA==", "byte_size": 4}, "attempt to access non-existing object member 'b64'"),
-        ({"raw_handle": {"b64": 7}, "byte_size": 4}, "attempt to access JSON non-string as string"),
+        ({"byte_size": 4, "device_id": 0}, "Shared memory register request has no 'raw_handle' field"),
+        ({"raw_handle": {"b64": "AA=="}, "device_id": 0}, member("byte_size")),
+        ({"raw_handle": {"b64": "AA=="}, "byte_size": 4}, member("device_id")),
+        ({"raw_handle": "AA==", "byte_size": 4, "device_id": 0}, member("b64")),
+        ({"raw_handle": {"b64": 7}, "byte_size": 4, "device_id": 0}, "attempt to access JSON non-string as string"),
         (
-            {"raw_handle": {"b64": "AA=="}, "byte_size": 4},
-            "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t",
+            {"raw_handle": {"b64": HANDLE}, "byte_size": 4, "device_id": -1},
+            "attempt to access JSON non-unsigned-integer as unsigned-integer",
         ),
-        (
-            {"raw_handle": {"b64": "!"}, "byte_size": 4},
-            "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t",
+        *(
+            (
+                {"raw_handle": {"b64": handle}, "byte_size": 4, "device_id": 0},
+                "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t",
+            )
+            for handle in ("AA==", "!", HANDLE + "AAAA")
         ),
     ],
 )
 def test_what_is_no_registration_of_a_gpus_memory(body: object, text: str) -> None:
     with pytest.raises(PyServeError) as refusal:
-        check_cuda_register(json.dumps(body).encode())
+        parse_cuda_register(json.dumps(body).encode())
     assert refusal.value.message == text
 
 
 def test_a_registration_of_a_gpus_memory() -> None:
-    handle = base64.b64encode(bytes(64)).decode()
-    check_cuda_register(json.dumps({"raw_handle": {"b64": handle}, "byte_size": 4}).encode())
+    body = json.dumps({"raw_handle": {"b64": HANDLE}, "byte_size": 4, "device_id": 1}).encode()
+    assert parse_cuda_register(body) == CudaRegister(handle=bytes(range(64)), device=1, nbytes=4)
 
 
 def test_a_region_has_a_name() -> None:

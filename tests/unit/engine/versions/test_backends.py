@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_pyserve.engine.versions.backends import find_runtime, require_known_placement
+from jupyter_pyserve.engine.versions.backends import find_runtime, wants_device_inputs
 from jupyter_pyserve.engine.versions.launcher import LoadFailure
 from jupyter_pyserve.model.config import parse_pbtxt
 
@@ -65,11 +65,11 @@ def test_runtimes_that_are_not_there(runtime: str, tmp_path: Path) -> None:
     assert failure.value.text == f"unable to find backend library '{runtime}' for model 'm', searched: {places}"
 
 
-def test_where_inputs_are_is_judged_and_no_more() -> None:
+def test_whether_a_model_takes_inputs_on_devices() -> None:
     parameter = 'parameters {{ key: "FORCE_CPU_ONLY_INPUT_TENSORS" value: {{ string_value: "{}" }} }}'
-    for value in ("yes", "no"):
-        text = 'backend: "python" ' + parameter.format(value)
-        require_known_placement(parse_pbtxt(text, model_name="m", path="config.pbtxt"))
+    for text, wanted in (("", False), (parameter.format("yes"), False), (parameter.format("no"), True)):
+        config = parse_pbtxt('backend: "python" ' + text, model_name="m", path="config.pbtxt")
+        assert wants_device_inputs(config) is wanted
     config = parse_pbtxt('backend: "python" ' + parameter.format("so"), model_name="m", path="config.pbtxt")
     with pytest.raises(LoadFailure, match="Incorrect value for FORCE_CPU_ONLY_INPUT_TENSORS: so'"):
-        require_known_placement(config)
+        wants_device_inputs(config)

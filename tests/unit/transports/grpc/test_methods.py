@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from jupyter_pyserve.engine.devices.courier import Courier
 from jupyter_pyserve.engine.memory.regions import ClientRegions
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.messages import service_messages
@@ -22,7 +23,7 @@ class FakeService:
     def __init__(self) -> None:
         self.ready = True
         self.did: list[Any] = []
-        self.regions = ClientRegions(enabled=False)
+        self.regions = ClientRegions(Courier(), enabled=False)
 
     async def is_server_ready(self) -> bool:
         return self.ready

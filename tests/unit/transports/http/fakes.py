@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
 
+from jupyter_pyserve.engine.devices.courier import Courier
 from jupyter_pyserve.engine.job import Job, Memory, Response, Sink
 from jupyter_pyserve.engine.memory.arena import Arena
 from jupyter_pyserve.engine.memory.regions import ClientRegions
@@ -52,13 +53,14 @@ class FakeServable:
     """A model version whose jobs wait until a test answers them."""
 
     crowded = False
+    takes_device_inputs = False
 
     def __init__(self, described: Signature | None = None) -> None:
         self.name = "m"
         self.version = 1
         self.signature = described or signature()
         self.plans: dict[Any, Any] = {}
-        self.regions = ClientRegions(enabled=False)
+        self.regions = ClientRegions(Courier(), enabled=False)
         self.arena = Arena("test", 64 << 20, lambda segment: None)
         self.instances: list[Any] = []
         self.outstanding = 0
