@@ -91,7 +91,12 @@ def test_options_of_the_log(runs: Runs) -> None:
 
 
 def test_options_of_metrics(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = ["counter_latencies=false", "summary_latencies=TRUE", "summary_quantiles=0.1:0.0.1,0.75:0.01", "new=1"]
+    config = [
+        "counter_latencies=false",
+        "summary_latencies=TRUE",
+        "summary_quantiles=0.1:0.0.1,0.75:0.01,0:1,1:1",
+        "new=1",
+    ]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2")
     words = [
         "--allow-cpu-metrics=0",
@@ -108,7 +113,7 @@ def test_options_of_metrics(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None
         visible_gpus="1,2",
         counter_latencies=False,
         summary_latencies=True,
-        summary_quantiles=(0.1, 0.75),
+        summary_quantiles=(0.1, 0.75, 0.0, 1.0),
         pinned_pool_nbytes=1024,
     )
     assert (runs.listen.metrics_address, runs.listen.metrics_port) == ("::1", 1234)
@@ -145,6 +150,12 @@ def test_a_server_of_ones_own_takes_no_token_from_the_environment(runs: Runs, mo
     assert runs.listen.token == ""
 
 
+def test_what_is_accepted_without_effect_is_said(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*SERVE, "--http-thread-count=3", "--allow-sagemaker=1"]) == 7
+    told = "accepted, but without effect so far: --http-thread-count, --allow-sagemaker\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -164,6 +175,8 @@ def test_a_server_of_ones_own_takes_no_token_from_the_environment(runs: Runs, mo
             [*SERVE, "--metrics-config", "foo"],
             'Bad option: "--metrics-config".\n--metrics-config option format is <setting>=<value>. Got foo',
         ),
+        ([*SERVE, "--metrics-config=summary_quantiles=1.1:0.1"], "are pairs of <quantile>:<error>. Got 1.1:0.1"),
+        ([*SERVE, "--metrics-config=summary_quantiles=-0.1:0.1"], "are pairs of <quantile>:<error>. Got -0.1:0.1"),
         ([*SERVE, "--metrics-config=summary_quantiles=2:0.1"], "are pairs of <quantile>:<error>. Got 2:0.1"),
         ([*SERVE, "--metrics-config=counter_latencies=so"], "invalid value for bool option: so"),
         (

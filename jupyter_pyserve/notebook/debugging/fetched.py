@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.arrays import Array
 from jupyter_pyserve.v2 import arrays
-from jupyter_pyserve.v2.datatypes import lookup
+from jupyter_pyserve.v2.datatypes import TABLE
 from jupyter_pyserve.v2.messages import InferRequest
 from jupyter_pyserve.v2.parse import parse_infer
 
@@ -35,10 +34,8 @@ def decode(body: memoryview, header_nbytes: int, model: str) -> RecordedRequest:
     request = parse_infer(header, body_nbytes=body.nbytes, header_nbytes=header_nbytes, model_name=model)
     inputs: dict[str, Array] = {}
     for item in request.inputs:
-        datatype = lookup(item.datatype)
-        if datatype is None:
-            raise PyServeError(Code.INTERNAL, f"a recorded input has an unknown datatype: {item.datatype}")
-        inputs[item.name] = arrays.from_bytes(body[item.offset : item.offset + item.nbytes], datatype, item.shape)
+        data = body[item.offset : item.offset + item.nbytes]
+        inputs[item.name] = arrays.from_bytes(data, TABLE[item.datatype], item.shape)
     return RecordedRequest(
         request=request,
         inputs=inputs,

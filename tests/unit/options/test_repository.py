@@ -51,6 +51,11 @@ def test_everything_that_can_be_said() -> None:
     )
 
 
+@pytest.mark.parametrize("words", [["--load-model=*"], ["--load-model=*", "--load-model=*"]])
+def test_all_models_may_be_asked_for(words: list[str]) -> None:
+    assert set(read("--model-control-mode=explicit", *words).load_models) == {"*"}
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

@@ -12,6 +12,7 @@ from jupyter_pyserve.v2.protobuf_answers import (
     FINAL,
     Answers,
     bare_response,
+    parameter,
     parameter_fields,
     request_id_field,
     stream_error,
@@ -28,6 +29,24 @@ def written(answers: Answers, *tensors: tuple[str, str, tuple[int, ...], bytes],
     views = [memoryview(data) for *_, data in tensors]
     pieces = answers.pieces(rest.get("id", b""), encode_layout(metas), metas, views, rest.get("parameters", b""))
     return messages.ModelInferResponse.FromString(b"".join(pieces))
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, "bool"),
+        (False, "bool"),
+        (0, "int64"),
+        (-3, "int64"),
+        (1 << 62, "int64"),
+        (0.5, "double"),
+        ("é", "string"),
+    ],
+)
+def test_a_parameter(value: Any, kind: str) -> None:
+    found = messages.ModelInferResponse.FromString(parameter("p", value)).parameters["p"]
+    assert found.WhichOneof("parameter_choice") == f"{kind}_param"
+    assert getattr(found, f"{kind}_param") == value
 
 
 def test_a_whole_response() -> None:

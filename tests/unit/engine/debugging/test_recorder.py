@@ -78,6 +78,7 @@ def test_a_limit_holds_at_once_and_stays() -> None:
     for number in range(3):
         recorder.failed(job(1), str(number))
     recorder.choose("m", Mode.FAILURES, 2)
+    assert [item.error for item in recorder.shelf.of("m")] == ["1", "2"]
     recorder.choose("m", Mode.ALL)
     recorder.failed(job(1), "3")
     assert [item.error for item in recorder.shelf.of("m")] == ["2", "3"]

@@ -14,6 +14,7 @@ def test_each_instance_says_where_it_is() -> None:
         "m_1 executes nothing\nThread 0x2\n\nm_2 does not say where it is\nit is gone"
     )
     assert "File &lt;x&gt;" in shown.html()
+    assert "<b>m_1</b> executes nothing" in shown.html()
     assert shown["m_1"] == "Thread 0x2"
     nameless: StackInfo = {**BUSY, "request": ""}
     assert "has been executing a request for" in Stacks({"m_0": nameless}).plain()

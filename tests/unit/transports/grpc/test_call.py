@@ -127,6 +127,25 @@ def test_a_large_message_waits_for_room() -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize("nbytes", [984, 985, 986, 990, 1000, 1005])
+def test_no_window_is_overrun(nbytes: int) -> None:
+    async def scenario() -> None:
+        app = Recording()
+        client = Client(app)
+        client.feed(frames.settings({Setting.INITIAL_WINDOW_SIZE: 1000}))
+        stream, served = begun(client, app)
+        served.call.send([b"first"])
+        served.call.send([bytes(nbytes)], status=0)
+        got = await client.frames()
+        assert sum(len(frame.payload) for frame in got if frame.kind == frames.DATA) == min(10 + nbytes + 5, 1000)
+        client.feed(frames.window_update(stream, 100))
+        got += await client.frames()
+        body = b"".join(frame.payload for frame in got if frame.kind == frames.DATA)
+        assert messages_of(body) == [b"first", bytes(nbytes)]
+
+    play(scenario)
+
+
 def test_the_window_of_the_connection_is_shared() -> None:
     async def scenario() -> None:
         app = Recording()
@@ -134,15 +153,16 @@ def test_the_window_of_the_connection_is_shared() -> None:
         client.feed(frames.settings({Setting.INITIAL_WINDOW_SIZE: 1 << 20}))
         first, one = begun(client, app)
         second, two = begun(client, app)
+        one.call.send([b"small"])
         one.call.send([bytes(60_000)], status=0)
         two.call.send([bytes(60_000)], status=0)
         got = await client.frames()
         assert sum(len(frame.payload) for frame in got if frame.kind == frames.DATA) == frames.DEFAULT_WINDOW
         client.feed(frames.window_update(0, 1 << 20))
         got += await client.frames()
-        for stream in (first, second):
+        for stream, before in ((first, [b"small"]), (second, [])):
             body = b"".join(item.payload for item in got if item.stream == stream and item.kind == frames.DATA)
-            assert messages_of(body) == [bytes(60_000)]
+            assert messages_of(body) == [*before, bytes(60_000)]
 
     play(scenario)
 
@@ -179,6 +199,10 @@ def test_what_waits_for_room_is_given_back(how: str) -> None:
         else:
             served.call.fail(13, "no more")
         assert released.count == 1
+        await client.frames()
+        client.feed(frames.window_update(0, 1 << 20) if how != "lost" else b"")
+        served.call.pump()
+        assert [frame for frame in await client.frames() if frame.kind == frames.DATA] == []
         served.call.send([b"late"], released)
         assert released.count == 2
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import hpack
 import pytest
 
 from jupyter_pyserve.transports.grpc import heads
 from jupyter_pyserve.transports.grpc.frames import ConnectionFault, ErrorCode
-from jupyter_pyserve.transports.grpc.heads import CallHead, HeadDecoder
+from jupyter_pyserve.transports.grpc.heads import CallHead, HeadDecoder, own_metadata
 from tests.unit.transports.grpc.fakes import HEADERS
 
 
@@ -75,3 +76,19 @@ def test_heads_are_forgotten_when_what_they_refer_to_changes(change: bytes) -> N
     decoder.decode(change + b"\x00\x01x\x01y")
     with contextlib.suppress(ConnectionFault):
         assert decoder.decode(block) is not known
+
+
+def test_no_more_heads_are_remembered_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "_MAX_KNOWN", 2)
+    decoder = HeadDecoder()
+    plain = b"\x00\x01x\x01"  # a literal that nobody refers to
+    for number in range(10):
+        decoder.decode(plain + b"%d" % number)
+        assert len(decoder._known) <= 2
+    assert decoder.decode(plain + b"9") is decoder.decode(plain + b"9")
+
+
+def test_metadata_of_the_client_s_own() -> None:
+    told = decoded(("x-b", "2"), ("grpc-timeout", "1S"), ("a", "1"))
+    told = dataclasses.replace(told, metadata={**told.metadata, b"x-a": b"\xff"})
+    assert own_metadata(told) == [("a", "1"), ("x-a", "\udcff"), ("x-b", "2")]

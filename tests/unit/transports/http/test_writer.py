@@ -112,7 +112,8 @@ def test_a_stream_waits_for_a_slow_client() -> None:
         assert asked == [0]
         out.writer.resume()
         await task
-        body = out.transport.take().partition(b"\r\n\r\n")[2]
+        head, _, body = out.transport.take().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
         assert body == b"1\r\n0\r\n1\r\n1\r\n1\r\n2\r\n0\r\n\r\n"
 
     asyncio.run(scenario())
