@@ -76,7 +76,8 @@ def play(scenario: Scenario, template: str, *, repository: Path, log: Path, rest
                         break
         except DidNotStart as error:
             failures += 1
-            _log.warning("%s, before %s: %s", scenario.name, waiting[0].name, error)
+            last = "\n".join(str(error).strip().splitlines()[-3:])
+            _log.warning("%s, before %s, no server: %s", scenario.name, waiting[0].name, last)
             if not restarts or failures >= _START_ATTEMPTS:
                 return answers | {case.name: [GONE] for case in waiting}
     return answers

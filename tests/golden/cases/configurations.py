@@ -94,6 +94,9 @@ POLLED: Mapping[str, Files] = {
     "ensemble_step_without_outputs": _ensemble(
         'ensemble_scheduling { step { model_name: "m" input_map { key: "I" value: "I" } } }'
     ),
+    "tensorflow_without_platform": _plain(f'backend: "tensorflow" {IN} {OUT}'),
+    "onnxruntime_of_another": _plain(f'backend: "onnxruntime" platform: "weird" {IN} {OUT}'),
+    "pytorch_of_another": _plain(f'backend: "pytorch" platform: "onnxruntime_onnx" {IN} {OUT}'),
     "ensemble_made_twice": ensemble(step("m", "I", "O"), step("m", "I", "O")),
     "ensemble_input_unused": ensemble(step("m", "X", "O")),
     "ensemble_output_unused": ensemble(step("m", "I", "X")),
@@ -142,6 +145,11 @@ MADE: Mapping[str, Files] = {
     "warm_file_absent": _warm(
         'batch_size: 1 inputs { key: "I" value { data_type: TYPE_FP32 dims: [ 1 ] input_data_file: "absent" } }'
     ),
+    "platform_of_onnxruntime": _plain(f'platform: "onnxruntime_onnx" {IN} {OUT}'),
+    "platform_of_tensorflow": _plain(f'platform: "tensorflow_savedmodel" {IN} {OUT}'),
+    "platform_of_tensorrt": _plain(f'platform: "tensorrt_plan" {IN} {OUT}'),
+    "platform_of_pytorch": _plain(f'platform: "pytorch_libtorch" {IN} {OUT}'),
+    "python_of_tensorflow": _more('platform: "tensorflow_graphdef"'),
     "versions_absent": _more("version_policy { specific { versions: [ 7, 9 ] } }"),
     "member_absent": ensemble(step("nobody", "I", "T"), step("nobody_either", "T", "O")),
     "member_input_absent": ensemble(("good", {"Q": "I"}, {"O": "O"})),
@@ -158,6 +166,13 @@ MADE: Mapping[str, Files] = {
 #: Odd, and fine.
 FINE: Mapping[str, Files] = {
     "good": _more(""),
+    "python_of_pytorch": _more('platform: "pytorch_libtorch"'),
+    "python_of_weird": _more('platform: "weird"'),
+    "python_of_tensorflow_named": _more('platform: "tensorflow_graphdef" default_model_filename: "model.py"'),
+    "label_in_folder": {
+        **_output('data_type: TYPE_FP32 dims: [ 1 ] label_filename: "1/../labels.txt"'),
+        "labels.txt": "cat\n",
+    },
     "same_input_twice": model(_COPY, given=tensors("input", "I I")),
     "ordering_and_delay_without_timeout": _more(
         "dynamic_batching { preserve_ordering: true default_queue_policy { timeout_action: DELAY } }"
