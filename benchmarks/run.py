@@ -15,6 +15,7 @@ from benchmarks import machine, report, triton
 from benchmarks.cases import Bench, Case
 from benchmarks.cases.batching import batching
 from benchmarks.cases.bls import bls
+from benchmarks.cases.cache import cache
 from benchmarks.cases.deploy import deploy
 from benchmarks.cases.ensemble import ensemble
 from benchmarks.cases.grpc import grpc
@@ -35,6 +36,7 @@ CASES: dict[str, Case] = {
     "batching": batching,
     "ensemble": ensemble,
     "bls": bls,
+    "cache": cache,
     "stream": stream,
     "scrape": scrape,
     "deploy": deploy,

@@ -34,6 +34,7 @@ class TritonInstallation:
             str(self.binary),
             f"--model-repository={repository}",
             f"--backend-directory={self.backends}",
+            f"--cache-directory={self.caches}",
             "--http-address=127.0.0.1",
             f"--http-port={http_port}",
             "--grpc-address=127.0.0.1",

@@ -70,9 +70,7 @@ class _Reading:
 
     def tensor(self, spec: TensorSpec, value: object) -> InputRef:
         data = value if type(value) is list else [value]
-        shape = _fit(spec, len(data))
-        if self.signature.max_batch_size > 0:
-            shape = (1, *shape)
+        shape = _fit(spec, len(data), batched=self.signature.max_batch_size > 0)
         packed = pack_json(data, TABLE[spec.datatype], len(data), spec.name, self.body, self.max_json_bytes)
         return InputRef(
             name=spec.name, datatype=spec.datatype, shape=shape, offset=0, nbytes=len(packed), inline=packed
@@ -126,14 +124,15 @@ def _string(text: str) -> bytes:
     return rapidjson.encode(jsonout.quote(text))
 
 
-def _fit(spec: TensorSpec, count: int) -> tuple[int, ...]:
-    """The shape of so many elements: the innermost free dimension takes what the fixed ones leave."""
-    fixed = math.prod(dim for dim in spec.dims if dim != -1)
-    free = [index for index, dim in enumerate(spec.dims) if dim == -1]
+def _fit(spec: TensorSpec, count: int, *, batched: bool) -> tuple[int, ...]:
+    """The shape of so many elements: the innermost free dimension takes what the fixed ones leave; a batch is free."""
+    dims = (-1, *spec.dims) if batched else spec.dims
+    fixed = math.prod(dim for dim in dims if dim != -1)
+    free = [index for index, dim in enumerate(dims) if dim == -1]
     if (not fixed or count % fixed) if free else count != fixed:
         message = f"The schema can not convert input '{spec.name}' to tensor with proper shape"
         raise PyServeError(Code.INVALID_ARG, message)
-    shape = [1 if dim == -1 else dim for dim in spec.dims]
+    shape = [1 if dim == -1 else dim for dim in dims]
     if free:
         shape[free[-1]] = count // fixed
     return tuple(shape)

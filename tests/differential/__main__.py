@@ -46,13 +46,15 @@ def triton_template(venv: Path, scratch: Path) -> str:
 
 def compare(suite: Suite, triton: Recording, here: Recording) -> tuple[list[str], Counter[str]]:
     """What is wrong, and how many cases are what."""
-    wrong = [f"TRITON IS NOT AS RECORDED {text}" for text in mismatches(suite.recorded(), triton)]
+    other = mismatches(suite.recorded(), triton)
+    wrong = [f"TRITON IS NOT AS RECORDED {text}" for text in other if _case_of(text) not in suite.unsteady]
     wrong += [f"HERE {text}" for text in mismatches(suite.expected(), here) if _case_of(text) not in suite.waiting]
     counts = Counter(
         "waiting" if name in suite.waiting else "other on purpose" if name in suite.differences else "the same"
         for scenario in triton
         for name in triton[scenario]
     )
+    counts.update(f"unsteady: {name}, {why}" for name, why in suite.unsteady.items() if name in map(_case_of, other))
     return wrong, counts
 
 

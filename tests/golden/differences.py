@@ -22,6 +22,7 @@ OTHER_REQUEST = "another request has another answer"
 SAME_ANSWER = "an answer that is given again is the same, with its parameters"
 ONCE = "a parameter has one value, the one that models read of two"
 TENSOR_FIRST = "what is wrong with a tensor is said before its memory is looked for"
+SURVIVES = "ends Triton's server"
 NO_LIBRARIES = "there is no directory of backend libraries to search"
 
 _REASONS = {400: "Bad Request", 404: "Not Found"}
@@ -97,6 +98,16 @@ def _unknown(model: str) -> Difference:
     return _error(NEWER, 404, f"Request for unknown model: {model} is not found", "text/plain")
 
 
+_NO_CLASSES = "class result not available for output due to unsupported type 'BYTES'"
+_JSON = {"content-type": "application/json", "content-length": "<right>"}
+_GRID = '[{"name":"I_OUT","datatype":"INT16","shape":[1,2],"data":[1,2]}]'
+
+
+def _answered(outputs: str) -> Answer:
+    body = f'{{"model_name":"grids","model_version":"1","outputs":{outputs}}}'
+    return {"status": 200, "reason": "OK", "headers": _JSON, "body": body}
+
+
 _TWO = '"P","datatype":"FP32","shape":[1,2],"data":[-5.0,-5.0]'
 _SEQUENCE = '"parameters":{"sequence_id":0,"sequence_start":false,"sequence_end":false},"outputs"'
 
@@ -162,6 +173,19 @@ DIFFERENCES: dict[str, Difference] = {
     "broken_unload_index": _index(),
     "log_after_refused_half": _text(WHOLE, '"log_warning":false', '"log_warning":true'),
     "forward_and_parameters": _text(ONCE, '\\"X-Foo\\":\\"own\\",', ""),
+    "generate_parameter_twice": _text(ONCE, '\\"a\\":1,', ""),
+    "kinds_classes_BYTES": _error(SURVIVES, 400, _NO_CLASSES, "text/plain"),
+    "kinds_grpc_classes_BYTES": Difference(SURVIVES, lambda _: {"code": "INVALID_ARGUMENT", "details": _NO_CLASSES}),
+    "kinds_chunked_extension": Difference(
+        "the protocol says that extensions are to be ignored", lambda _: _answered(_GRID)
+    ),
+    "kinds_chunked_bad_size": Difference(
+        "what is wrong is said before the connection is closed",
+        lambda _: _error("", 400, "malformed chunked body").ours({}) | {"headers": {"connection": "close", **_JSON}},
+    ),
+    "kinds_header_length_twice": Difference(
+        "a proxy before it may read another of two lengths", lambda _: {"closed": True}
+    ),
     "cache_keyed_2": _text(OTHER_REQUEST, '[2,2],"data":[1.0,1.0,1.0,1.0]', '[1,4],"data":[2.0,2.0,2.0,2.0]'),
     "cache_keyed_3": _text(OTHER_REQUEST, "[1.0,1.0,1.0,1.0]", "[3.0,3.0,3.0,3.0]"),
     "cache_two_3": _text(OTHER_REQUEST, '"O","datatype":"FP32","shape":[1,2],"data":[6.0,6.0]', _TWO),
@@ -208,6 +232,13 @@ DIFFERENCES: dict[str, Difference] = {
     ),
     "configured_ensemble_step_without_outputs_log": _log(
         "ensemble output 'O' for ensemble ensemble_step_without_outputs' is not used"
+    ),
+    "configured_label_above": _error(
+        NEWER,
+        400,
+        "load failed for model 'label_above': version 1 is at UNAVAILABLE state: Unsupported: label file path"
+        " '<repository>/label_above/../nobody/labels.txt' for output 'O' in model 'label_above' is outside model"
+        " directory;\n",
     ),
     "configured_member_absent": _text(ALL_PROBLEMS, "nobody\\n", "nobody, nobody_either\\n"),
     "output_hard_floats": _text(NUMBERS, "3.4028234663852887e38", "3.4028234663852886e38"),

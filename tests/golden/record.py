@@ -16,7 +16,7 @@ from typing import cast
 
 from tests.golden.backend import SCENARIOS as BACKEND
 from tests.golden.backend.differences import DIFFERENCES as BACKEND_DIFFERENCES
-from tests.golden.backend.differences import WAITING
+from tests.golden.backend.differences import UNSTEADY, WAITING
 from tests.golden.case import ALONE, AnyCase, Case, Rpc, Scenario
 from tests.golden.cases import CHAPTERS
 from tests.golden.cases import SCENARIOS as HTTP
@@ -39,6 +39,8 @@ class Suite:
     differences: Mapping[str, Difference]
     #: Cases for which something is missing here, with its name.
     waiting: Mapping[str, str] = field(default_factory=dict)
+    #: Cases to which Triton does not always answer the same, with what it depends on.
+    unsteady: Mapping[str, str] = field(default_factory=dict)
 
     def recorded(self) -> Recording:
         """What the real Triton answered, by scenario and case."""
@@ -66,7 +68,7 @@ _HERE = Path(__file__).parent
 
 SUITES: Mapping[str, Suite] = {
     "http": Suite(HTTP, _HERE / "http_triton_2_51.json", DIFFERENCES),
-    "backend": Suite(BACKEND, _HERE / "backend_triton_2_51.json", BACKEND_DIFFERENCES, WAITING),
+    "backend": Suite(BACKEND, _HERE / "backend_triton_2_51.json", BACKEND_DIFFERENCES, WAITING, UNSTEADY),
 }
 
 

@@ -34,7 +34,7 @@ _LARGEST = 4096
 _NO_METHOD = b"PATCH"
 _UNKNOWN_METHOD = re.compile(rb"\A(?!(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE) )[A-Z]{1,20}(?= /)")
 _ORIGIN_FORM = re.compile(rb"(?:https?://[^/]*)?(/[^?]*|\*)")
-_TEXT_PATHS = re.compile(rb".*/(?:live|ready|infer|generate|generate_stream|metrics/?)")
+_TEXT_PATHS = re.compile(rb".*/(?:live|ready|infer|metrics/?)")
 
 
 class Access(enum.Enum):

@@ -309,3 +309,9 @@ DIFFERENCES: dict[str, Difference] = {
 
 #: None now: what is named here is not compared until it is there.
 WAITING: dict[str, str] = {}
+
+#: What a Triton does not always answer the same, and why.
+UNSTEADY: dict[str, str] = {
+    "hang_load_warmup_fails": "whether the load ends is a race inside of Triton",
+    "control_load_config_invalid": "a race inside of Triton may end it",
+}

@@ -149,7 +149,6 @@ MADE: Mapping[str, Files] = {
     "platform_of_tensorflow": _plain(f'platform: "tensorflow_savedmodel" {IN} {OUT}'),
     "platform_of_tensorrt": _plain(f'platform: "tensorrt_plan" {IN} {OUT}'),
     "platform_of_pytorch": _plain(f'platform: "pytorch_libtorch" {IN} {OUT}'),
-    "python_of_tensorflow": _more('platform: "tensorflow_graphdef"'),
     "versions_absent": _more("version_policy { specific { versions: [ 7, 9 ] } }"),
     "member_absent": ensemble(step("nobody", "I", "T"), step("nobody_either", "T", "O")),
     "member_input_absent": ensemble(("good", {"Q": "I"}, {"O": "O"})),

@@ -157,7 +157,6 @@ CASES: tuple[AnyCase, ...] = (
     raw("kinds_header_empty", b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nX-Empty:\r\n\r\n"),
     raw("kinds_header_twice", http("POST", _INFER, _BODY, {"X-A": "1", "x-a": "2"})),
     raw("kinds_header_length_twice", _head(Content_Length=str(len(_BODY)), content_length=str(len(_BODY))) + _BODY),
-    raw("kinds_lines_without_cr", b"GET /v2/health/live HTTP/1.1\nHost: localhost\n\n"),
     raw("kinds_query", http("POST", f"{_INFER}?a=b", _BODY)),
     raw("kinds_options", http("OPTIONS", "/v2/health/live")),
     raw("kinds_delete", http("DELETE", "/v2/models/grids")),

@@ -89,9 +89,10 @@ def test_shapes_follow_from_the_models(body: str, shape: tuple[int, ...]) -> Non
     assert read(body).inputs[0].shape == shape
 
 
-def test_a_batch_has_one_row() -> None:
-    (item,) = parse_generate(b'{"X":[1,2]}', signature(4, X=("FP32", "-1"))).inputs
-    assert item.shape == (1, 2)
+@pytest.mark.parametrize(("dims", "shape"), [("-1", (1, 4)), ("2", (2, 2)), ("1, 4", (1, 1, 4)), ("-1, 2", (1, 2, 2))])
+def test_a_batch_has_one_row_unless_nothing_else_is_free(dims: str, shape: tuple[int, ...]) -> None:
+    (item,) = parse_generate(b'{"X":[1,2,3,4]}', signature(4, X=("FP32", dims))).inputs
+    assert item.shape == shape
 
 
 @pytest.mark.parametrize(("dims", "shape"), [("-1, -1", (1, 6)), ("-1, 3, -1, 1", (1, 3, 2, 1))])
