@@ -98,7 +98,19 @@ class ModelStatistics:
         wall_ms: int,
     ) -> None:
         """One request answered by the model; the compute durations are those of the whole batch it ran in."""
-        self.record_successes(batch_size, (total_ns,), (queue_ns,), (input_ns, infer_ns, output_ns), wall_ms)
+        if self.latencies is not None:
+            self.record_successes(batch_size, (total_ns,), (queue_ns,), (input_ns, infer_ns, output_ns), wall_ms)
+            return
+        self.inference_count += batch_size
+        self.success_count += 1
+        self.success_ns += total_ns
+        self.recent_ns.append(total_ns)
+        self.queue_count += 1
+        self.queue_ns += queue_ns
+        self.compute_count += 1
+        self.compute_input_ns += input_ns
+        self.compute_infer_ns += infer_ns
+        self.compute_output_ns += output_ns
 
     def record_successes(
         self,

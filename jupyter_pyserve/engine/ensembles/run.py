@@ -277,17 +277,22 @@ class Execution:
     # -- to the client ------------------------------------------------------------------------------------------------
 
     def _answer(self, answer: Mapping[str, Value], *, final: bool) -> None:
-        tensors = tuple(TensorMeta(name, value.code, self._shown(name, value)) for name, value in answer.items())
+        metas: list[TensorMeta] = []
+        places: list[PlainDescriptor] = []
+        nbytes = 0
+        for name, value in answer.items():
+            metas.append(TensorMeta(name, value.code, self._shown(name, value)))
+            places.append((*value.place, 1))
+            nbytes += value.place[2]
+        tensors = tuple(metas)
         response = Response(
             self._job,
             None,
             "",
             _layout(tensors),
             tensors,
-            [(*value.place, 1) for value in answer.values()],
-            _parameters(self._request.correlation_id, self._request.flags)
-            if any(value.place[2] for value in answer.values())
-            else b"",
+            places,
+            _parameters(self._request.correlation_id, self._request.flags) if nbytes else b"",
             Lender(list(answer.values())),
             final=final,
         )

@@ -345,10 +345,13 @@ class Servable(LoadedVersion):
         statistics = self.statistics
         input_ns, infer_ns, failed = times
         computed_ns = input_ns, infer_ns, times.output_ns(batch[0], now_ns)
+        wall_ms = int(time.time() * 1000)
         counted = [job for job in batch if job.counts]
         size = sum([job.batch_size for job in counted])
-        wall_ms = int(time.time() * 1000)
-        if failed:
+        if len(batch) == 1 and counted and not failed:  # as a rule
+            enqueued_ns, dispatched_ns = batch[0].enqueue_ns, batch[0].dispatched_ns
+            statistics.record_success(size, now_ns - enqueued_ns, dispatched_ns - enqueued_ns, *computed_ns, wall_ms)
+        elif failed:
             for job in counted:
                 self._count_failure(job, now_ns, FailureReason.BACKEND)
         elif counted:
