@@ -31,6 +31,8 @@ class Calls:
         self._waiting[self._last_id] = future
         self._send(frames.encode_cold(frames.CALL, {"id": self._last_id, "op": op, **arguments}))
         reply = await future
+        if self._ended:  # its last words and its end came in one go
+            raise StubDied
         if not reply.get("ok"):
             raise StubFault(reply)
         return reply

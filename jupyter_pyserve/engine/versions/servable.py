@@ -104,9 +104,7 @@ class Servable(LoadedVersion):
             self.arena.close()
             raise
         self._advance(VersionEvent.LOADED)
-        for item in self.instances:
-            if not item.alive:  # it was ready, and died while others were not
-                self._supervisor.died(item)
+        self._supervisor.look_after(self.instances)
 
     async def _start(self, progress: Progress) -> None:
         launcher = self._launcher

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from jupyter_pyserve.engine.memory.arena import Segment
@@ -54,6 +54,12 @@ class Supervisor:
         if instance in self._instances:
             self._run(self._revive(instance))
 
+    def look_after(self, started: Iterable[Instance]) -> None:
+        """Of these, which are in the list from now on, some may have died since they were ready: start them again."""
+        for instance in started:
+            if not instance.alive:
+                self.died(instance)
+
     async def restart(self, timeout_s: float) -> None:
         """Replace every instance, one after the other, while the others serve.
 
@@ -91,6 +97,7 @@ class Supervisor:
         self.retiring.update(leaving)
         ends = [self._run(self._retire(item, timeout_s, release(item))) for item in leaving]
         self._on_change()
+        self.look_after(fresh)
         return ends
 
     async def _start_all(self, specs: Sequence[InstanceSpec]) -> list[Instance]:
@@ -189,6 +196,7 @@ class Supervisor:
             fresh.admission.drain()
         self._instances[self._instances.index(old)] = fresh
         self._on_change()
+        self.look_after((fresh,))
         return True
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
