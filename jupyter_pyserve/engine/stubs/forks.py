@@ -121,7 +121,7 @@ class Fork:
                 (self.responses.grow if message["op"] == "grow" else self._services.call)(call)
             else:
                 raise WireError(f"unknown frame {data[0]}")
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             self.parent.report(f"a forked process is not heard any more: it broke the protocol ({error})")
             self._channel.close()
 

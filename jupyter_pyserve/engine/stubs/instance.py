@@ -302,7 +302,7 @@ class Instance:
                 self._services.inference(self, data)
             else:
                 self._on_cold(data[0], frames.decode_cold(data))
-        except (ValueError, LookupError, TypeError, RecursionError, IllegalTransition) as error:
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError, IllegalTransition) as error:
             self._record("log", "ERROR", f"stopped: it broke the protocol ({error})")
             self.kill()
 

@@ -77,7 +77,11 @@ class ResponseArena:
             text = f"{nbytes} more bytes exceed the limit of {self.limit} bytes for one instance"
             call.refuse(Code.UNAVAILABLE, text)
             return
-        segment = Segment(size, "pyserve-responses")
+        try:
+            segment = Segment(size, "pyserve-responses")
+        except MemoryError as error:  # the stub waits for an answer, and nobody else would give it
+            call.refuse(Code.UNAVAILABLE, str(error))
+            return
         self.segments[segment.id] = segment
         call.reply(fds=(segment.fd,), segments=[segment.announce(writable=True, arena="responses")])
 

@@ -97,7 +97,7 @@ class LaneConnection(Peer):
                 self._on_call(frames.decode_cold(data), fds)
             else:
                 self.take(data)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             _log.warning("a lane is closed: it broke the protocol (%s)", error)
             self._channel.close()
         finally:
