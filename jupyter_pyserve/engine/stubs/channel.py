@@ -66,12 +66,15 @@ class Channel:
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
-        """Send one frame; to a peer that is gone it is dropped, since `on_close` says what has to be known."""
+        """Send one frame; to a peer that is gone it is dropped, since `on_close` says what has to be known.
+
+        That is never called in here: whoever sends is in the middle of something.
+        """
         if self.closed:
             return
         if self._queue:
             if len(self._queue) >= _MAX_QUEUED:
-                self.close()  # it sends and never reads
+                self._loop.call_soon(self.close)  # it sends and never reads
                 return
             self._queue.append((data, [os.dup(fd) for fd in fds]))
             return

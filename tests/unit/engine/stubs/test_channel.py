@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from pyserve_stub.packets import receive_packet, send_packet
 
+from jupyter_pyserve.engine.stubs import channel
 from jupyter_pyserve.engine.stubs.channel import Channel
 from tests.support.turning import until
 
@@ -132,6 +133,18 @@ def test_closing_drops_what_waits_with_its_descriptors() -> None:
 
     assert play(scenario).closed == 1
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_peer_that_never_reads_is_let_go_but_not_in_the_middle_of_sending(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "_MAX_QUEUED", 10)
+
+    async def scenario(ends: Ends) -> None:
+        for _ in range(2000):
+            ends.channel.send(bytes(1000))
+        assert not ends.closed
+        await until(lambda: ends.closed)
+
+    assert play(scenario).closed == 1
 
 
 @pytest.mark.parametrize("after", [b"", b"more"])
