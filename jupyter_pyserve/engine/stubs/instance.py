@@ -123,8 +123,7 @@ class Instance:
             self.kill()
             raise StubDied from None
         except BaseException:
-            if self._channel is not None:
-                self._channel.close()
+            self._channel.close() if self._channel is not None else self.process.close()
             raise
 
     def _open_channel(self, sock: socket.socket) -> None:

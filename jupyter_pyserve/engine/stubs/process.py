@@ -50,20 +50,22 @@ class StubProcess:
 
     async def start(self, title: Sequence[str], take_socket: Callable[[socket.socket], None]) -> None:
         """Start it; `take_socket` gets our end of its channel before the process exists."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         page = self._fd = _status_file()
-        out, out_end = os.pipe2(os.O_CLOEXEC)
-        err, err_end = os.pipe2(os.O_CLOEXEC)
-        with theirs:
-            try:
-                take_socket(ours)
-                self._page = mmap.mmap(page, status_page.STATUS_NBYTES, access=mmap.ACCESS_READ)
-                self._pipes = [PipeReader(out, self._printed("stdout")), PipeReader(err, self._printed("stderr"))]
-                self.pid = await self._spawner.spawn(title, [theirs.fileno(), out_end, err_end, page], self._on_exit)
-                self.started_at, self.start_ticks = time.time(), start_ticks(self.pid)
-            finally:
-                os.close(out_end)
-                os.close(err_end)
+        self._page = mmap.mmap(page, status_page.STATUS_NBYTES, access=mmap.ACCESS_READ)
+        with contextlib.ExitStack() as given:
+            out, err = self._pipe("stdout", given), self._pipe("stderr", given)
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            given.enter_context(theirs)
+            take_socket(ours)
+            self.pid = await self._spawner.spawn(title, [theirs.fileno(), out, err, page], self._on_exit)
+            self.started_at, self.start_ticks = time.time(), start_ticks(self.pid)
+
+    def _pipe(self, stream: str, given: contextlib.ExitStack) -> int:
+        """The end of a pipe that is given to the process; what comes out of the other one is read from now on."""
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        given.callback(os.close, theirs)
+        self._pipes.append(PipeReader(ours, self._printed(stream)))
+        return theirs
 
     @property
     def end(self) -> str:
