@@ -28,6 +28,7 @@ class EventLoop:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         #: The loop itself only keeps weak references.
         self._running: set[Any] = set()
         #: What the main thread waits for at present.
@@ -35,12 +36,18 @@ class EventLoop:
 
     def run(self, coroutine: Any) -> Any:
         """Wait for a coroutine; its result, or the exception that it raised."""
+        self._awaited = waited_for = object()
+        try:
+            return self.run_beside(coroutine, waited_for)
+        finally:
+            self._awaited = None
+
+    def run_beside(self, coroutine: Any, waited_for: object = None) -> Any:
+        """The same for another thread than the main one, which does not wait for it."""
         loop = self._started()
         if isinstance(coroutine, types.GeneratorType):  # asyncio took them for coroutines before 3.12, and says so
             return asyncio.run_coroutine_threadsafe(coroutine, loop).result()  # type: ignore[arg-type]
-        self._awaited = waited_for = object()
         result, exit_error = asyncio.run_coroutine_threadsafe(_contain(coroutine, waited_for), loop).result()
-        self._awaited = None
         if exit_error is not None:
             raise exit_error
         return result
@@ -76,12 +83,13 @@ class EventLoop:
         asyncio.get_running_loop().stop()
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self._loop)
-            self._thread = threading.Thread(target=self._loop.run_forever, name="pyserve-asyncio", daemon=True)
-            self._thread.start()
-        return self._loop
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                asyncio.set_event_loop(self._loop)
+                self._thread = threading.Thread(target=self._loop.run_forever, name="pyserve-asyncio", daemon=True)
+                self._thread.start()
+            return self._loop
 
 
 async def _contain(coroutine: Any, waited_for: object) -> Any:

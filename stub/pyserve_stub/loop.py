@@ -258,7 +258,8 @@ class Stub:
 
     def _answer_checks(self, fds: Sequence[int]) -> None:
         if self._loader is not None and self._executor is not None:
-            readiness.answer_checks(fds[0], self._loader.model, self._host.instance_name, self._executor.event_loop.run)
+            run = self._executor.event_loop.run_beside
+            readiness.answer_checks(fds[0], self._loader.model, self._host.instance_name, run)
 
     def _show(self, state: int, request: int = 0) -> None:
         executor, session = self._executor, self._session

@@ -58,6 +58,36 @@ def test_what_is_raised_is_raised_here(loop: EventLoop, error: BaseException) ->
     assert loop.run(give(1)) == 1
 
 
+def test_what_a_coroutine_that_failed_has_started_is_not_waited_for(loop: EventLoop) -> None:
+    seen: queue.Queue[bool] = queue.Queue()
+    failed = threading.Event()
+
+    async def left_behind() -> None:
+        await asyncio.to_thread(failed.wait)
+        seen.put(loop.is_waited_for())
+
+    async def start_and_fail() -> None:
+        tasks.append(asyncio.ensure_future(left_behind()))
+        raise ValueError("no")
+
+    tasks: list[asyncio.Future[None]] = []
+    with pytest.raises(ValueError, match="no"):
+        loop.run(start_and_fail())
+    failed.set()
+    assert not seen.get()
+
+
+def test_what_another_thread_waits_for_is_not_what_the_main_one_does(loop: EventLoop) -> None:
+    async def whose() -> bool:
+        return loop.is_waited_for()
+
+    async def meanwhile() -> tuple[bool, bool]:
+        others = await asyncio.to_thread(loop.run_beside, whose())
+        return others, loop.is_waited_for()
+
+    assert loop.run(meanwhile()) == (False, True)
+
+
 def test_the_thread_is_one_and_started_late(loop: EventLoop) -> None:
     def threads() -> int:
         return [thread.name for thread in threading.enumerate()].count("pyserve-asyncio")
