@@ -350,8 +350,13 @@ def write_count(repository: str, name: str, count: int) -> Signature:
 def _replace(path: str, text: str) -> None:
     """Change a file in one step."""
     temporary = f"{path}.{secrets.token_hex(4)}"
-    Path(temporary).write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        Path(temporary).write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def delete_model(repository: str, name: str) -> None:

@@ -371,6 +371,20 @@ def test_names_that_no_model_may_have(tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["repository"]
 
 
+def test_a_configuration_that_cannot_be_written_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m").mkdir()
+
+    def full(old: str, new: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_count(str(tmp_path), "m", 5)
+    assert list((tmp_path / "m").iterdir()) == []
+
+
 def test_deleting(tmp_path: Path) -> None:
     deploy(tmp_path)
     write(tmp_path / "other" / "1" / "model.py")
