@@ -118,7 +118,7 @@ class Instance:
         try:
             await self.process.start((model_file, self.name), self._open_channel)
             await self.greeting.wait(_HELLO_TIMEOUT_S)
-            self._require_alive()
+            self.require_alive()
         except asyncio.TimeoutError:
             self.kill()
             raise StubDied from None
@@ -148,7 +148,8 @@ class Instance:
         self.readiness = Readiness(self._note) if reply.get("is_ready") is True else None
         self._advance(StubEvent.LOADED)
 
-    def _require_alive(self) -> None:
+    def require_alive(self) -> None:
+        """Raises `StubDied` when it has ended."""
         if not self.alive:  # its last words and its end came in one go
             raise StubDied
 

@@ -89,7 +89,15 @@ class WarmUp:
     async def _execute(self, instance: Instance, sample: _Sample) -> None:
         warmup = sample.warmup
         answers = _Answers(warmup.batch_size)
-        jobs = [self._job(sample, answers) for _ in range(warmup.batch_size)]
+        instance.require_alive()
+        jobs: list[Job] = []
+        try:
+            for _ in range(warmup.batch_size):
+                jobs.append(self._job(sample, answers))  # noqa: PERF401 - those that were made are given back
+        except LoadFailure:
+            for job in jobs:
+                job.finish()
+            raise
         instance.attach(tuple(self._version.arena.segments.values()))
         instance.execute([jobs], time.monotonic_ns())
         await answers.all
