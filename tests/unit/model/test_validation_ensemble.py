@@ -105,3 +105,18 @@ def test_a_batch_dimension_may_be_spelt_out(dims: str, size: int, fits: bool) ->
     ensemble = signature("E", "I:FP32:3", "O:FP32:3", max_batch_size=4)
     member = signature("m", f"x:FP32:{dims}", f"y:FP32:{dims}", max_batch_size=size)
     assert (member_problems(ensemble, graph, {0: member}) == []) is fits
+
+
+@pytest.mark.parametrize(
+    ("size", "shapes"), [(0, ("[3]", "[4]")), (1, ("[-1,3]", "[-1,4]")), (4, ("[-1,3]", "[-1,4]"))]
+)
+def test_shapes_are_told_with_their_batch_dimension(size: int, shapes: tuple[str, str]) -> None:
+    graph = EnsembleGraph.compile(
+        EnsembleScheduling(steps=(EnsembleStep(model_name="m", input_map={"x": "I"}, output_map={"y": "O"}),))
+    )
+    ensemble = signature("E", "I:FP32:3", "O:FP32:3", max_batch_size=size)
+    member = signature("m", "x:FP32:4", "y:FP32:3", max_batch_size=size)
+    assert member_problems(ensemble, graph, {0: member}) == [
+        f"in ensemble E, ensemble tensor I: inconsistent shape: {shapes[0]} is inferred from model E while "
+        f"{shapes[1]} is inferred from model m"
+    ]

@@ -116,9 +116,12 @@ def test_a_refused_stream_raises_its_error(engine: FakeEngine, connection: Conne
     [
         (400, b'{"error":"no"}', Code.INVALID_ARG, "no"),
         (404, b'{"message":"Not here","reason":null}', Code.NOT_FOUND, "Not here"),
+        (409, b'{"error":"there"}', Code.ALREADY_EXISTS, "there"),
+        (499, b'{"error":"gone"}', Code.CANCELLED, "gone"),
         (500, b"boom", Code.INTERNAL, "boom"),
         (501, b"{}", Code.UNSUPPORTED, "{}"),
         (503, b"", Code.UNAVAILABLE, "HTTP status 503"),
+        (504, b"", Code.UNAVAILABLE, "HTTP status 504"),
         (418, b"[1]", Code.UNKNOWN, "[1]"),
     ],
 )

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.v2 import limits
 from jupyter_pyserve.v2.sharedmemory import (
     CudaRegister,
     SystemRegister,
@@ -94,3 +96,12 @@ def test_a_region_has_a_name() -> None:
 
 def test_a_status() -> None:
     assert status([{"name": "r", "byte_size": 4}]) == b'[{"name":"r","byte_size":4}]'
+
+
+@pytest.mark.parametrize("parse", [parse_system_register, parse_cuda_register])
+def test_a_registration_has_a_size_that_is_looked_at_first(
+    parse: Callable[[bytes], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DEFAULT_MAX_INPUT_BYTES", 3)
+    with pytest.raises(PyServeError, match="request JSON size of 4 bytes exceeds the maximum allowed input size of 3"):
+        parse(b"nope")

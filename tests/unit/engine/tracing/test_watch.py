@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from pyserve_stub.wire.datatypes import CODES
-from pyserve_stub.wire.frames import WireError
-from pyserve_stub.wire.layout import TensorMeta, encode_layout
+from pyserve_stub.wire.layout import TensorMeta, WireError, encode_layout
 
 from jupyter_pyserve.engine.job import Job, Response, Tally
 from jupyter_pyserve.engine.tracing.watch import Trace, Watch, begin, watched

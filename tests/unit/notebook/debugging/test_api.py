@@ -85,6 +85,12 @@ def test_stacks_of_one_instance_or_of_all(engine: FakeEngine, model: str) -> Non
         pyserve.stack(model, "m_9")
 
 
+def test_stacks_of_a_model_that_has_no_process(engine: FakeEngine) -> None:
+    engine.models.append({**MODEL, "name": "m", "instances": []})
+    with pytest.raises(PyServeError, match=r"^model 'm' has no instance '\*' \(there are: none\)$"):
+        pyserve.stack("m")
+
+
 def test_what_is_recorded_is_chosen_and_listed(engine: FakeEngine) -> None:
     engine.answer("POST", "/api/models/m/record", json={})
     pyserve.record("m", "all", limit=3)

@@ -93,3 +93,16 @@ def test_a_debugger_that_comes_too_late_is_refused(bench: Bench) -> None:
     debugger.tell(seq=1, type="request", command="attach")
     assert debugger.hear()["event"] == "initialized", "which it waits for"
     assert not debugger.hear()["success"]
+
+
+def test_what_was_answered_is_not_refused_later(bench: Bench) -> None:
+    debugger, process = bench.debugger(), bench.process()
+    for seq in (7, 8):
+        debugger.tell(seq=seq, type="request", command="stackTrace")
+        process.hear()
+    process.tell(seq=1, type="response", request_seq=7, success=True)
+    process.sock.close()
+    assert debugger.hear()["request_seq"] == 7
+    assert debugger.hear()["event"] == "continued"
+    refused = debugger.hear()
+    assert (refused["request_seq"], refused["success"]) == (8, False)

@@ -8,6 +8,7 @@ import pytest
 
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.notebook.payloads import TensorInfo
+from jupyter_pyserve.notebook.widgets import fields
 from jupyter_pyserve.notebook.widgets.fields import (
     FieldErrors,
     field_of,
@@ -118,3 +119,10 @@ def test_the_request_as_json() -> None:
     }
     with pytest.raises(PyServeError, match="can't hold 'X', which is FP16"):
         request_body({"X": np.zeros(1, np.float16)}, {}, "")
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_a_long_text_is_cut(extra: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fields, "_MAX_TEXT", 6)
+    text = text_of(np.array([b"x" * (2 + extra)], object))
+    assert text == ('["xxx" … (7 characters)' if extra else '["xx"]')
