@@ -212,7 +212,7 @@ class DynamicBatcher(Generic[RequestT]):
             self._sweep(now_ns)
             candidate.reset()
         if not candidate.closed:
-            self._walk()
+            self._walk(most)
         if candidate.count == 0:
             return None
         count = self._decide(now_ns)
@@ -268,10 +268,10 @@ class DynamicBatcher(Generic[RequestT]):
         if changed:
             self._candidate.reset()
 
-    def _walk(self) -> None:
-        """Add what is waiting behind the candidate to it, until the queue ends or a request cannot join."""
+    def _walk(self, most: int) -> None:
+        """Add what is waiting behind the candidate to it, until there are enough or a request cannot join."""
         candidate = self._candidate
-        for request in islice(self._waiting(), candidate.count, None):
+        for request in islice(self._waiting(), candidate.count, max(candidate.count, most)):
             size = request.batch_size or 1
             total = candidate.size + size
             if candidate.count == 0:

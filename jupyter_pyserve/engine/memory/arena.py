@@ -173,6 +173,10 @@ class Arena:
         """The bytes of a range."""
         return self.segments[segment].view[offset : offset + nbytes]
 
+    def write(self, segment: int, offset: int, data: memoryview) -> None:
+        """Put bytes into a range, which is quicker than to look at it first."""
+        self.segments[segment].view[offset : offset + len(data)] = data
+
     def segment(self, segment_id: int) -> Segment:
         """The segment of that id."""
         return self.segments[segment_id]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainResponse
-from pyserve_stub.wire.layout import LayoutCache, WireError
+from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine.job import BatchTimes, Job, Response
 from jupyter_pyserve.engine.stubs.held import Held, OpenBatch
-from jupyter_pyserve.engine.stubs.responses import ExpectedSizes
+from jupyter_pyserve.engine.stubs.responses import AnswerLayouts
 from jupyter_pyserve.errors import Code
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 class Answers:
     """The answers of one stub; raises `WireError` for frames that no honest stub sends."""
 
-    __slots__ = ("_instance", "_kept", "_layouts", "_on_failure", "_sizes", "decoupled", "held")
+    __slots__ = ("_instance", "_kept", "_layouts", "_on_failure", "decoupled", "held")
 
     def __init__(self, instance: Instance, on_failure: Callable[[Job, str], None]) -> None:
         """`on_failure` is told of each request that the model failed at, while its inputs are still there."""
@@ -49,8 +49,7 @@ class Answers:
         self._on_failure = on_failure
         #: Requests that are executed, and whose inputs the stub still reads; several times, if it saw them so often.
         self._kept: dict[int, list[Job]] = {}
-        self._layouts = LayoutCache()
-        self._sizes = ExpectedSizes()
+        self._layouts = AnswerLayouts()
 
     def of_batch(self, data: bytes) -> Outcome:
         """The answers of a RESPONSES frame."""
@@ -145,6 +144,5 @@ class Answers:
             return response
         if flags & frames.BARE:
             return Response(job, final=final, bare=True)
-        tensors = self._layouts.decode(layout) if layout else ()
-        self._sizes.check(layout, tensors, descriptors)
+        tensors = self._layouts.read(layout, descriptors)
         return Response(job, None, "", layout, tensors, descriptors, text, self._instance, final=final)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from pyserve_stub.wire.datatypes import BYTES, ITEMSIZE
 from pyserve_stub.wire.frames import PlainDescriptor
-from pyserve_stub.wire.layout import TensorMeta, WireError
+from pyserve_stub.wire.layout import TensorMeta, WireError, decode_layout
 
 from jupyter_pyserve.engine.memory.arena import Segment, segment_size
 from jupyter_pyserve.engine.stubs.callbacks import StubCall
@@ -24,8 +24,8 @@ _RELEASE_AT_ONCE_NBYTES = 1 << 20
 _RELEASE_AT_ONCE_COUNT = 1000
 
 
-class ExpectedSizes:
-    """How many bytes the tensors of an answer must have, remembered by the layout's bytes.
+class AnswerLayouts:
+    """The tensors of answers and how many bytes each must have, remembered by the layout's bytes.
 
     Front ends announce lengths by shapes, so an answer that contradicts itself must not reach them.
     """
@@ -33,22 +33,25 @@ class ExpectedSizes:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[bytes, list[int | None]] = {}
+        self._known: dict[bytes, tuple[tuple[TensorMeta, ...], list[int | None]]] = {}
 
-    def check(self, layout: bytes, tensors: Sequence[TensorMeta], descriptors: Sequence[PlainDescriptor]) -> None:
-        """Raises `WireError` for an answer whose descriptors do not fit its layout."""
-        sizes = self._known.get(layout)
-        if sizes is None:
-            if len(self._known) >= _MAX_LAYOUTS:
-                self._known.clear()
-            sizes = self._known[layout] = [
-                math.prod(shape) * ITEMSIZE[code] if code != BYTES else None for _, code, shape in tensors
-            ]
+    def read(self, layout: bytes, descriptors: Sequence[PlainDescriptor]) -> tuple[TensorMeta, ...]:
+        """The tensors of an answer; raises `WireError` for one whose descriptors do not fit its layout."""
+        tensors, sizes = self._known.get(layout) or self._decode(layout)
         if len(sizes) != len(descriptors):
             raise WireError("a response has more or fewer tensors than descriptors")
         for size, descriptor in zip(sizes, descriptors):
             if size is not None and size != descriptor[2]:
                 raise WireError("a tensor's bytes do not fit its shape")
+        return tensors
+
+    def _decode(self, layout: bytes) -> tuple[tuple[TensorMeta, ...], list[int | None]]:
+        tensors = decode_layout(layout) if layout else ()
+        if len(self._known) >= _MAX_LAYOUTS:
+            self._known.clear()
+        sizes = [math.prod(shape) * ITEMSIZE[code] if code != BYTES else None for _, code, shape in tensors]
+        found = self._known[layout] = tensors, sizes
+        return found
 
 
 class ResponseArena:

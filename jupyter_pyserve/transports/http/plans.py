@@ -49,7 +49,7 @@ class Plan(RequestPlan):
         self, layout: bytes, tensors: Sequence[TensorMeta], views: Sequence[memoryview], parameters: bytes
     ) -> bytes:
         """Everything of a successful response that comes before its binary tensors."""
-        key = layout + parameters  # a layout says itself where it ends
+        key = layout + parameters if parameters else layout  # which says itself where it ends
         known = self.heads.get(key)
         if known is not None:
             return known

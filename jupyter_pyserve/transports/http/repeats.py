@@ -60,10 +60,11 @@ class Repeats:
             job, segment, offset = servable.new_job(nbytes - len(prefix), sink)
         except PyServeError:  # it is gone, or has no room: who asks in the usual way is told
             return None
-        data = inbox.take(nbytes)[len(prefix) :]
-        servable.arena.view(segment, offset, len(data))[:] = data
+        servable.arena.write(segment, offset, inbox.take(nbytes)[len(prefix) :])
         job.plan = self._plan
-        job.descriptors = [(segment, offset + start, size, 0) for start, size in self._places]
+        job.descriptors = descriptors = []
+        for start, size in self._places:
+            descriptors.append((segment, offset + start, size, 0))
         return job
 
 
