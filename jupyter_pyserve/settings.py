@@ -125,6 +125,8 @@ class EngineSettings:
     #: How long the requests of a version that was replaced or unloaded may go on before its processes are ended.
     drain_timeout_s: float = 300.0
     strict_readiness: bool = True
+    #: How many GPUs models may use.
+    gpu_count: int = 0
     #: Whether clients may register shared memory of their own.
     allow_client_shm: bool = False
     model_config_name: str = ""

@@ -17,6 +17,7 @@ from jupyter_pyserve.options.scheduling import add_scheduling_options, schedulin
 from jupyter_pyserve.options.trace import add_trace_options, trace_settings
 from jupyter_pyserve.options.types import number, parse_bool
 from jupyter_pyserve.settings import EngineSettings, ListenSettings
+from jupyter_pyserve.telemetry.gpus import count_gpus
 
 
 def add_engine_options(
@@ -59,8 +60,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def engine_settings(options: argparse.Namespace) -> EngineSettings:
     """What the options say of the engine; raises `BadRepositoryOptions` or `BadCacheOptions`."""
+    metrics = metrics_settings(options)
     return EngineSettings(
         server_id=options.id,
+        gpu_count=count_gpus(metrics.visible_gpus),
         auto_complete=not (options.disable_auto_complete_config or options.strict_model_config),
         exit_timeout_s=options.exit_timeout_secs,
         drain_timeout_s=options.drain_timeout_secs,
@@ -74,7 +77,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         **scheduling_settings(options)._asdict(),
         trace=trace_settings(options),
         log=log_settings(options),
-        metrics=metrics_settings(options),
+        metrics=metrics,
     )
 
 

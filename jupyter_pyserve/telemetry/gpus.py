@@ -71,6 +71,11 @@ def load_nvml() -> Any:
         return None
 
 
+def count_gpus(visible: str | None) -> int:
+    """How many of them models may use."""
+    return len(Gpus(visible).devices)
+
+
 class Gpus:
     """The GPUs that models may use: those that `visible` names by number or UUID, as CUDA_VISIBLE_DEVICES does."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_pyserve import app, cli
+from jupyter_pyserve.options import engine
 from jupyter_pyserve.options.types import parse_bool
 from jupyter_pyserve.settings import (
     ControlMode,
@@ -39,6 +40,7 @@ class Runs:
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     made = Runs()
     monkeypatch.setattr(app, "run", made.run)
+    monkeypatch.setattr(engine, "count_gpus", lambda visible: 0 if visible is None else len(visible.split(",")))
     for name in ("PYSERVE_TOKEN", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
     return made
@@ -116,6 +118,7 @@ def test_options_of_metrics(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None
         summary_quantiles=(0.1, 0.75, 0.0, 1.0),
         pinned_pool_nbytes=1024,
     )
+    assert runs.settings.gpu_count == 2
     assert (runs.listen.metrics_address, runs.listen.metrics_port) == ("::1", 1234)
 
 

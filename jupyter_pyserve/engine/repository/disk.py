@@ -73,6 +73,8 @@ class Repositories:
     config_name: str = ""
     #: Whether a model may do without a configuration: its own code completes it then.
     auto_complete: bool = True
+    #: How many GPUs there are for models.
+    gpu_count: int = 0
 
     def identity(self, number: int, name: str) -> Identity:
         """A model of that repository."""
@@ -110,7 +112,7 @@ class Repositories:
         _tell_of_ignored(places[0])
         if config is None and not self.auto_complete:
             _require_config(places[0], self.config_name)
-        return read_directory(name, places[0], config_name=self.config_name, config=config)
+        return read_directory(name, places[0], config_name=self.config_name, config=config, gpu_count=self.gpu_count)
 
 
 def list_versions(model_dir: str) -> list[int]:
@@ -127,15 +129,17 @@ def list_versions(model_dir: str) -> list[int]:
         )
 
 
-def read_directory(name: str, model_dir: str, *, config_name: str = "", config: str | None = None) -> ModelSource:
+def read_directory(
+    name: str, model_dir: str, *, config_name: str = "", config: str | None = None, gpu_count: int = 0
+) -> ModelSource:
     """The same of a model whose directory is known, and absolute."""
     present = list_versions(model_dir)
     first = _first_version(model_dir, present)
     if config is None:
         text, path = _read_config(model_dir, config_name)
-        parsed = _parse(text, name, path, deduce_from=first)
+        parsed = _parse(text, name, path, deduce_from=first, gpu_count=gpu_count)
     else:
-        parsed = _checked(parse_json_config(config, model_name=name, default_backend=_deduced(first)))
+        parsed = _checked(parse_json_config(config, model_name=name, default_backend=_deduced(first), gpus=gpu_count))
     return ModelSource(
         name=name,
         model_dir=model_dir,
@@ -194,9 +198,10 @@ def _deduced(version_dir: str) -> str:
     return "python" if os.path.isfile(os.path.join(version_dir, "model.py")) else ""
 
 
-def _parse(text: str, name: str, path: str, *, deduce_from: str) -> ModelConfig:
+def _parse(text: str, name: str, path: str, *, deduce_from: str, gpu_count: int = 0) -> ModelConfig:
     """A checked configuration; the backend is deduced from the version directory when the text names none."""
-    return _checked(parse_pbtxt(text, model_name=name, path=path, default_backend=_deduced(deduce_from)))
+    backend = _deduced(deduce_from)
+    return _checked(parse_pbtxt(text, model_name=name, path=path, default_backend=backend, gpus=gpu_count))
 
 
 def _checked(config: ModelConfig) -> ModelConfig:

@@ -57,6 +57,7 @@ class Registry(Directory):
                 settings.model_namespacing,
                 settings.model_config_name,
                 settings.auto_complete,
+                settings.gpu_count,
             )
         )
         self._homes = homes or Homes()
@@ -144,7 +145,7 @@ class Registry(Directory):
             return self.repositories.read(identity, config=override.config if override is not None else None)
         home = self._homes.lay_out(override.files)
         try:
-            return read_directory(identity.name, home, config=override.config)
+            return read_directory(identity.name, home, config=override.config, gpu_count=self._settings.gpu_count)
         except BaseException:
             self._homes.remove(home)
             raise

@@ -154,7 +154,8 @@ class Servable(LoadedVersion):
         self._launcher.states = initial_states(self.config, self._launcher.model_dir)
 
     def _require_valid(self, config: ModelConfig) -> None:
-        problems = [*validate_stage_a(config), *validate_stage_b(config, searched=self._searched)]
+        found = validate_stage_b(config, gpus=self._settings.gpu_count, searched=self._searched)
+        problems = [*validate_stage_a(config), *found]
         if problems:
             raise LoadFailure(join_problems(problems), kind="Invalid argument")
 

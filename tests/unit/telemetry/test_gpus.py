@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jupyter_pyserve.telemetry.gpus import GpuFacts, Gpus, gpu_families, load_nvml
+from jupyter_pyserve.telemetry.gpus import GpuFacts, Gpus, count_gpus, gpu_families, load_nvml
 
 UUIDS = ("GPU-aaaa-1", "GPU-bbbb-2")
 _FAILED = 3
@@ -110,6 +110,11 @@ def test_energy_counts_from_the_first_reading() -> None:
 def test_only_those_that_models_may_use(visible: str | None, found: tuple[str, ...]) -> None:
     gpus = Gpus(visible, Nvml)
     assert tuple(facts.uuid for facts in gpus.read()) == found
+
+
+def test_how_many_there_are() -> None:
+    assert count_gpus("") == 0
+    assert count_gpus(None) == len(Gpus(None).devices)
 
 
 @pytest.mark.parametrize("load", [lambda: None, lambda: Nvml("nvmlInit_v2"), lambda: Nvml("nvmlDeviceGetCount_v2")])

@@ -141,6 +141,14 @@ def test_another_configuration_by_name(tmp_path: Path) -> None:
     assert Repositories((str(tmp_path),), config_name="absent").read(M).config.max_batch_size == 0
 
 
+@pytest.mark.parametrize("config", [None, '{"backend": "python"}'])
+def test_instances_are_on_gpus_where_there_are_any(tmp_path: Path, config: str | None) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    for count, kind in ((0, "KIND_CPU"), (2, "KIND_GPU")):
+        (group,) = Repositories((str(tmp_path),), gpu_count=count).read(M, config=config).config.instance_groups
+        assert (group.kind, group.gpus) == (kind, tuple(range(count)))
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [("nonsense {", "config.pbtxt"), (CONFIG + "max_batch_size: -1", "max_batch_size")],
