@@ -54,19 +54,19 @@ class Answers:
 
     def recall(self, job: Job) -> bool:
         """Answer a job if that is known; else see to it that its answer is kept."""
-        began_ns = time.monotonic_ns()
-        job.enqueue_ns = job.enqueue_ns or began_ns
+        since_ns = job.enqueue_ns = job.enqueue_ns or time.monotonic_ns()
         key = self._key(job)
         looked_ns = time.monotonic_ns()
         kept = self._cache.find(self._owner, key)
-        now_ns = time.monotonic_ns()
+        lookup_ns = time.monotonic_ns() - looked_ns
+        self._cache.figures.lookup_ns += lookup_ns
         if kept is None:
-            self._await(job, key, now_ns - looked_ns)
+            self._await(job, key, lookup_ns)
             return False
-        since_ns, statistics = job.enqueue_ns, self._version.statistics
         job.sink.deliver(job, Recalled(job, kept, self._copies))
-        total_ns = time.monotonic_ns() - since_ns
-        statistics.record_cache_hit(total_ns, looked_ns - since_ns, now_ns - looked_ns, int(time.time() * 1000))
+        statistics = self._version.statistics
+        wall_ms = 0 if statistics.latencies is None else int(time.time() * 1000)
+        statistics.record_cache_hit(time.monotonic_ns() - since_ns, looked_ns - since_ns, lookup_ns, wall_ms)
         return True
 
     def _await(self, job: Job, key: bytes, lookup_ns: int) -> None:
@@ -86,6 +86,9 @@ class Answers:
         if identity is None:
             identity = plan.cache_identity = cache_identity(plan.request, self._version.signature.outputs)
         view, places = job.memory.view, job.descriptors
+        if len(places) == 1:  # as a rule
+            segment, offset, nbytes, _ = places[0]
+            return cache_key(identity, (view(segment, offset, nbytes),) if nbytes else ())
         return cache_key(identity, [view(*places[index][:3]) for index in identity.order if places[index][2]])
 
     def _trust(self, job: Job) -> _Trust:

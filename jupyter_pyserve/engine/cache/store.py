@@ -63,15 +63,12 @@ class ResponseCache:
         return len(self._answers)
 
     def find(self, owner: int, key: bytes) -> Kept | None:
-        """The answer that is known, if any."""
-        began_ns = time.monotonic_ns()
+        """The answer that is known, if any; who asks adds how long that took."""
         found = self._answers.get((owner, key))
-        figures = self.figures
         if found is None:
-            figures.misses += 1
+            self.figures.misses += 1
         else:
-            figures.hits += 1
-        figures.lookup_ns += time.monotonic_ns() - began_ns
+            self.figures.hits += 1
         return found
 
     def knows(self, owner: int, key: bytes) -> bool:
