@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 _FILE = ".deploy.json"
+
+#: How many deploys can be rolled back to.
+KEPT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,25 @@ def recall(model_dir: str, version: int) -> tuple[str, str | None] | None:
         if facts is not None and isinstance(facts.get("config"), str | None):
             return (folder / "model.py").read_text(encoding="utf-8"), facts.get("config")
     return None
+
+
+def prune(model_dir: str, needed: Collection[int], aside: str) -> None:
+    """Remove the versions of deploys long past, but for those that are `needed`; blocks.
+
+    Only what a deploy wrote goes: a version with another file in it, or with a text that was edited, is its owner's by
+    now. `aside` is a path in the model's directory at which half a version is nobody's.
+    """
+    for deployed in history(model_dir)[:-KEPT]:
+        folder = os.path.join(model_dir, str(deployed.version))
+        with contextlib.suppress(OSError):
+            if deployed.version not in needed and _is_untouched(Path(folder)):
+                os.rename(folder, aside)
+                shutil.rmtree(aside)
+
+
+def _is_untouched(folder: Path) -> bool:
+    others = {path.name for path in folder.iterdir()} - {_FILE, "model.py", "__pycache__"}
+    return not others and (folder / "model.py").stat().st_mtime_ns <= (folder / _FILE).stat().st_mtime_ns
 
 
 def _facts(path: Path) -> dict[str, Any] | None:

@@ -283,6 +283,7 @@ class Deployment:
         self.owner = owner
         self._new_model = False
         self.version = 0
+        self._selected: tuple[int, ...] = ()
 
     def unchanged_version(self) -> int | None:
         """The newest version, when it already says exactly this."""
@@ -314,7 +315,7 @@ class Deployment:
         os.rename(hidden, folder)
         path = os.path.join(self.model_dir, _CONFIG)
         config = _parse(self._config or "", self.name, path, deduce_from=folder)
-        selected = config.version_policy.select((*list_versions(self.model_dir), self.version))
+        selected = self._selected = config.version_policy.select((*list_versions(self.model_dir), self.version))
         if self.version not in selected:
             raise PyServeError(
                 Code.INVALID_ARG,
@@ -332,6 +333,7 @@ class Deployment:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         os.unlink(os.path.join(self.model_dir, str(self.version), _PENDING))
+        deploy_history.prune(self.model_dir, self._selected, os.path.join(self.model_dir, _STAGING))
         return sign(self.model_dir)
 
     def roll_back(self) -> None:

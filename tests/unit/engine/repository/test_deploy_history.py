@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from jupyter_pyserve.engine.repository.deploy_history import history, recall, remember
+from jupyter_pyserve.engine.repository.deploy_history import KEPT, history, prune, recall, remember
 
 
 def deployed(model_dir: Path, version: str, config: str | None = "c", owner: str | None = "n.ipynb") -> Path:
@@ -47,3 +48,31 @@ def test_a_version_without_its_text(tmp_path: Path) -> None:
     (deployed(tmp_path, "1") / "model.py").unlink()
     assert recall(str(tmp_path), 1) is None
     assert history(str(tmp_path / "nowhere")) == []
+
+
+def left(model_dir: Path, needed: tuple[int, ...] = ()) -> list[int]:
+    prune(str(model_dir), needed, str(model_dir / ".aside"))
+    assert not (model_dir / ".aside").exists()
+    return sorted(int(path.name) for path in model_dir.iterdir())
+
+
+def test_the_newest_are_kept(tmp_path: Path) -> None:
+    for version in range(1, KEPT + 1):
+        deployed(tmp_path, str(version))
+    assert left(tmp_path) == list(range(1, KEPT + 1))
+    for version in (KEPT + 1, KEPT + 2):
+        deployed(tmp_path, str(version))
+    (tmp_path / "1" / "__pycache__").mkdir()
+    assert left(tmp_path) == list(range(3, KEPT + 3))
+
+
+def test_what_is_needed_or_is_not_a_deploys_own_is_kept(tmp_path: Path) -> None:
+    for version in range(1, KEPT + 6):
+        folder = tmp_path / str(version)
+        if version == 2:
+            folder.mkdir()  # not made by a deploy
+        else:
+            deployed(tmp_path, str(version))
+    (tmp_path / "3" / "weights.bin").touch()
+    os.utime(tmp_path / "4" / "model.py", ns=(0, 2**62))  # edited
+    assert left(tmp_path, needed=(1,)) == [1, 2, 3, 4, *range(6, KEPT + 6)]

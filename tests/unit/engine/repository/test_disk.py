@@ -280,6 +280,17 @@ def test_the_next_version(tmp_path: Path) -> None:
     assert tree(tmp_path) == {"m/1/model.py": SOURCE, "m/2/model.py": "new = 1\n" + SOURCE}
 
 
+def test_versions_of_deploys_long_past_go_unless_the_policy_selects_them(tmp_path: Path) -> None:
+    policy = "version_policy: { all { } }"
+    for number in range(12):
+        deploy(tmp_path, f"n = {number}", policy)
+    assert list_versions(str(tmp_path / "m")) == list(range(1, 13))
+    assert deploy(tmp_path, "n = 12", CONFIG).version == 13
+    assert list_versions(str(tmp_path / "m")) == list(range(4, 14))
+    signature = Repositories((str(tmp_path),)).read(M).signature
+    assert not any(row[0].startswith(("1/", ".")) for row in signature)
+
+
 def test_until_commit_the_old_version_is_the_model(tmp_path: Path) -> None:
     deploy(tmp_path)
     Deployment(str(tmp_path), "m", "new", CONFIG + "max_batch_size: 4").stage()
