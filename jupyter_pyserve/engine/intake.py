@@ -259,11 +259,14 @@ def when_there_is_room(
     def retry() -> bool:
         if given_up or not wanted():  # what is wanted by now may be the next request
             return True
-        placed = if_there_is_room(servable, place, waited=True)
-        if placed is None:
+        try:
+            found: T | PyServeError | None = if_there_is_room(servable, place, waited=True)
+        except PyServeError as error:  # what it refers to is gone; whoever waits behind it has room all the same
+            found = error
+        if found is None:
             return False
         timer.cancel()
-        on_end(placed)
+        on_end(found)
         return True
 
     def give_up() -> None:
