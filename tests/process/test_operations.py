@@ -164,7 +164,14 @@ def test_a_stopped_process_shows_nothing(engine: Engine, puppet: str) -> None:
 def test_scaling(engine: Engine, puppet: str) -> None:
     assert act(engine, f"{puppet}/scale", {"instances": 3}).json() == {}
     assert len(engine.instances(puppet)) == 3
-    for body in ({}, {"instances": 0}, {"instances": "x"}, {"instances": True}, {"instances": 1.5}):
+    for body in (
+        {},
+        {"instances": 0},
+        {"instances": "x"},
+        {"instances": True},
+        {"instances": 1.5},
+        {"instances": "9" * 5000},
+    ):
         assert "'instances' must be a whole number above 0" in act(engine, f"{puppet}/scale", body).error
 
 

@@ -12,6 +12,8 @@ from jupyter_pyserve.transports.http.replies import Reply
 
 Body = Mapping[str, Any]
 
+_MOST_DIGITS = len(str(2**63))
+
 
 def _json(value: object) -> Reply:
     return Reply(200, json.dumps(value, separators=(",", ":")).encode())
@@ -88,7 +90,7 @@ INSTANCE_ACTIONS: Mapping[str, Callable[[Service, str, str, Body], Any]] = {
 
 def _whole(body: Body, member: str) -> int:
     value = body.get(member)
-    if isinstance(value, str) and value.isdecimal():
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
         value = int(value)  # versions are texts elsewhere
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
         raise PyServeError(Code.INVALID_ARG, f"'{member}' must be a whole number above 0")

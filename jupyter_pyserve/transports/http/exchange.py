@@ -141,6 +141,9 @@ class Exchange:
         except PyServeError as error:
             self.reply(failure(error))
             return
+        except Exception:  # noqa: BLE001 - the top of a transport
+            self._break("a request failed")
+            return
         if isinstance(answer, Reply):
             self.reply(answer)
         else:

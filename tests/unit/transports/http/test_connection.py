@@ -103,6 +103,18 @@ def test_domain_errors_become_statuses() -> None:
     assert refused(wire.ask(request("GET", "/v2")), 503) == "not now"
 
 
+def test_a_failure_that_nobody_foresaw_is_answered_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    app = FakeApplication()
+
+    def fail(head: Head, body: bytes) -> Reply:
+        raise ZeroDivisionError
+
+    app.answer = fail
+    wire = Wire(app)
+    assert refused(wire.ask(request("GET", "/v2")), 500) == "internal error"
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_close_is_honoured() -> None:
     wire = Wire()
     assert b"\r\nConnection: close\r\n" in wire.ask(request("GET", "/v2", b"", "Connection: close"))
