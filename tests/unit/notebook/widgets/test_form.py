@@ -31,8 +31,16 @@ def hear(live: Form, **message: Any) -> None:
 def test_a_view_gets_the_fields(shown: Form, front_end: FrontEnd) -> None:
     hear(shown, type="visible")
     (message,) = front_end.of("form")
-    assert [field["name"] for field in message["fields"]] == ["INPUT0"]
+    assert [(field["name"], field["optional"]) for field in message["fields"]] == [("INPUT0", False)]
     assert message["outcome"]["text"] == "not asked yet"
+
+
+def test_inputs_may_be_optional(shown: Form, front_end: FrontEnd, engine: FakeEngine) -> None:
+    config = {"name": "add_one", "input": [{"name": "INPUT0", "optional": True}, {"name": "other"}]}
+    engine.answer("GET", "/v2/models/add_one/config", json=config)
+    hear(shown, type="visible")
+    (message,) = front_end.of("form")
+    assert [field["optional"] for field in message["fields"]] == [True]
 
 
 def test_it_asks_and_keeps_the_answer(shown: Form, front_end: FrontEnd) -> None:

@@ -45,6 +45,7 @@ def test_asks_for_its_model_while_it_is_seen(engine: FakeEngine, front_end: Fron
     live.show()
     running = [live.running]
     seen(live)
+    assert [message["models"] for message in front_end.of("snapshot")] == [{}]
     assert events.open.acquire(timeout=30)
     running.append(live.running)
     live.stop()

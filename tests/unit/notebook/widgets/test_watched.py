@@ -54,6 +54,13 @@ def test_a_delta_tells_what_it_changes() -> None:
     assert change["points"][0][:2] == [12.0, 2.0]  # 4 more in 2 s
 
 
+def test_a_delta_may_be_of_the_engine() -> None:
+    watched = Watched()
+    watched.apply(snapshot(model()), 10.0)
+    assert watched.apply({"type": "delta", "engine": {"pid": 5}}, 11.0) == {}
+    assert (watched.engine["pid"], watched.engine["state"]) == (5, "READY")
+
+
 def test_what_was_silent_for_long_had_no_requests_meanwhile() -> None:
     watched = Watched()
     watched.apply(snapshot(model()), 10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NoReturn
 
 import pytest
 
@@ -11,6 +12,8 @@ from jupyter_pyserve.engine.versions.loaded import MemoryFull
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import GrpcSettings
 from jupyter_pyserve.transports.grpc import frames
+from jupyter_pyserve.transports.grpc import infer as infer_module
+from jupyter_pyserve.transports.grpc.requests import Requests
 from jupyter_pyserve.v2.status import GRPC_STATUS
 from tests.unit.transports.grpc.asking import INFER, TWO, Asker, asking, fail, messages, respond
 from tests.unit.transports.grpc.fakes import play
@@ -250,4 +253,43 @@ def test_forwarded_metadata_are_parameters() -> None:
             assert servable.jobs.pop().plan.request.parameters == {"x-foo": value}
         assert len(servable.plans) == 2
 
+    play(scenario)
+
+
+def test_an_answer_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(ask: object, response: object) -> NoReturn:
+        raise PyServeError(Code.INVALID_ARG, "no classes")
+
+    async def scenario() -> None:
+        servable = FakeServable()
+        client = Asker(servable)
+        stream = client.ask(asking(), extra=PATH)
+        respond(servable, servable.jobs[0])
+        _, trailers = await client.single(stream)
+        assert (trailers["grpc-status"], trailers["grpc-message"]) == ("3", "no classes")
+        assert left(servable) == (0, 0)
+
+    monkeypatch.setattr(infer_module, "answer", refuse)
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (ZeroDivisionError("a secret"), ("13", "internal error")),
+        (PyServeError(Code.UNAVAILABLE, "not now"), ("14", "not now")),
+    ],
+)
+def test_a_request_that_cannot_be_taken(
+    fault: Exception, told: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object) -> NoReturn:
+        raise fault
+
+    async def scenario() -> None:
+        client = Asker(FakeServable())
+        _, trailers = await client.single(client.ask(asking(), extra=PATH))
+        assert (trailers["grpc-status"], trailers["grpc-message"]) == told
+
+    monkeypatch.setattr(Requests, "read", refuse)
     play(scenario)
