@@ -268,6 +268,30 @@ def test_a_model_that_takes_inputs_where_they_are(client: Client) -> None:
     assert "Tensor is stored in GPU and cannot be converted to NumPy." in refused.error
 
 
+def test_an_input_on_a_device_is_passed_on_to_another_model(client: Client) -> None:
+    callee = member(client.engine, "callee", ADD)
+    body = (
+        f'made = pb_utils.InferenceRequest(model_name="{callee}", requested_output_names=["Y"], inputs=[x]).exec(); '
+        "y = made.output_tensors()[0].as_numpy()"
+    )
+    model = member(client.engine, "caller", body, extra=ON_DEVICE)
+    client.put(64, 1.5, 2.5)
+    answer = client.infer(model, {"inputs": [tensor("X")], "outputs": [wanted("Y")]})
+    assert answer.status == 200, answer.error
+    assert client.get(256, 2) == (2.5, 3.5)
+
+
+def test_an_output_of_a_request_that_brings_its_inputs(client: Client) -> None:
+    model = member(client.engine, "brings", ADD)
+    given = {"name": "X", "datatype": "FP32", "shape": [2], "parameters": {"binary_data_size": 8}}
+    text = json.dumps({"inputs": [given], "outputs": [wanted("Y")]}).encode()
+    length = {"Inference-Header-Content-Length": str(len(text))}
+    for first in (1.5, 4.5):
+        body = text + struct.pack("<2f", first, 2.5)
+        assert client.engine.http.send("POST", f"/v2/models/{model}/infer", body, length).status == 200
+        assert client.get(256, 2) == (first + 1, 3.5)
+
+
 def test_a_region_in_use_is_forgotten_later(client: Client) -> None:
     model = loaded(client.engine, "puppet")
     gate = client.engine.gate()
