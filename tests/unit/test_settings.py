@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from jupyter_pyserve.settings import EngineSettings, ListenSettings
+from jupyter_pyserve.settings import EngineSettings, ListenSettings, MetricsSettings
 
 
 @pytest.mark.parametrize("settings", [EngineSettings(), ListenSettings()])
@@ -16,6 +16,12 @@ def test_settings_are_made_once(settings: EngineSettings | ListenSettings) -> No
 
 def test_nothing_listens_beyond_this_machine_unless_told() -> None:
     assert ListenSettings().http_address == "127.0.0.1"
+
+
+def test_metrics_are_tritons() -> None:
+    settings = MetricsSettings()
+    assert settings.summary_quantiles == (0.5, 0.9, 0.95, 0.99, 0.999)
+    assert settings.pinned_pool_nbytes == 268_435_456
 
 
 def test_limits_are_tritons() -> None:

@@ -73,7 +73,7 @@ def _contents(instance: Instance, files: Mapping[str, tuple[Any, ...]]) -> dict[
             raise ValueError("a file lies outside of the stub's memory")
         else:
             contents[path] = bytes(lies_in.view[offset : offset + nbytes])
-    instance.release([place for place in files.values() if len(place) == 4])
+    instance.release(list(files.values()))
     return contents
 
 

@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import jupyter_pyserve as pyserve
 from jupyter_pyserve.errors import PyServeError
-from jupyter_pyserve.notebook.debugging import api, origins
+from jupyter_pyserve.notebook.debugging import api, lab, origins
 from jupyter_pyserve.notebook.source import ModelSource
 from jupyter_pyserve.v2.client import encode_infer_request
 from tests.unit.notebook.debugging.test_recorded import ROW
@@ -61,8 +61,11 @@ def test_lines_of_the_cell_are_the_model_s(engine: FakeEngine, model: str, shell
     assert asked(engine)[1] == {"port": 0, "sources": [source]}
 
 
-def test_what_is_debugged_is_ended(engine: FakeEngine, model: str) -> None:
+def test_what_is_debugged_is_ended(engine: FakeEngine, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pointed_back: list[None] = []
+    monkeypatch.setattr(lab, "point_back", lambda: pointed_back.append(None))
     assert pyserve.undebug(model) == []
+    assert len(pointed_back) == 1
     for row in engine.models[-1]["instances"]:
         row["debug"] = {"port": 4711}
     assert pyserve.undebug(model, instance="m_1") == ["m_1"]

@@ -48,6 +48,7 @@ def test_a_text_that_is_nowhere_gets_a_name_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="3") as caught:
         module.Thing().fail()
     assert frames(caught.value)[-1] == ("<the model>", 5, "raise ValueError(x)")
+    assert linecache.getlines("<the model>") == TEXT.splitlines(keepends=True)
     linecache.cache.pop("<the model>")
 
 

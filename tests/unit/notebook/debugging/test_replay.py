@@ -167,3 +167,15 @@ class TritonPythonModel:
         return [pb_utils.InferenceResponse([pb_utils.Tensor("Y", np.array(value))])]
 """
     assert replay(tmp_path, body)["Y"].tolist() == [5, 1]
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_request_is_of_the_kind_that_its_model_answers(tmp_path: Path, decoupled: bool) -> None:
+    body = """
+class TritonPythonModel:
+    def execute(self, requests):
+        answer = pb_utils.Tensor("Y", np.array([requests[0]._decoupled]))
+        return [pb_utils.InferenceResponse([answer])]
+"""
+    (found,) = replay(tmp_path, body, decoupled=decoupled).responses
+    assert found["Y"].tolist() == [decoupled]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -74,3 +75,24 @@ def test_it_waits_longer_each_time_up_to_a_limit(engine: FakeEngine, monkeypatch
     first, most = following._FIRST_PAUSE_S, following._LONGEST_PAUSE_S
     assert waits == [first, *(min(first * 2**power, most) for power in range(1, 7)), first, first]
     assert waits.count(most) > 1
+
+
+def test_an_end_breaks_off_what_is_silent(engine: FakeEngine) -> None:
+    run, begun, hold = Run(), threading.Event(), threading.Event()
+
+    def lines() -> Iterator[bytes]:
+        yield b"{}\n"
+        hold.wait(30)
+
+    engine.answers["GET /api/events"] = lambda request: Answer(lines=lines())
+    reader = threading.Thread(
+        target=follow, args=(run, lambda: "/api/events", lambda _: begun.set(), lambda text: None)
+    )
+    reader.start()
+    assert begun.wait(30)
+    run.end()
+    reader.join(20)
+    alive = reader.is_alive()
+    hold.set()
+    reader.join()
+    assert not alive
