@@ -10,14 +10,14 @@ import contextlib
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.signature import Signature, TensorSpec
 from jupyter_pyserve.v2 import jsonout, limits, members, rapidjson
 from jupyter_pyserve.v2.datatypes import TABLE
-from jupyter_pyserve.v2.messages import InferRequest, InputRef, OutputValue, ParameterValue, request_prefix
+from jupyter_pyserve.v2.messages import InferRequest, InputRef, OutputValue, ParameterValue, repeated, request_prefix
 from jupyter_pyserve.v2.parameters import value_of
 from jupyter_pyserve.v2.parse import pack_json
 
@@ -138,7 +138,7 @@ def _fit(spec: TensorSpec, count: int, *, batched: bool) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _repeated(body: bytes) -> list[str]:
+def _repeated(body: bytes) -> Iterator[str]:
     """The members that stand twice in the document itself, in the order in which they do it."""
     pairs: list[tuple[str, object]] = []
 
@@ -147,5 +147,4 @@ def _repeated(body: bytes) -> list[str]:
 
     with contextlib.suppress(ValueError):  # what only RapidJSON reads has passed already
         json.loads(body, object_pairs_hook=hook)
-    names = [name for name, _ in pairs]
-    return [name for index, name in enumerate(names) if name in names[:index]]
+    return repeated([name for name, _ in pairs])

@@ -5,7 +5,7 @@ Only values: how they are read is in `parse`, how they are checked in `validate`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 ParameterValue = str | bool | int | float
@@ -80,6 +80,15 @@ class OutputValue:
     shape: tuple[int, ...]
     data: memoryview | None
     binary: bool
+
+
+def repeated(names: Iterable[str]) -> Iterator[str]:
+    """The names that were there before, as they come again; in one pass, since there may be very many."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield name
+        seen.add(name)
 
 
 def request_prefix(request_id: str) -> str:

@@ -14,7 +14,7 @@ from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2 import limits, members, rapidjson, tensors
 from jupyter_pyserve.v2.datatypes import Datatype, lookup
 from jupyter_pyserve.v2.members import Members
-from jupyter_pyserve.v2.messages import InferRequest, InputRef, OutputRef, ShmRef, request_prefix
+from jupyter_pyserve.v2.messages import InferRequest, InputRef, OutputRef, ShmRef, repeated, request_prefix
 from jupyter_pyserve.v2.parameters import read_parameters
 from jupyter_pyserve.v2.shapes import check_shape
 
@@ -167,11 +167,8 @@ def _outputs(request: Members, prefix: str) -> tuple[OutputRef, ...]:
     given = members.array(request, "outputs")
     limits.check_tensor_count("outputs", len(given))
     refs = tuple([_output(members.object_or_empty(item)) for item in given])
-    seen: set[str] = set()
-    for ref in refs:
-        if ref.name in seen:
-            raise _invalid(f"{prefix}output '{ref.name}' already exists in request")
-        seen.add(ref.name)
+    for name in repeated([ref.name for ref in refs]):
+        raise _invalid(f"{prefix}output '{name}' already exists in request")
     return refs
 
 

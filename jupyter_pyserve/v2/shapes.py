@@ -5,7 +5,6 @@ Python integers throughout: nothing wraps, and nothing is allocated before a sha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,7 +26,7 @@ def check_shape(shape: tuple[int, ...], datatype: Datatype, *, name: str, prefix
         return
     if any(size > MAX_INT64 for size in shape):
         raise PyServeError(Code.INVALID_ARG, f"{start} contains one or more invalid dimensions")
-    count = math.prod(shape)
+    count = _count(shape)
     if count > MAX_INT64:
         reason = f"causes total element count to exceed maximum size of {MAX_INT64}"
         raise PyServeError(Code.INVALID_ARG, f"{start} {reason}")
@@ -37,4 +36,16 @@ def check_shape(shape: tuple[int, ...], datatype: Datatype, *, name: str, prefix
 
 def _is_large(shape: tuple[int, ...]) -> bool:
     # Eight bytes an element at most, so far below the limit nothing can overflow.
-    return any(size > MAX_INT64 for size in shape) or math.prod(shape) > MAX_INT64 >> 3
+    return max(shape, default=0) > MAX_INT64 or _count(shape) > MAX_INT64 >> 3
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    """How many elements; of what is too large only that it is: the product of a million sizes would take hours."""
+    if 0 in shape:
+        return 0
+    count = 1
+    for size in shape:
+        count *= size
+        if count > MAX_INT64:
+            break
+    return count

@@ -24,7 +24,7 @@ from jupyter_pyserve.engine.tracing.watch import begin
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.telemetry.traces import Front
 from jupyter_pyserve.v2.infer import InferRequest, InputRef, OutputRef, check_bytes, element_count
-from jupyter_pyserve.v2.messages import request_prefix
+from jupyter_pyserve.v2.messages import repeated, request_prefix
 from jupyter_pyserve.v2.plan import RequestPlan, make_request_plan
 
 if TYPE_CHECKING:
@@ -367,8 +367,5 @@ def _request(facts: dict[str, Any], tensors: Sequence[TensorMeta], sizes: Sequen
 
 
 def _refuse_twins(request_id: str, names: list[str]) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise PyServeError(
-                Code.INVALID_ARG, f"{request_prefix(request_id)}input '{name}' already exists in request"
-            )
+    for name in repeated(names):
+        raise PyServeError(Code.INVALID_ARG, f"{request_prefix(request_id)}input '{name}' already exists in request")

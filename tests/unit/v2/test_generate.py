@@ -198,3 +198,10 @@ def test_what_was_sent_comes_back(text: str, numbers: list[int]) -> None:
     outputs = [value(item.name, item.datatype, item.shape, item.inline or b"") for item in request.inputs]
     answer = json.loads(render_generate(model_name="m", version="1", id="", outputs=outputs))
     assert (answer["TEXT"], answer["N"]) == (text, numbers)
+
+
+def test_many_members_are_compared_in_one_pass() -> None:
+    others = ",".join(f'"p{number}":1' for number in range(200_000))
+    text = f'{{"N":1,{others},"N":2}}'
+    with pytest.raises(PyServeError, match="input 'N' already exists"):
+        parse_generate(text.encode(), signature(N=("INT8", "1")))

@@ -29,3 +29,13 @@ def test_passes_what_64_bits_hold(shape: list[int], datatype: str) -> None:
     else:
         with pytest.raises(PyServeError):
             check_shape(tuple(shape), row, name="I", prefix="")
+
+
+@pytest.mark.parametrize(("last", "refused"), [(1, True), (0, False)])
+def test_a_million_sizes_are_not_multiplied_to_the_end(last: int, refused: bool) -> None:
+    shape = (*[2**62] * 1_000_000, last)
+    if refused:
+        with pytest.raises(PyServeError, match="exceed maximum size"):
+            check_shape(shape, TABLE["INT8"], name="X", prefix="")
+    else:
+        check_shape(shape, TABLE["INT8"], name="X", prefix="")
