@@ -63,7 +63,7 @@ def test_what_always_ends_a_server_is_named_and_the_others_are_answered(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert _bodies(tmp_path, "a", "die", "b") == ["1", CLOSED, "2"]
-    assert [record.message for record in caplog.records] == [f"s/1 ended the server ({count})" for count in (1, 2)]
+    assert [record.message for record in caplog.records] == [f"s/1 ended the server ({count})" for count in (1, 2, 3)]
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

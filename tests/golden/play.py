@@ -22,8 +22,9 @@ Answers = dict[str, list[Answer]]
 
 SETTLE_TIMEOUT_S = 60.0
 
-#: How often a start is tried: somebody may take a port meanwhile, and on a busy machine a Triton's locks time out.
-_START_ATTEMPTS = 3
+#: How often a start is tried, and what ends a server is asked: somebody may take a port meanwhile, on a busy machine a
+#: Triton's locks time out, and some of its crashes are races.
+_ATTEMPTS = 3
 
 _INDEX = http("POST", "/v2/repository/index")
 _LIVE = http("GET", "/v2/health/live")
@@ -48,7 +49,7 @@ def play(scenario: Scenario, template: str, *, repository: Path, log: Path, rest
     """Starts the server for the scenario and asks it everything.
 
     A server that ends meanwhile is started again, so many times: it is reminded of what it was asked before, but for
-    what has ended a server, and is asked the same again, once. What ended it is said.
+    what has ended a server, and is asked the same again. What ended it is said.
     """
     hidden = {str(repository): "<repository>"}
     answers: Answers = {}
@@ -69,7 +70,7 @@ def play(scenario: Scenario, template: str, *, repository: Path, log: Path, rest
                     if lost:
                         fatal[name] += 1
                         _log.warning("%s/%s ended the server (%d)", scenario.name, name, fatal[name])
-                    if not lost or fatal[name] > 1:
+                    if not lost or fatal[name] >= _ATTEMPTS:
                         answers[name] = found
                         waiting.popleft()
                     if lost:
@@ -78,7 +79,7 @@ def play(scenario: Scenario, template: str, *, repository: Path, log: Path, rest
             failures += 1
             last = "\n".join(str(error).strip().splitlines()[-3:])
             _log.warning("%s, before %s, no server: %s", scenario.name, waiting[0].name, last)
-            if not restarts or failures >= _START_ATTEMPTS:
+            if not restarts or failures >= _ATTEMPTS:
                 return answers | {case.name: [GONE] for case in waiting}
     return answers
 
