@@ -44,8 +44,6 @@ class Stock:
         self.values = importlib.import_module(MODULES[kind].removesuffix(".aio"))
         self.is_http = kind.startswith("http")
         self.called: set[str] = set()
-        if kind == "http":
-            options.setdefault("concurrency", 20)
         self.raw = self.module.InferenceServerClient(address.http if self.is_http else address.grpc, **options)
 
     async def do(self, method: str, *arguments: Any, **options: Any) -> Any:

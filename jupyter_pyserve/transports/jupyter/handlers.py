@@ -122,7 +122,8 @@ class EngineProxyHandler(APIHandler):
         complete = False
         try:
             self._start(await exchange.head())
-            await self.flush()
+            if not exchange.has_body:  # else they go together: stock clients hold a connection from head to end
+                await self.flush()
             async for piece in exchange.body():
                 self.write(piece)
                 await self.flush()

@@ -146,6 +146,11 @@ class Exchange:
             self._early_body = await self._receive()
         return self._parser.head
 
+    @property
+    def has_body(self) -> bool:
+        """Whether something of the answer's body came with its head."""
+        return bool(self._early_body)
+
     async def body(self) -> AsyncIterator[bytes]:
         """The pieces of the answer's body, as they come."""
         if self._early_body:

@@ -220,7 +220,7 @@ async def _bodies(client: Stock) -> None:
 @case("async_infer")
 async def _async_infer(client: Stock) -> None:
     arrays = [np.full((1, 4), number, np.float32) for number in range(20)]
-    if client.is_http:
+    if client.is_http:  # one connection, which an answer holds until all of it is there or somebody reads it
         waiting = [await client.do("async_infer", "identity", [client.tensor("INPUT0", each)]) for each in arrays]
         found = {index: each.get_result(timeout=DEADLINE_S) for index, each in enumerate(waiting)}
     else:

@@ -128,6 +128,21 @@ async def test_chunks_are_framed(listener: socket.socket) -> None:
     peer.close()
 
 
+@pytest.mark.parametrize(("body", "pieces"), [(b"ok", [b"ok"]), (b"", [b"ok"])])
+async def test_a_head_tells_whether_something_came_with_it(
+    listener: socket.socket, body: bytes, pieces: list[bytes]
+) -> None:
+    exchange, peer = await connect(listener, Framing(length=0))
+    peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body)
+    await exchange.head()
+    assert exchange.has_body == bool(body)
+    if not body:
+        peer.send(b"ok")
+    assert [piece async for piece in exchange.body()] == pieces
+    exchange.close()
+    peer.close()
+
+
 async def test_an_answer_survives_an_engine_that_does_not_read(listener: socket.socket) -> None:
     exchange, peer = await connect(listener, Framing(length=1 << 30))
     sending = asyncio.ensure_future(exchange.send(b"x" * (8 << 20)))
