@@ -165,12 +165,20 @@ class Calls:
             self._open[call.key] = call
             self._session.send(frames.encode_execute(frame, self._returns.take(), frames.INFER, flags))
         except ArenaFull as full:
-            self._session.free([item[3] for item in descriptors if item[3] and not item[3] & frames.OF_MASK])
+            self._free(descriptors)
             self._fail(call, f"Failed to increase the shared memory pool size: {full}")
         except EngineGone:
             self._open.pop(call.key, None)
             self._fail(call, _GONE)
+        except BaseException:  # an input that cannot be read, or told of: the model hears of it
+            self._open.pop(call.key, None)
+            self._free(descriptors)
+            raise
         return call
+
+    def _free(self, descriptors: Sequence[PlainDescriptor]) -> None:
+        """A request was not sent: what was copied for it is nobody's."""
+        self._session.free([item[3] for item in descriptors if item[3] and not item[3] & frames.OF_MASK])
 
     def _place(self, payload: Any, call: Call) -> PlainDescriptor:
         """Where an input lies: where it is already, if the engine knows that memory, else in a block of our own."""

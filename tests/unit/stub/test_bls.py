@@ -15,7 +15,7 @@ from pyserve_stub.messages import InferenceRequest
 from pyserve_stub.session import Hold
 from pyserve_stub.tensors import Tensor
 from pyserve_stub.wire import frames
-from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
+from pyserve_stub.wire.layout import TensorMeta, WireError, decode_layout, encode_layout
 
 from tests.unit.stub.peer import Peer, started
 
@@ -66,6 +66,15 @@ def request(*inputs: Any, model: str = "callee", **options: Any) -> InferenceReq
 def value(response: Any) -> float:
     assert not response.has_error(), response.error().message()
     return float(response.output_tensors()[0].as_numpy()[0])
+
+
+def test_a_request_that_cannot_be_told_of_leaves_nothing_in_the_arena(engine: Engine) -> None:
+    engine.session.poll()
+    asked = request(ONE, pb_utils.Tensor("x" * 70_000, ONE))
+    with pytest.raises(WireError, match="too large"):
+        engine.calls.exec(asked, False)
+    assert engine.session.arena_used == 0
+    assert engine.session.arena_capacity > 0
 
 
 def test_an_array_is_copied_into_the_arena_and_the_answer_read_where_it_is(engine: Engine) -> None:
