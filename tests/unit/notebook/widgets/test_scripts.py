@@ -41,9 +41,3 @@ def test_the_style_touches_nothing_but_views() -> None:
 
 def test_it_is_the_style_sheet() -> None:
     assert scripts.style() == (FOLDER / "widgets.css").read_text(encoding="utf-8")
-
-
-def test_a_view_that_would_lack_the_common_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scripts, "_read", lambda name: "export default { render };")
-    with pytest.raises(ValueError, match=r"^odd\.js must import from '\./base\.js' once$"):
-        scripts.script("odd")
