@@ -71,8 +71,11 @@ class SystemRegion(Region):
     def read(self, offset: int, nbytes: int) -> memoryview:
         """A copy of a range, counted as in descriptors."""
         data = os.pread(self.fd, nbytes, offset)
-        if len(data) < nbytes:
-            raise _too_short(self.name)
+        while len(data) < nbytes:  # one call reads 2 GiB at most
+            more = os.pread(self.fd, nbytes - len(data), offset + len(data))
+            if not more:
+                raise _too_short(self.name)
+            data += more
         return memoryview(data)
 
     def write(self, offset: int, data: memoryview) -> None:

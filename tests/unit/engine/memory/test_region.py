@@ -44,6 +44,13 @@ def test_reading_and_writing(region: SystemRegion, memory: posix_ipc.SharedMemor
     )
 
 
+def test_what_one_call_does_not_read_the_next_ones_do(region: SystemRegion, monkeypatch: pytest.MonkeyPatch) -> None:
+    region.write(0, memoryview(b"0123456789"))
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, nbytes, offset: pread(fd, min(nbytes, 4), offset))
+    assert bytes(region.read(0, 10)) == b"0123456789"
+
+
 def test_memory_that_was_taken_away_is_an_error_and_not_the_end(
     region: SystemRegion, memory: posix_ipc.SharedMemory
 ) -> None:
