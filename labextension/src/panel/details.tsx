@@ -72,29 +72,20 @@ function Owner({ row }: { row: Row }): React.ReactElement {
   );
 }
 
-type ButtonOf = (use: ReturnType<typeof usePanel>) => (IButtonProps & { readonly needsEngine: boolean })[];
+type ActionButton = IButtonProps & { readonly needsEngine: boolean };
+type ButtonOf = (use: ReturnType<typeof usePanel>) => ActionButton[];
+
+function acting(label: string, caption: string, onClick: IButtonProps['onClick']): ActionButton {
+  return { label, caption, onClick, needsEngine: true };
+}
+
+function copying(label: string, caption: string, onClick: IButtonProps['onClick']): ActionButton {
+  return { label, caption, onClick, needsEngine: false };
+}
 
 function modelButtons({ model }: Row): ButtonOf {
   return ({ trans, actions }) => {
     const serving = isServing(model);
-    const acting = (
-      label: string,
-      caption: string,
-      onClick: IButtonProps['onClick'],
-    ): ReturnType<ButtonOf>[number] => ({
-      label,
-      caption,
-      onClick,
-      needsEngine: true,
-    });
-    const copying = (
-      label: string,
-      caption: string,
-      onClick: IButtonProps['onClick'],
-    ): ReturnType<ButtonOf>[number] => ({
-      ...acting(label, caption, onClick),
-      needsEngine: false,
-    });
     return [
       acting(serving ? trans.__('Reload') : trans.__('Load'), trans.__('Load it from the repository'), () =>
         actions.loadAgain(model),
@@ -128,47 +119,27 @@ function modelButtons({ model }: Row): ButtonOf {
 }
 
 function instanceButtons({ model, instance }: IInstanceRow): ButtonOf {
-  return ({ trans, actions }) => [
-    {
-      label: trans.__('Restart'),
-      caption: trans.__('Replace this process by a new one'),
-      needsEngine: true,
-      onClick: () => actions.restartInstance(model, instance),
-    },
-    instance.draining === true
-      ? {
-          label: trans.__('Resume'),
-          caption: trans.__('Take requests again'),
-          needsEngine: true,
-          onClick: () => actions.resumeInstance(model, instance),
-        }
-      : {
-          label: trans.__('Drain'),
-          caption: trans.__('Finish what it executes, leave the rest to the others'),
-          needsEngine: true,
-          onClick: () => actions.drainInstance(model, instance),
-        },
-    instance.debug
-      ? {
-          label: trans.__('End debugging'),
-          caption: trans.__('Let go of the debugger'),
-          needsEngine: true,
-          onClick: () => actions.undebug(model, instance),
-        }
-      : {
-          label: trans.__('Debug'),
-          caption: trans.__('Let a debugger attach to this process'),
-          needsEngine: true,
-          onClick: () => actions.debug(model, instance),
-        },
-    {
-      label: trans.__('Kill'),
-      caption: trans.__('End this process at once'),
-      tone: 'danger',
-      needsEngine: true,
-      onClick: () => actions.kill(model, instance),
-    },
-  ];
+  return ({ trans, actions }) => {
+    const button = (
+      label: string,
+      caption: string,
+      act: (of: typeof model, which: typeof instance) => Promise<void>,
+    ): ActionButton => acting(label, caption, () => act(model, instance));
+    return [
+      button(trans.__('Restart'), trans.__('Replace this process by a new one'), actions.restartInstance),
+      instance.draining === true
+        ? button(trans.__('Resume'), trans.__('Take requests again'), actions.resumeInstance)
+        : button(
+            trans.__('Drain'),
+            trans.__('Finish what it executes, leave the rest to the others'),
+            actions.drainInstance,
+          ),
+      instance.debug
+        ? button(trans.__('End debugging'), trans.__('Let go of the debugger'), actions.undebug)
+        : button(trans.__('Debug'), trans.__('Let a debugger attach to this process'), actions.debug),
+      { ...button(trans.__('Kill'), trans.__('End this process at once'), actions.kill), tone: 'danger' },
+    ];
+  };
 }
 
 function Actions({ buttons, stale }: { buttons: ButtonOf; stale: boolean }): React.ReactElement {
