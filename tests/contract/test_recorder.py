@@ -44,9 +44,9 @@ def _template(folder: Path) -> str:
     return f"{shlex.join([sys.executable, str(code)])} {{http}} {folder / 'died'}"
 
 
-def _bodies(folder: Path, *paths: str) -> list[object]:
+def _bodies(folder: Path, *paths: str, remembers: bool = True) -> list[object]:
     cases = tuple(get(f"{number}", f"/{path}") for number, path in enumerate(paths))
-    scenario = Scenario(name="s", cases=cases)
+    scenario = Scenario(name="s", cases=cases, remembers=remembers)
     found = play(scenario, _template(folder), repository=folder, log=folder / "log", restarts=9)
     return [answer.get("body", answer) for answer in (found[case.name][0] for case in cases)]
 
@@ -59,15 +59,21 @@ def test_what_ends_a_server_once_is_asked_again_of_one_that_knows_what_was_befor
     assert _bodies(tmp_path, "a", "b", "die-once", "c") == ["1", "2", "3", "4"]
 
 
+def test_or_of_one_that_does_not_where_nothing_depends_on_it(tmp_path: Path) -> None:
+    assert _bodies(tmp_path, "a", "b", "die-once", "c", remembers=False) == ["1", "2", "1", "2"]
+
+
 def test_what_always_ends_a_server_is_named_and_the_others_are_answered(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert _bodies(tmp_path, "a", "die", "b") == ["1", CLOSED, "2"]
-    assert [record.message for record in caplog.records] == [f"s/1 ended the server ({count})" for count in (1, 2, 3)]
+    assert [record.message for record in caplog.records] == [
+        f"s/1 ended the server ({count})" for count in (1, 2, 3, 4, 5)
+    ]
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scenario = Scenario(name="s", cases=(get("a", "/a"),))
     template = f"{shlex.join([sys.executable, '-c', 'print(40 + 2)'])}"
     assert play(scenario, template, repository=tmp_path, log=tmp_path / "log", restarts=9) == {"a": [GONE]}
-    assert [record.message.splitlines()[-1] for record in caplog.records] == ["42"] * 3
+    assert [record.message.splitlines()[-1] for record in caplog.records] == ["42"] * 5

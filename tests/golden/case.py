@@ -106,6 +106,8 @@ class Scenario:
     texts: Mapping[str, Files] = field(default_factory=dict)
     cases: tuple[AnyCase, ...]
     together: str = ""
+    #: Whether answers depend on what was asked before: a server that was started again is asked that again, too.
+    remembers: bool = False
     #: What it is about, for the count.
     section: str = ""
 

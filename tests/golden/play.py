@@ -24,7 +24,7 @@ SETTLE_TIMEOUT_S = 60.0
 
 #: How often a start is tried, and what ends a server is asked: somebody may take a port meanwhile, on a busy machine a
 #: Triton's locks time out, and some of its crashes are races.
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 
 _INDEX = http("POST", "/v2/repository/index")
 _LIVE = http("GET", "/v2/health/live")
@@ -48,8 +48,8 @@ class _Server:
 def play(scenario: Scenario, template: str, *, repository: Path, log: Path, restarts: int = 0) -> Answers:
     """Starts the server for the scenario and asks it everything.
 
-    A server that ends meanwhile is started again, so many times: it is reminded of what it was asked before, but for
-    what has ended a server, and is asked the same again. What ended it is said.
+    A server that ends meanwhile is started again, so many times: where that matters it is reminded of what it was
+    asked before, but for what has ended a server, and it is asked the same again. What ended it is said.
     """
     hidden = {str(repository): "<repository>"}
     answers: Answers = {}
@@ -61,7 +61,7 @@ def play(scenario: Scenario, template: str, *, repository: Path, log: Path, rest
         try:
             with running(template, repository=repository, options=scenario.options, log=log, ports=server.ports):
                 failures = 0
-                for case in scenario.cases[: len(answers)]:
+                for case in scenario.cases[: len(answers)] if scenario.remembers else ():
                     if not fatal[case.name]:
                         _ask(server, case)
                 while waiting:

@@ -83,6 +83,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         options=(_EXPLICIT[0], "--load-model=script"),
         texts=control.MODELS,
         cases=control.CASES,
+        remembers=True,
         section=_CONTROL,
     ),
     Scenario(name="control_fixed", texts=_ONE, cases=control.FIXED, section=_CONTROL),

@@ -63,6 +63,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="explicit",
         options=("--model-control-mode=explicit", *(f"--load-model={name}" for name in HEALTHY)),
+        remembers=True,
         cases=_EXPLICIT,
     ),
     Scenario(name="none", models=("minimal",), cases=fixed_models.CASES),
@@ -70,6 +71,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="overrides",
         options=("--model-control-mode=explicit", "--load-model=minimal"),
         models=("minimal",),
+        remembers=True,
         cases=overrides.CASES,
     ),
     Scenario(
@@ -78,9 +80,9 @@ SCENARIOS: tuple[Scenario, ...] = (
         cases=(*classification.CASES, *compressed.CASES, *reshaping.CASES),
     ),
     Scenario(name="guarded", options=guarded.OPTIONS, models=("behave",), cases=guarded.CASES),
-    Scenario(name="caching", options=caching.OPTIONS, texts=caching.MODELS, cases=caching.CASES),
+    Scenario(name="caching", options=caching.OPTIONS, texts=caching.MODELS, remembers=True, cases=caching.CASES),
     Scenario(name="ensembles", options=ensembles.OPTIONS, texts=ensembles.MODELS, cases=ensembles.CASES),
-    Scenario(name="settings", models=("minimal",), cases=settings.CASES),
+    Scenario(name="settings", models=("minimal",), remembers=True, cases=settings.CASES),
     Scenario(name="grpc_methods", options=grpc_methods.OPTIONS, models=grpc_methods.MODELS, cases=grpc_methods.CASES),
     Scenario(
         name="configurations",
