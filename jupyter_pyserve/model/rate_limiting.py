@@ -104,6 +104,15 @@ class SeatBook:
         else:
             self._capacity = {pool: max(n for other, n in needs if other == pool) for pool, _ in needs}
 
+    def described(self) -> str:
+        """What there is of every resource, as Triton's log has it."""
+        lines = ["", "Max Resource Map===>"]
+        for device in sorted({device for device, _ in self._capacity}):
+            lines.append(f"\tDevice: {'GLOBAL' if device == _GLOBAL else device}")
+            counts = sorted((name, n) for (other, name), n in self._capacity.items() if other == device)
+            lines.extend(f"\t\tResource: {name}\t Count: {count}" for name, count in counts)
+        return "\n".join([*lines, ""])
+
     # -- whose turn it is ---------------------------------------------------------------------------------------------
 
     def ask(self, seat: Seat) -> None:

@@ -6,12 +6,15 @@ The rules are `model.rate_limiting`'s; what is executed is the dispatchers'. Exi
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from jupyter_pyserve.engine.stubs.instance import Instance
 from jupyter_pyserve.model.config import InstanceSpec
 from jupyter_pyserve.model.rate_limiting import Seat, SeatBook
 from jupyter_pyserve.settings import EngineSettings
+
+_log = logging.getLogger(__name__)
 
 
 class Turns:
@@ -93,6 +96,7 @@ class Rates:
         added = list(seats)
         self._book.join(added)
         self._turns.update(dict.fromkeys(added, turns))
+        _log.debug("%s", self._book.described())
 
     def leave(self, seats: Iterable[Seat]) -> None:
         """Nobody's any more."""
@@ -100,6 +104,7 @@ class Rates:
         self._book.leave(gone)
         for seat in gone:
             del self._turns[seat]
+        _log.debug("%s", self._book.described())
         self.go_on(None)
 
     def ask(self, seat: Seat) -> None:

@@ -230,3 +230,15 @@ def test_no_resource_is_overdrawn_and_everybody_has_a_turn(seats: list[Seat], ev
         assert held  # somebody holds what the others wait for
         book.release(held.pop(), executed=True)
         settle()
+
+
+def test_what_there_is_is_told_as_triton_tells_it() -> None:
+    book = SeatBook()
+    most = seat(R1=4, shared=2)
+    book.join([most, seat(R1=3)])
+    assert book.described() == (
+        "\nMax Resource Map===>\n\tDevice: GLOBAL\n\t\tResource: G\t Count: 2\n"
+        "\tDevice: 0\n\t\tResource: R1\t Count: 4\n"
+    )
+    book.leave([most])
+    assert book.described() == "\nMax Resource Map===>\n\tDevice: 0\n\t\tResource: R1\t Count: 3\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 import pytest
@@ -34,6 +35,20 @@ def test_what_could_never_execute_is_a_failure_of_the_load() -> None:
         member.keep(())
 
     asyncio.run(scenario())
+
+
+def test_the_log_tells_how_much_there_is_now(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        member = membership(Rates(EngineSettings()))
+        larger, smaller = specs(4, 3)
+        with caplog.at_level(logging.DEBUG):
+            member.join([larger])
+            member.join([smaller])
+            member.keep([smaller])
+
+    asyncio.run(scenario())
+    told = [record.getMessage().split("Count: ")[1] for record in caplog.records]
+    assert told == ["4\n", "4\n", "3\n"]
 
 
 def test_without_a_limiter_everything_can() -> None:
