@@ -8,7 +8,7 @@ from __future__ import annotations
 from jupyter_pyserve.model.autocomplete import AutoCompleted, merge_auto_complete
 from jupyter_pyserve.model.building import TensorDeclaration, build_config
 from jupyter_pyserve.model.naming import Identity, InstanceSpec, check_model_name, instance_specs
-from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt, with_instance_count
+from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt, require_name, with_instance_count
 from jupyter_pyserve.model.scheduling import (
     Control,
     ControlInput,
@@ -69,6 +69,7 @@ __all__ = [
     "merge_auto_complete",
     "parse_json_config",
     "parse_pbtxt",
+    "require_name",
     "validate_stage_a",
     "validate_stage_b",
     "with_instance_count",

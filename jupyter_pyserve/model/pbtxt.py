@@ -33,6 +33,15 @@ def parse_pbtxt(
     return _complete(_parse_text(text, path), model_name=model_name, default_backend=default_backend, gpus=gpus)
 
 
+def require_name(config: ModelConfig, model_name: str) -> None:
+    """Refuse a configuration that names another model; asked last, as on Triton."""
+    if config.name != model_name:
+        raise PyServeError(
+            Code.INVALID_ARG,
+            f"unexpected directory name '{model_name}' for model '{config.name}', directory name must equal model name",
+        )
+
+
 def with_instance_count(text: str, count: int, *, path: str) -> str:
     """The text of a configuration with so many instances in its first group; comments are lost."""
     from google.protobuf import text_format
@@ -105,12 +114,6 @@ def to_config(message: Any) -> ModelConfig:
 
 def _complete(message: Any, *, model_name: str, default_backend: str, gpus: int) -> ModelConfig:
     fill_defaults(message, model_name=model_name, default_backend=default_backend, gpus=gpus)
-    if message.name != model_name:
-        raise PyServeError(
-            Code.INVALID_ARG,
-            f"unexpected directory name '{model_name}' for model '{message.name}', "
-            "directory name must equal model name",
-        )
     return to_config(message)
 
 

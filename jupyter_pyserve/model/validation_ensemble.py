@@ -21,6 +21,7 @@ def ensemble_problems(config: ModelConfig) -> Iterator[str]:
     ensemble = config.ensemble_scheduling
     if ensemble is None:
         return
+    yield from _foreign_problems(config)
     if not ensemble.steps:
         yield f"must specify 'step' for ensemble '{config.name}'"
         return
@@ -37,6 +38,16 @@ def ensemble_problems(config: ModelConfig) -> Iterator[str]:
     yield from _flow_problems(config, ensemble, produced)
 
 
+def _foreign_problems(config: ModelConfig) -> Iterator[str]:
+    """What is said of instances, which an ensemble has none of."""
+    if config.instance_groups:
+        yield f"instance group should not be specified for ensemble '{config.name}'"
+    if config.mentions("optimization"):
+        yield f"optimization should not be specified for ensemble '{config.name}'"
+    if config.warmups:
+        yield f"model_warmup can not be specified for ensemble '{config.name}'"
+
+
 def _step_problems(config: ModelConfig, index: int, step: EnsembleStep) -> Iterator[str]:
     for field, value in (
         ("model_name", step.model_name),
@@ -48,14 +59,53 @@ def _step_problems(config: ModelConfig, index: int, step: EnsembleStep) -> Itera
 
 
 def _flow_problems(config: ModelConfig, ensemble: EnsembleScheduling, produced: set[str]) -> Iterator[str]:
-    used = produced.union(*(step.input_map.values() for step in ensemble.steps))
+    read = set[str]().union(*(step.input_map.values() for step in ensemble.steps))
+    used = produced | read
     # The lone quote is how the text is known.
-    for tensor in config.inputs:
-        if tensor.name not in used:
-            yield f"ensemble input '{tensor.name}' for ensemble {config.name}' is not used"
+    loose = [
+        f"ensemble input '{t.name}' for ensemble {config.name}' is not used"
+        for t in config.inputs
+        if t.name not in used
+    ]
+    sources = _sources(ensemble)
+    made = _made({tensor.name for tensor in config.inputs}, sources)
     for output in config.outputs:
         if output.name not in used:
-            yield f"ensemble output '{output.name}' for ensemble {config.name}' is not used"
+            loose.append(f"ensemble output '{output.name}' for ensemble {config.name}' is not used")
+        elif output.name not in made:
+            loose.append(_unwritten(config, output.name, sources, made))
+    yield from loose
+    if not loose:
+        ends = {output.name for output in config.outputs}
+        for tensor in sorted(used - ends):
+            if tensor not in made or tensor not in read:
+                yield f"ensemble tensor '{tensor}' is unused in ensemble '{config.name}'"
+
+
+def _sources(ensemble: EnsembleScheduling) -> dict[str, set[str]]:
+    """What each tensor that a step makes is made of."""
+    sources: dict[str, set[str]] = {}
+    for step in ensemble.steps:
+        for tensor in step.output_map.values():
+            sources.setdefault(tensor, set()).update(step.input_map.values())
+    return sources
+
+
+def _made(given: set[str], sources: Mapping[str, set[str]]) -> set[str]:
+    """The tensors that there will be, from those that are given."""
+    made = set(given)
+    while new := {tensor for tensor, needed in sources.items() if tensor not in made and needed <= made}:
+        made |= new
+    return made
+
+
+def _unwritten(config: ModelConfig, output: str, sources: Mapping[str, set[str]], made: set[str]) -> str:
+    text = f"output '{output}' for ensemble '{config.name}' is not written"
+    seen = {output}
+    while new := set[str]().union(*(sources.get(tensor, ()) for tensor in seen)) - seen - made:
+        seen |= new
+    missing = sorted(seen - sources.keys())
+    return f"{text}: at least one of its depending tensors, '{missing[0]}', is not connected" if missing else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +138,11 @@ def member_problems(ensemble: Signature, graph: EnsembleGraph, members: Mapping[
     problems: list[str] = []
     for step in graph.steps:
         member = members[step.index]
+        if 0 < member.max_batch_size < ensemble.max_batch_size:
+            problems.append(
+                f"ensemble {ensemble.model_name} allows maximum batch size {ensemble.max_batch_size}, but it contains "
+                f"model {member.model_name} which only allows maximum batch size to be {member.max_batch_size}"
+            )
         for own, tensors, missing in (
             (step.inputs, member.inputs, "is mapping to non-existing input"),
             (step.outputs, member.outputs, "is mapped from non-existing output"),
@@ -107,7 +162,34 @@ def member_problems(ensemble: Signature, graph: EnsembleGraph, members: Mapping[
             for name in member.inputs
             if name in member.required and name not in step.inputs
         ]
-    return problems
+    return problems or [*_branching_problems(ensemble, graph, members, known)]
+
+
+def _branching_problems(
+    ensemble: Signature, graph: EnsembleGraph, members: Mapping[int, Signature], known: Mapping[str, _Known]
+) -> Iterator[str]:
+    """Tensors that meet come from the same responses of the same decoupled step, or all of them from none."""
+    origins = dict.fromkeys(ensemble.inputs, -1)
+    waiting = list(graph.steps)
+    while ready := [step for step in waiting if all(tensor in origins for tensor in step.inputs.values())]:
+        for step in ready:
+            waiting.remove(step)
+            met = {origins[tensor] for tensor in step.inputs.values()}
+            if len(met) > 1:
+                yield _mixed(ensemble, known[next(iter(step.outputs.values()))].model)
+                return
+            origin = step.index if members[step.index].decoupled else min(met)
+            origins.update(dict.fromkeys(step.outputs.values(), origin))
+    if len({origins[name] for name in ensemble.outputs if name in origins}) > 1:
+        yield _mixed(ensemble, ensemble.model_name)
+
+
+def _mixed(ensemble: Signature, model: str) -> str:
+    # The model is the one that first told what the tensor is: for an output of the ensemble, the ensemble itself.
+    return (
+        f"in ensemble {ensemble.model_name}, step of model '{model}' receives inputs originated from different "
+        "decoupled models"
+    )
 
 
 def _inconsistency(first: _Known, second: _Known) -> str:

@@ -66,9 +66,15 @@ def _sequence_problems(config: ModelConfig, sequence: SequenceBatching) -> Itera
     if sequence.direct is not None and not 0.0 <= sequence.direct.minimum_slot_utilization <= 1.0:
         yield f"sequence batching minimum slot utilization must be in range (0.0, 1.0] for {config.name}"
     seen: set[str] = set()
+    tensors: set[str] = set()
     for control_input in sequence.control_inputs:
-        if not control_input.name:
+        name = control_input.name
+        if not name:
             yield f"sequence batching control tensor must have a name for {config.name}"
+        elif name in tensors:
+            yield f"sequence batching control tensor '{name}' is specified for multiple control kinds for {config.name}"
+            continue
+        tensors.add(name)
         for control in control_input.controls:
             if control.kind in seen:
                 yield f"sequence batching specifies multiple {control.kind} tensors for {config.name}"

@@ -26,6 +26,9 @@ def tensor_problems(config: ModelConfig) -> Iterator[str]:
     for batch_input in config.batch_inputs:
         yield from _batch_input_problems(config, batch_input)
     for batch_output in config.batch_outputs:
+        count = len(batch_output.source_inputs)
+        if count != 1:
+            yield f"batch output kind '{batch_output.kind}' expects 1 source input, got {count} for {config.name}"
         yield from _target_problems(config, batch_output.target_names)
         yield from _source_problems(config, batch_output.source_inputs)
 
@@ -105,6 +108,8 @@ def _source_problems(config: ModelConfig, sources: tuple[str, ...]) -> Iterator[
 
 def _target_problems(config: ModelConfig, targets: tuple[str, ...]) -> Iterator[str]:
     known = {tensor.name for tensor in config.outputs}
-    for target in targets:
+    for index, target in enumerate(targets):
         if target not in known:
             yield f"unknown target output name '{target}' for {config.name}"
+        elif target in targets[:index]:
+            yield f"target output name '{target}' can only be specified once for {config.name}"

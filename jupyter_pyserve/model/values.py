@@ -290,6 +290,10 @@ class ModelConfig:
             _tree=tree,
         )
 
+    def mentions(self, field: str) -> bool:
+        """Whether an optional part of it has been written, or filled in."""
+        return field in self._tree
+
     def with_decoupled(self, decoupled: bool) -> ModelConfig:
         """The same, but for whether a request may have any number of responses."""
         tree = {**self._tree, "model_transaction_policy": {"decoupled": decoupled}}

@@ -136,10 +136,10 @@ class PyServeMagics(Magics):
         return source
 
     def _config(self, args: argparse.Namespace, cell: str) -> None:
-        from jupyter_pyserve.model.config import parse_pbtxt
+        from jupyter_pyserve.model.config import parse_pbtxt, require_name
 
         name = api.check_name(args.name)
-        parse_pbtxt(cell, model_name=name, path="config.pbtxt")
+        require_name(parse_pbtxt(cell, model_name=name, path="config.pbtxt"), name)
         self.workbench.put_config(name, cell)
         say(f"config.pbtxt of model '{name}' is kept for %pyserve deploy {name}")
 

@@ -458,9 +458,10 @@ def add_ensemble(engine: Engine, name: str, *members: str) -> None:
     steps, data = [], ""
     for index, member in enumerate(members):
         last = index + 1 == len(members)
-        answer, result = ("ANSWER", "RESULT") if last else (f"answer{index}", f"result{index}")
+        result = "RESULT" if last else f"result{index}"
         inputs = 'input_map { key: "COMMAND" value: "COMMAND" }' + data
-        outputs = f'output_map {{ key: "ANSWER" value: "{answer}" }} output_map {{ key: "RESULT" value: "{result}" }}'
+        outputs = f'output_map {{ key: "RESULT" value: "{result}" }}'
+        outputs += ' output_map { key: "ANSWER" value: "ANSWER" }' if last else ""
         steps.append(f'{{ model_name: "{member}" model_version: -1 {inputs} {outputs} }}')
         data = f' input_map {{ key: "DATA" value: "{result}" }}'
     folder = engine.repository / name / "1"

@@ -24,6 +24,7 @@ from jupyter_pyserve.model.config import (
     join_problems,
     parse_json_config,
     parse_pbtxt,
+    require_name,
     validate_stage_a,
     with_instance_count,
 )
@@ -139,7 +140,8 @@ def read_directory(
         text, path = _read_config(model_dir, config_name)
         parsed = _parse(text, name, path, deduce_from=first, gpu_count=gpu_count)
     else:
-        parsed = _checked(parse_json_config(config, model_name=name, default_backend=_deduced(first), gpus=gpu_count))
+        found = parse_json_config(config, model_name=name, default_backend=_deduced(first), gpus=gpu_count)
+        parsed = _checked(found, name)
     return ModelSource(
         name=name,
         model_dir=model_dir,
@@ -201,13 +203,14 @@ def _deduced(version_dir: str) -> str:
 def _parse(text: str, name: str, path: str, *, deduce_from: str, gpu_count: int = 0) -> ModelConfig:
     """A checked configuration; the backend is deduced from the version directory when the text names none."""
     backend = _deduced(deduce_from)
-    return _checked(parse_pbtxt(text, model_name=name, path=path, default_backend=backend, gpus=gpu_count))
+    return _checked(parse_pbtxt(text, model_name=name, path=path, default_backend=backend, gpus=gpu_count), name)
 
 
-def _checked(config: ModelConfig) -> ModelConfig:
+def _checked(config: ModelConfig, name: str) -> ModelConfig:
     problems = validate_stage_a(config)
     if problems:
         raise PyServeError(Code.INVALID_ARG, join_problems(problems))
+    require_name(config, name)
     return config
 
 

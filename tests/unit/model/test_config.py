@@ -8,7 +8,14 @@ import pytest
 
 from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.model import config as door
-from jupyter_pyserve.model.config import ModelConfig, parse_json_config, parse_pbtxt, validate_stage_a, validate_stage_b
+from jupyter_pyserve.model.config import (
+    ModelConfig,
+    parse_json_config,
+    parse_pbtxt,
+    require_name,
+    validate_stage_a,
+    validate_stage_b,
+)
 from tests.unit.model.recorded import ACCEPTED, REFUSED, Recorded
 
 # Maps come in hash order there; a later release added a field to ensembles; one message is declared in another order.
@@ -37,7 +44,9 @@ REFERENCE_JSON = (
 
 
 def read(recorded: Recorded) -> ModelConfig:
-    return parse_pbtxt(recorded.pbtxt, model_name=recorded.model, path="config.pbtxt")
+    config = parse_pbtxt(recorded.pbtxt, model_name=recorded.model, path="config.pbtxt")
+    require_name(config, recorded.model)
+    return config
 
 
 def test_the_reference_text_is_rendered_verbatim() -> None:

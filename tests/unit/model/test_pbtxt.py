@@ -7,7 +7,7 @@ import json
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
-from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt
+from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt, require_name
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,9 @@ def test_a_mistake_in_the_text_is_located(text: str, detail: str) -> None:
 
 
 def test_the_name_must_be_the_directorys() -> None:
+    config = parse_pbtxt('name: "other"', model_name="m", path="p")
     with pytest.raises(PyServeError) as caught:
-        parse_pbtxt('name: "other"', model_name="m", path="p")
+        require_name(config, "m")
     assert caught.value.code is Code.INVALID_ARG
     assert caught.value.message == (
         "unexpected directory name 'm' for model 'other', directory name must equal model name"
@@ -83,8 +84,9 @@ def test_json_that_does_not_fit_is_refused(text: str) -> None:
 
 
 def test_json_with_another_name_is_refused() -> None:
+    config = parse_json_config('{"name": "n"}', model_name="m")
     with pytest.raises(PyServeError, match="unexpected directory name 'm' for model 'n'"):
-        parse_json_config('{"name": "n"}', model_name="m")
+        require_name(config, "m")
 
 
 @pytest.mark.parametrize(

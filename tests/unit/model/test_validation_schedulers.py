@@ -58,6 +58,17 @@ def test_correlation_ids_come_in_five_types(kind: str) -> None:
     assert problems(f'sequence_batching {{ control_input {{ name: "C" {control} }} }}') == []
 
 
+@pytest.mark.parametrize("second", ["START", "READY"])
+def test_a_tensor_is_for_one_control_only(second: str) -> None:
+    inputs = " ".join(
+        f'control_input {{ name: "C" control {{ kind: CONTROL_SEQUENCE_{kind} int32_false_true: [0, 1] }} }}'
+        for kind in ("START", second)
+    )
+    assert problems(f"sequence_batching {{ {inputs} }}") == [
+        "sequence batching control tensor 'C' is specified for multiple control kinds for M"
+    ]
+
+
 def test_each_form_of_a_boolean_control_is_fine_alone() -> None:
     for pair in ("int32_false_true: [ 0, 1 ]", "fp32_false_true: [ 0, 1 ]", "bool_false_true: [ false, true ]"):
         assert problems(f'sequence_batching {{ control_input {{ name: "C" control {{ {pair} }} }} }}') == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from jupyter_pyserve.model.config import parse_pbtxt, validate_stage_b
@@ -92,3 +94,22 @@ def test_batch_inputs(batch_input: str, expected: list[str]) -> None:
 def test_batch_outputs() -> None:
     text = 'name: "I" data_type: TYPE_FP32 dims: 1 } batch_output { target_name: "Z" source_input: "Y"'
     assert problems(text) == ["unknown target output name 'Z' for M", "unknown source input name 'Y' for M"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "sources", "expected"),
+    [
+        (["O", "O"], ["I"], "target output name 'O' can only be specified once for M"),
+        (["O"], [], "batch output kind 'BATCH_SCATTER_WITH_INPUT_SHAPE' expects 1 source input, got 0 for M"),
+        (["O"], ["I", "I"], "batch output kind 'BATCH_SCATTER_WITH_INPUT_SHAPE' expects 1 source input, got 2 for M"),
+    ],
+)
+def test_a_batch_output_has_one_source_and_distinct_targets(
+    targets: list[str], sources: list[str], expected: str
+) -> None:
+    text = (
+        'name: "I" data_type: TYPE_FP32 dims: 1 } output { name: "O" data_type: TYPE_FP32 dims: 1 } '
+        f"batch_output {{ target_name: {json.dumps(targets)} kind: BATCH_SCATTER_WITH_INPUT_SHAPE "
+        f"source_input: {json.dumps(sources)}"
+    )
+    assert problems(text) == [expected]
