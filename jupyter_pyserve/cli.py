@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from jupyter_pyserve import terminal
 from jupyter_pyserve.options.cache import BadCacheOptions, cache_warning
-from jupyter_pyserve.options.engine import add_engine_options, engine_settings, listen_settings
+from jupyter_pyserve.options.engine import add_engine_options, engine_settings, listen_settings, strictness_warnings
 from jupyter_pyserve.options.repository import BadRepositoryOptions
 from jupyter_pyserve.settings import ListenSettings
 
@@ -97,8 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [name for name in _WITHOUT_EFFECT if hasattr(options, name.replace("-", "_"))]
     if given:
         print(f"accepted, but without effect so far: {', '.join(f'--{name}' for name in given)}", file=sys.stderr)
-    if cache_warning(options):
-        print(cache_warning(options), file=sys.stderr)
+    for warning in (*strictness_warnings(options), cache_warning(options)):
+        if warning:
+            print(warning, file=sys.stderr)
     try:
         settings = engine_settings(options)
     except (BadRepositoryOptions, BadCacheOptions) as error:

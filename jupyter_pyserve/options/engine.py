@@ -41,7 +41,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--allow-client-shm", type=parse_bool, default=defaults.allow_client_shm, metavar="BOOL")
     add("--disable-auto-complete-config", action="store_true")
-    add("--strict-model-config", type=parse_bool, default=False, metavar="BOOL", help="deprecated")
+    add("--strict-model-config", type=parse_bool, default=None, metavar="BOOL", help="deprecated")
     add("--backend-directory", default=defaults.backend_directory, metavar="DIR", help="of Python-based backends")
     add(
         "--backend-config",
@@ -56,6 +56,18 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add_cache_options(parser)
     add_scheduling_options(parser)
     add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
+
+
+def strictness_warnings(options: argparse.Namespace) -> list[str]:
+    """What to say of the old option of what has a new one."""
+    strict = options.strict_model_config
+    if strict is None:
+        return []
+    old, new = "'--strict-model-config'", "'--disable-auto-complete-config'"
+    said = [f"Warning: {old} has been deprecated! Please use {new} instead."]
+    if options.disable_auto_complete_config and not strict:
+        said.append(f"Warning: Overriding deprecated {old} from False to True in favor of {new}!")
+    return said
 
 
 def engine_settings(options: argparse.Namespace) -> EngineSettings:

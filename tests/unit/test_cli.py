@@ -84,6 +84,33 @@ def test_options_of_tritons(runs: Runs) -> None:
     assert runs.listen == ListenSettings(http_port=1234, http_address="::1", reuse_http_port=True)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "overridden"),
+    [
+        (["--strict-model-config=true"], False),
+        (["--strict-model-config=false", "--disable-auto-complete-config"], True),
+        (["--strict-model-config=true", "--disable-auto-complete-config"], False),
+    ],
+)
+def test_the_old_option_of_strictness_says_what_to_write(
+    arguments: list[str], overridden: bool, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main([*SERVE, *arguments])
+    assert not runs.settings.auto_complete
+    deprecated, *more = capsys.readouterr().err.splitlines()
+    assert deprecated == (
+        "Warning: '--strict-model-config' has been deprecated! Please use '--disable-auto-complete-config' instead."
+    )
+    assert (
+        more
+        == [
+            "Warning: Overriding deprecated '--strict-model-config' from False to True in favor of "
+            "'--disable-auto-complete-config'!"
+        ]
+        * overridden
+    )
+
+
 def test_options_of_the_log(runs: Runs) -> None:
     words = ["--log-info=false", "--log-warning=0", "--log-error=off", "--log-verbose=3", "--log-format=ISO8601"]
     cli.main([*SERVE, *words, "--log-file=/l"])

@@ -35,6 +35,12 @@ def find_runtime(config: ModelConfig, searched: Sequence[str], backend_directory
         )
         raise LoadFailure(text, kind="Invalid argument")
     places = [*searched, *([own] if own else [])]
+    if left := next((place for place in places if _leads_out(place, config.runtime)), None):
+        text = (
+            f"backend library name '{config.runtime}' escapes backend directory '{left}', for model "
+            f"'{config.name}', check model config runtime field"
+        )
+        raise LoadFailure(text, kind="Invalid argument")
     found = next((place for place in places if _is_file(place, config.runtime)), None)
     if found is None or not config.runtime.endswith(".py"):
         shown = "".join(f"'{place}' " for place in places)
@@ -70,3 +76,9 @@ def _directory(backend_directory: str, backend: str) -> str:
 
 def _is_file(folder: str, name: str) -> bool:
     return os.path.basename(name) == name and os.path.isfile(os.path.join(folder, name))
+
+
+def _leads_out(folder: str, name: str) -> bool:
+    """Whether it names a file that is there, but not in this directory."""
+    path = os.path.abspath(f"{folder}/{name}")
+    return os.path.commonpath((path, os.path.abspath(folder))) != os.path.abspath(folder) and os.path.isfile(path)

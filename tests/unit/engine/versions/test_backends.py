@@ -65,6 +65,20 @@ def test_runtimes_that_are_not_there(runtime: str, tmp_path: Path) -> None:
     assert failure.value.text == f"unable to find backend library '{runtime}' for model 'm', searched: {places}"
 
 
+def test_a_runtime_elsewhere_is_not_used(tmp_path: Path) -> None:
+    version = tmp_path / "m" / "1"
+    version.mkdir(parents=True)
+    (tmp_path / "m" / "libtriton_x.so").touch()
+    runtime = "../libtriton_x.so"
+    with pytest.raises(LoadFailure) as failure:
+        find(f'backend: "mine" runtime: "{runtime}"', None, str(version))
+    assert failure.value.kind == "Invalid argument"
+    assert failure.value.text == (
+        f"backend library name '{runtime}' escapes backend directory '{version}', for model 'm', check model config "
+        "runtime field"
+    )
+
+
 def test_whether_a_model_takes_inputs_on_devices() -> None:
     parameter = 'parameters {{ key: "FORCE_CPU_ONLY_INPUT_TENSORS" value: {{ string_value: "{}" }} }}'
     for text, wanted in (("", False), (parameter.format("yes"), False), (parameter.format("no"), True)):
