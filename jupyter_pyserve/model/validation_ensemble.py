@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from jupyter_pyserve.model.defaults import ENSEMBLE_PLATFORM
 from jupyter_pyserve.model.ensembles import EnsembleGraph
 from jupyter_pyserve.model.reshaping import agree
 from jupyter_pyserve.model.scheduling import EnsembleScheduling, EnsembleStep
@@ -39,7 +40,9 @@ def ensemble_problems(config: ModelConfig) -> Iterator[str]:
 
 
 def _foreign_problems(config: ModelConfig) -> Iterator[str]:
-    """What is said of instances, which an ensemble has none of."""
+    """What is said of instances, which an ensemble has none of; other models have got theirs by default."""
+    if config.platform != ENSEMBLE_PLATFORM:
+        return
     if config.instance_groups:
         yield f"instance group should not be specified for ensemble '{config.name}'"
     if config.mentions("optimization"):
@@ -72,7 +75,7 @@ def _flow_problems(config: ModelConfig, ensemble: EnsembleScheduling, produced: 
     for output in config.outputs:
         if output.name not in used:
             loose.append(f"ensemble output '{output.name}' for ensemble {config.name}' is not used")
-        elif output.name not in made:
+        elif output.name not in made and all(tensor.name in used for tensor in config.inputs):
             loose.append(_unwritten(config, output.name, sources, made))
     yield from loose
     if not loose:
