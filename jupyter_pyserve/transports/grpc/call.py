@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -24,10 +25,14 @@ from jupyter_pyserve.transports.grpc.frames import (
 )
 from jupyter_pyserve.transports.grpc.heads import CallHead
 
+_log = logging.getLogger(__name__)
+
 #: How many bytes of a call may be on their way to us, and unread, before the client waits.
 WINDOW_NBYTES = 4 << 20
 _CREDIT_NBYTES = WINDOW_NBYTES // 4
 MAX_MESSAGE_NBYTES = 2**31 - 1
+#: A larger message is decompressed on another thread, so that no other call waits for it.
+_AT_ONCE_NBYTES = 4096
 
 Piece = bytes | memoryview
 
@@ -79,6 +84,7 @@ class Call:
     """One stream of a connection."""
 
     __slots__ = (
+        "_behind",
         "_compressor",
         "_credit",
         "_deadline",
@@ -107,6 +113,8 @@ class Call:
         self._wire = wire
         self._handler: Handler | None = None
         self._partial: bytearray | None = None
+        #: Messages behind one that another thread decompresses; None while none does.
+        self._behind: deque[tuple[int, Piece]] | None = None
         self._credit = 0
         self._headed = False
         self._outgoing: deque[tuple[deque[Piece], Callable[[], None] | None]] = deque()
@@ -143,7 +151,7 @@ class Call:
     def finished(self) -> None:
         """The client has sent all that it has to say."""
         self.client_done = True
-        if self.over or self._handler is None:
+        if self.over or self._handler is None or self._behind is not None:
             return
         if self._partial:
             self.fail(Status.INTERNAL, "a message is cut short")
@@ -152,7 +160,8 @@ class Call:
 
     def grant(self) -> None:
         """Let the client send more, unless it has to wait."""
-        if self._credit and not self.stalled and not self.client_done and not self.over:
+        waits = self.stalled or self.client_done or self.over or self._behind is not None
+        if self._credit and not waits:
             self._wire.credit(self.stream, self._credit)
             self._credit = 0
 
@@ -183,13 +192,39 @@ class Call:
     def _message(self, flag: int, data: Piece) -> None:
         if self.over or self._handler is None:
             return
-        if flag:
-            try:
-                data = decompress(data, self.head.encoding, MAX_MESSAGE_NBYTES)
-            except DecompressionError as error:
-                self.fail(Status.INTERNAL, str(error))
-                return
-        self._handler.message(data)
+        if self._behind is not None:
+            self._behind.append((flag, data))
+        elif not flag:
+            self._handler.message(data)
+        elif len(data) <= _AT_ONCE_NBYTES:
+            self._hand_over(lambda: decompress(data, self.head.encoding, MAX_MESSAGE_NBYTES))
+        else:
+            self._behind = deque()
+            loop = asyncio.get_running_loop()
+            work = loop.run_in_executor(None, decompress, data, self.head.encoding, MAX_MESSAGE_NBYTES)
+            work.add_done_callback(self._decompressed)
+
+    def _decompressed(self, done: asyncio.Future[bytes]) -> None:
+        """A large message, and then what came behind it; the next large one makes the rest wait again."""
+        behind, self._behind = self._behind, None
+        self._hand_over(done.result)
+        for flag, data in behind or ():
+            self._message(flag, data)
+        if self._behind is None:
+            self.finished() if self.client_done else self.grant()
+
+    def _hand_over(self, decompressed: Callable[[], bytes]) -> None:
+        try:
+            data = decompressed()
+        except DecompressionError as error:
+            self.fail(Status.INTERNAL, str(error))
+            return
+        except MemoryError:
+            _log.exception("a message could not be decompressed")
+            self.fail(Status.RESOURCE_EXHAUSTED, "there is no memory to decompress a message in")
+            return
+        if self._handler is not None:
+            self._handler.message(data)
 
     # -- what goes ----------------------------------------------------------------------------------------------------
 

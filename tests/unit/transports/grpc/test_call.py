@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import threading
 import zlib
 
 import pytest
@@ -10,8 +12,9 @@ import pytest
 from jupyter_pyserve.transports.grpc import call as call_module
 from jupyter_pyserve.transports.grpc import frames
 from jupyter_pyserve.transports.grpc.call import Status
-from jupyter_pyserve.transports.grpc.compression import Compressor
+from jupyter_pyserve.transports.grpc.compression import Compressor, decompress
 from jupyter_pyserve.transports.grpc.frames import Setting
+from tests.support.turning import until
 from tests.unit.transports.grpc.fakes import Client, Recorder, Recording, data, message, messages_of, play
 
 
@@ -263,6 +266,104 @@ def test_compressed_messages_are_read() -> None:
         stream = client.begin(("grpc-encoding", "deflate"))
         client.feed(data(stream, message(zlib.compress(b"hello"), flag=1) + message(b"plain")))
         assert app.calls[0].messages == [b"hello", b"plain"]
+
+    play(scenario)
+
+
+class Aside:
+    """Decompression that takes its time, unless the event loop would have to wait for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go = threading.Event()
+        monkeypatch.setattr(call_module, "decompress", self)
+
+    def __call__(self, data: bytes | memoryview, encoding: str, limit: int) -> bytes:
+        if threading.current_thread() is not threading.main_thread():
+            assert self.go.wait(10)
+        return decompress(data, encoding, limit)
+
+
+LARGE = random.Random(1).randbytes(5000)
+
+
+def test_a_large_message_is_decompressed_aside_and_what_follows_keeps_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aside = Aside(monkeypatch)
+
+    async def scenario() -> None:
+        app = Recording()
+        client = Client(app)
+        stream = client.begin(("grpc-encoding", "gzip"))
+        pressed = message(zlib.compress(LARGE, wbits=31), flag=1)
+        client.feed(data(stream, pressed + message(b"plain"), end=False))
+        client.feed(data(stream, pressed + message(b"last")))
+        (served,) = app.calls
+        assert (served.messages, served.ended) == ([], False)
+        aside.go.set()
+        await until(lambda: served.ended)
+        assert served.messages == [LARGE, b"plain", LARGE, b"last"]
+
+    play(scenario)
+
+
+def test_no_more_room_is_granted_while_a_message_is_decompressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    aside = Aside(monkeypatch)
+    monkeypatch.setattr(call_module, "_CREDIT_NBYTES", 1000)
+
+    async def scenario() -> None:
+        app = Recording()
+        client = Client(app)
+        stream = client.begin(("grpc-encoding", "gzip"))
+        await client.frames()
+        client.feed(data(stream, message(zlib.compress(LARGE, wbits=31), flag=1), end=False))
+        assert [frame for frame in await client.frames() if frame.stream == stream] == []
+        aside.go.set()
+        await until(lambda: bool(app.calls[0].messages))
+        granted = [frame.kind for frame in await client.frames() if frame.stream == stream]
+        assert granted == [frames.WINDOW_UPDATE]
+
+    play(scenario)
+
+
+def test_a_message_that_is_decompressed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    aside = Aside(monkeypatch)
+
+    async def scenario() -> None:
+        app = Recording()
+        client = Client(app)
+        stream = client.begin(("grpc-encoding", "gzip"))
+        client.feed(data(stream, message(zlib.compress(LARGE, wbits=31), flag=1) + message(b"plain")))
+        (served,) = app.calls
+        client.feed(frames.rst_stream(stream, frames.ErrorCode.CANCEL))
+        assert served.cancelled
+        aside.go.set()
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await asyncio.sleep(0)
+        assert (served.messages, served.ended) == ([], False)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("kind", ["rubbish", "memory"])
+def test_a_large_message_that_cannot_be_decompressed(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    def exhausted(data: bytes, encoding: str, limit: int) -> bytes:
+        raise MemoryError
+
+    if kind == "memory":
+        monkeypatch.setattr(call_module, "decompress", exhausted)
+
+    async def scenario() -> None:
+        app = Recording()
+        client = Client(app)
+        stream = client.begin(("grpc-encoding", "gzip"))
+        client.feed(data(stream, message(LARGE, flag=1) + message(b"plain")))
+        (served,) = app.calls
+        await until(lambda: served.call.over)
+        _, trailers = await client.answer(stream)
+        wanted = Status.INTERNAL if kind == "rubbish" else Status.RESOURCE_EXHAUSTED
+        assert trailers["grpc-status"] == str(int(wanted))
+        assert served.messages == []
 
     play(scenario)
 
