@@ -161,12 +161,13 @@ class Exchange:
 
     def _infer_expanded(self, head: Head, route: Route, expanded: Callable[[], bytes]) -> None:
         """Serve a request that was compressed."""
-        if self.closed:
-            return
         try:
-            body = expanded()
+            body = expanded()  # asked of a client that has gone as well: an error that nobody takes is a traceback
         except PyServeError as error:
-            self.reply(failure(error, TEXT))
+            if not self.closed:
+                self.reply(failure(error, TEXT))
+            return
+        if self.closed:
             return
         try:
             self._infer_plain(head, route, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 import struct
@@ -157,6 +158,23 @@ def test_a_client_that_goes_while_its_request_is_decompressed(monkeypatch: pytes
         assert not wire.servable.jobs
 
     play(scenario, monkeypatch, 0)
+
+
+def test_a_client_that_goes_before_its_body_turns_out_to_be_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:
+    complaints: list[dict[str, Any]] = []
+
+    async def scenario(wire: Wire) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(context))
+        wire.feed(request("POST", INFER, b"no zlib", DEFLATE))
+        wire.lose()
+        await loop.shutdown_default_executor()
+        await asyncio.sleep(0)
+        assert not wire.transport.written
+
+    play(scenario, monkeypatch, 0)
+    gc.collect()
+    assert not complaints
 
 
 def test_what_cannot_be_compressed_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
