@@ -14,8 +14,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from pyserve_stub.process import TITLE_ROOM
 from pyserve_stub.wire import frames
@@ -30,6 +31,10 @@ _log = logging.getLogger(__name__)
 #: How long it stays when no region is left: starting it, and with it a device, takes longer than a request.
 _LINGER_S = 2.0
 _REAP_S = 5.0
+
+#: Orders that the process has at a time. Others wait here, where none of them takes a descriptor.
+_AT_ONCE = 64
+
 _ENDED = "the process that copies device memory ended"
 
 
@@ -49,6 +54,14 @@ def launch() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     return ours, process
 
 
+class _Order(NamedTuple):
+    """What the process is to do; `host` is pinned while it waits for its turn."""
+
+    done: Done
+    arguments: dict[str, Any]
+    host: Segment | None
+
+
 class Courier:
     """Copies between regions and host memory; `start` makes the process."""
 
@@ -58,6 +71,7 @@ class Courier:
         self._channel: Channel | None = None
         self._orders = 0
         self._waiting: dict[int, Done] = {}
+        self._queue: deque[_Order] = deque()
         #: Regions that are registered, and of these those that the process of now has been told to open.
         self._regions: set[int] = set()
         self._opened: set[int] = set()
@@ -99,8 +113,14 @@ class Courier:
 
     def _open(self, region: CudaRegion, done: Done) -> None:
         self._opened.add(region.id)
-        told = {"device": region.device, "handle": region.handle.hex(), "nbytes": region.length}
-        self._order(done, "open", region=region.id, **told)
+        told: dict[str, Any] = {"device": region.device, "handle": region.handle.hex(), "nbytes": region.length}
+
+        def opened(failure: str | None) -> None:
+            if failure is not None and self._channel is None:
+                self._opened.discard(region.id)  # there is no process that has been told
+            done(failure)
+
+        self._order(opened, "open", region=region.id, **told)
 
     def _forget(self, region: CudaRegion) -> None:
         self._regions.discard(region.id)
@@ -125,22 +145,38 @@ class Courier:
             return
         if region.id not in self._opened:  # by a predecessor only; if it cannot be opened now, the copy says so
             self._open(region, _note_failure)
-        self._order(done, op, segment.fd, region=region.id, at=at, nbytes=nbytes, offset=offset)
+        self._order(done, op, segment, region=region.id, at=at, nbytes=nbytes, offset=offset)
 
     # -- the process --------------------------------------------------------------------------------------------------
 
-    def _order(self, done: Done, op: str, *fds: int, **arguments: Any) -> None:
+    def _order(self, done: Done, op: str, host: Segment | None = None, **arguments: Any) -> None:
+        order = _Order(done, {"op": op, **arguments}, host)
+        if self._queue or len(self._waiting) >= _AT_ONCE:
+            if host is not None:
+                host.pin()
+            self._queue.append(order)
+        else:
+            self._send(order)
+
+    def _send(self, order: _Order) -> None:
         if self._channel is None:
             try:
                 ours, self._process = self._start()
             except OSError as error:
-                done(f"the process that copies device memory cannot be started: {error}")
+                order.done(f"the process that copies device memory cannot be started: {error}")
                 return
             self._channel = Channel(ours, self._on_frame, self._on_close)
         self._orders += 1
-        self._waiting[self._orders] = done
-        order = {"id": self._orders, "op": op, **arguments}
-        self._channel.send(frames.encode_cold(frames.CALL, order), fds)
+        self._waiting[self._orders] = order.done
+        fds = (order.host.fd,) if order.host is not None else ()
+        self._channel.send(frames.encode_cold(frames.CALL, {"id": self._orders, **order.arguments}), fds)
+
+    def _send_next(self) -> None:
+        if self._queue and len(self._waiting) < _AT_ONCE:
+            order = self._queue.popleft()
+            self._send(order)
+            if order.host is not None:
+                order.host.unpin()
 
     def _on_frame(self, data: bytes, fds: list[int]) -> None:
         reply = frames.decode_cold(data)
@@ -149,9 +185,11 @@ class Courier:
             done(reply["error"])
         if reply["broken"] and self._channel is not None:
             self._channel.close()
+        self._send_next()
 
     def _on_close(self) -> None:
         waiting, self._waiting = self._waiting, {}
+        queue, self._queue = self._queue, deque()
         self._channel = None
         self._opened.clear()
         process, self._process = self._process, None
@@ -160,6 +198,10 @@ class Courier:
             asyncio.get_running_loop().run_in_executor(None, _reap, process)
         for done in waiting.values():
             done(_ENDED)
+        for order in queue:
+            order.done(_ENDED)
+            if order.host is not None:
+                order.host.unpin()
 
     def _look_whether_needed(self) -> None:
         self._timer = None

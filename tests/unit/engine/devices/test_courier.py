@@ -34,6 +34,12 @@ class Ends:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        ours, process = self.start_late()
+        self.threads[-1].start()
+        return ours, process
+
+    def start_late(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        """Does nothing until its thread is started."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
         def run() -> None:
@@ -41,7 +47,6 @@ class Ends:
                 other_end.serve(theirs, other_end.Courier(lambda: cuda.Driver(self.gpu)))
 
         self.threads.append(threading.Thread(target=run))
-        self.threads[-1].start()
         self.processes.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
         return ours, self.processes[-1]
 
@@ -210,6 +215,68 @@ def test_a_process_that_cannot_be_started() -> None:
 
     async def work() -> None:
         assert not await courier.open(region(bytes(64)))
+
+    run(courier, work())
+
+
+def test_a_start_that_failed_is_made_up_for(ends: Ends, host: Segment, caplog: pytest.LogCaptureFixture) -> None:
+    full = False
+
+    def start() -> Any:
+        if full:
+            raise OSError("no more processes")
+        return ends.start()
+
+    courier = Courier(start)
+
+    async def work() -> None:
+        nonlocal full
+        place = region(ends.gpu.allocate(DATA))
+        assert await courier.open(place)
+        courier.end()
+        full = True
+        assert "no more processes" in str(await copied(courier.fetch, place, 0, 4, (host, 0)))
+        full = False
+        assert await copied(courier.fetch, place, 0, 4, (host, 0)) is None
+
+    run(courier, work())
+
+
+def test_copies_that_wait_take_no_descriptors(ends: Ends, host: Segment) -> None:
+    courier, failures = Courier(ends.start_late), list[str | None]()
+
+    async def work() -> None:
+        place = region(ends.gpu.allocate(DATA))
+        opening = asyncio.ensure_future(courier.open(place))
+        await asyncio.sleep(0)
+        before = len(os.listdir("/proc/self/fd"))
+        last = [asyncio.ensure_future(copied(courier.fetch, place, 1, 4, (host, 64))) for _ in range(1000)]
+        await asyncio.sleep(0)
+        assert len(os.listdir("/proc/self/fd")) == before
+        host.close()  # its owner is done with it, and those that wait are not
+        ends.threads[0].start()
+        assert await opening
+        failures.extend(await asyncio.gather(*last))
+        assert host.closed
+
+    run(courier, work())
+    assert failures == [None] * 1000
+
+
+def test_copies_that_wait_end_with_the_process(ends: Ends, host: Segment) -> None:
+    courier = Courier(ends.start_late)
+
+    async def work() -> None:
+        place = region(ends.gpu.allocate(DATA))
+        opening = asyncio.ensure_future(courier.open(place))
+        copies = [asyncio.ensure_future(copied(courier.fetch, place, 1, 4, (host, 64))) for _ in range(100)]
+        await asyncio.sleep(0)
+        courier.end()
+        ends.threads[0].start()
+        assert set(await asyncio.gather(*copies)) == {"the process that copies device memory ended"}
+        assert not await opening
+        host.close()
+        assert host.closed
 
     run(courier, work())
 
