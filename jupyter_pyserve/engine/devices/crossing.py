@@ -6,7 +6,7 @@ schedulers, models and front ends see requests as any other. Answers stay in the
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -20,6 +20,8 @@ from jupyter_pyserve.engine.memory.regions import Devices
 from jupyter_pyserve.engine.tracing.watch import Watch
 from jupyter_pyserve.engine.versions.loaded import deliver
 from jupyter_pyserve.errors import Code, PyServeError
+
+_log = logging.getLogger(__name__)
 
 
 class Fetch(NamedTuple):
@@ -79,6 +81,9 @@ def _go_on(job: Job, queue: Callable[[], None], failures: list[str]) -> None:
         queue()
     except PyServeError as error:
         deliver(job, Response(job, error.code, error.message))
+    except Exception:  # noqa: BLE001 - nobody else would answer: its version may be gone, and its memory with it
+        _log.exception("request %d could not be queued", job.key)
+        deliver(job, Response(job, Code.INTERNAL, "internal error"))
 
 
 class _Departure:
@@ -108,8 +113,10 @@ class Departures:
         self._queue.append(departure)
         departure.left += 1  # until all are begun
         if response.code is None and not response.bare:
-            with contextlib.suppress(WireError, PyServeError):  # who looks at the answer finds out too, and says so
+            try:
                 self._store(departure)
+            except (WireError, PyServeError) as error:
+                departure.failure = str(error)
         self._arrived(departure, None)
 
     def _store(self, departure: _Departure) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from pyserve_stub.wire.layout import TensorMeta
 
+from jupyter_pyserve.engine.cache.recalled import Copies, Recalled
+from jupyter_pyserve.engine.cache.store import Kept
 from jupyter_pyserve.engine.devices.crossing import Crossing, Fetch
 from jupyter_pyserve.engine.job import Job, Response
 from jupyter_pyserve.engine.memory.arena import Segment
@@ -130,6 +132,19 @@ def test_a_job_that_is_refused_when_its_inputs_are_there(
         Crossing(devices, [], {}).begin(job, refuse)
 
 
+def test_a_job_whose_version_is_gone_when_its_inputs_are_there(
+    devices: FakeDevices, job: Job, owner: Owner, host: Segment, caplog: pytest.LogCaptureFixture
+) -> None:
+    def look() -> None:
+        job.memory.view(999, 0, 4)
+
+    Crossing(devices, fetches(host, 1), {}).begin(job, look)
+    devices.copies[0][5](None)
+    assert owner.answers == [(Code.INTERNAL, "internal error")]
+    assert owner.freed == [1]
+    assert "could not be queued" in caplog.text
+
+
 def test_nobody_waits_any_more(devices: FakeDevices, job: Job, owner: Owner, host: Segment) -> None:
     Crossing(devices, fetches(host, 1), {}).begin(job, lambda: pytest.fail("nobody wants it"))
     job.cancelled = True
@@ -164,13 +179,24 @@ def test_what_is_too_large_is_not_copied(devices: FakeDevices, job: Job, owner: 
     assert owner.answers == [(None, "")]
 
 
-def test_what_lies_nowhere_is_not_copied(devices: FakeDevices, job: Job, owner: Owner, host: Segment) -> None:
+def test_what_lies_nowhere_is_a_failure(devices: FakeDevices, job: Job, owner: Owner, host: Segment) -> None:
     Crossing(devices, [], outputs()).stand_before(job)
     strange = answer(job, owner, host)
     strange.descriptors = [(999, 0, 8, 0), (host.id, 0, 8, 0)]
     job.sink.deliver(job, strange)
     assert devices.copies == []
-    assert owner.answers == [(None, "")]
+    reason = "a response points at memory that is not its own"
+    assert owner.answers == [(Code.INTERNAL, f"an output could not be written to its device: {reason}")]
+
+
+def test_a_kept_answer_for_which_there_is_no_room_is_a_failure(devices: FakeDevices, job: Job, owner: Owner) -> None:
+    Crossing(devices, [], outputs()).stand_before(job)
+    kept = Kept(b"", (TensorMeta("OUT", 1, (8,)),), (bytes(8),), b"")
+    job.sink.deliver(job, Recalled(job, kept, Copies(0)))
+    assert devices.copies == []
+    [(code, text)] = owner.answers
+    assert code is Code.INTERNAL
+    assert "Failed to increase the shared memory pool size for an answer of 64 bytes" in text
 
 
 def test_answers_stay_in_their_order(devices: FakeDevices, job: Job, owner: Owner, host: Segment) -> None:
