@@ -52,10 +52,13 @@ class Courier:
         """Open a region; it must have as many bytes."""
         driver = self._driver()
         address = driver.open(device, bytes.fromhex(handle))
-        room = driver.room(device, address)
-        if nbytes > room:
+        try:
+            room = driver.room(device, address)
+            if nbytes > room:
+                raise Refused(f"a region of {nbytes} bytes in an allocation that has {room}")
+        except (Refused, TritonModelException):
             driver.close(device, address)
-            raise Refused(f"a region of {nbytes} bytes in an allocation that has {room}")
+            raise
         self._regions[region] = _Region(device, address, nbytes)
 
     def close(self, region: int) -> None:

@@ -76,6 +76,12 @@ def test_a_region_larger_than_its_allocation(engine: Engine) -> None:
     assert engine.gpu.opened == []
 
 
+def test_a_region_whose_size_cannot_be_had_is_closed_again(engine: Engine) -> None:
+    engine.gpu.failing = "cuMemGetAddressRange_v2"
+    assert "Failed to get CUDA address range" in engine.open()
+    assert engine.gpu.opened == []
+
+
 def test_a_handle_that_is_none(engine: Engine) -> None:
     engine.handle = bytes(64)
     assert engine.open() == "failed to open CUDA IPC handle: error 1"
