@@ -79,7 +79,7 @@ class Generation:
         self.job = job = intake.gathered(plan, servable, memoryview(b""), sink)
         try:
             intake.enter(job, plan, servable)
-        except PyServeError:
+        except BaseException:
             self.job = None
             job.finish()
             raise

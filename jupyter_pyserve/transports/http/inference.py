@@ -119,7 +119,7 @@ def submit_json(servable: LoadedVersion, body: bytes, max_json_nbytes: int, sink
     job = intake.gathered(plan, servable, memoryview(b""), sink)
     try:
         intake.enter(job, plan, servable)
-    except PyServeError:
+    except BaseException:
         job.finish()
         raise
     return job

@@ -216,3 +216,18 @@ def test_a_restricted_request_is_refused_before_its_body_is_looked_at() -> None:
     assert wire.ask(request("POST", INFER, b"x")).startswith(b"HTTP/1.1 403 ")
     assert wire.ask(request("POST", INFER, b"{}", "k: v")).startswith(b"HTTP/1.1 500 ")
     assert wire.ask(request("GET", "/v2")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (INFER, b'{"inputs":[{"name":"IN","datatype":"FP32","shape":[1],"data":[1]}]}'),
+        ("/v2/models/m/generate", b'{"IN":[1]}'),
+    ],
+)
+def test_a_fault_of_ours_keeps_no_memory(path: str, body: bytes) -> None:
+    wire = Wire()
+    wire.servable.refusal = RuntimeError("nobody has thought of this")  # type: ignore[assignment]
+    assert wire.ask(request("POST", path, body)).startswith(b"HTTP/1.1 500 ")
+    assert wire.servable.outstanding == 0
+    assert wire.servable.arena.used == 0
