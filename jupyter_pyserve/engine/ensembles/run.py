@@ -178,11 +178,11 @@ class Execution:
         self._held[block_id] = list(run.inputs.values())
         self._jobs[job.key] = (job, run)
         run.inputs = {}
-        if watch is not None:
-            watch.begin(job, member)
-        if self._limits and run.streaming:
-            job.facts = with_window(job.plan.meta, self._limits[run.step.index].limit)
         try:
+            if watch is not None:
+                watch.begin(job, member)
+            if self._limits and run.streaming:
+                job.facts = with_window(job.plan.meta, self._limits[run.step.index].limit)
             member.submit(job)
         except PyServeError:
             self._jobs.pop(job.key, None)
