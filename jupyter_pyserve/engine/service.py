@@ -125,12 +125,14 @@ class Service:
 
     async def start(self) -> None:
         """Start what stubs are made from and load what is to be loaded; raises when that is an error at start."""
+        self.registry.undecided = True
         self.traces.start()
         self.environments.sweep()
         await asyncio.gather(self.zygote.start(), asyncio.to_thread(model_config_messages))
         await asyncio.to_thread(self._require_repositories)
         wanted = await asyncio.to_thread(self._startup_models)
         self.registry.starting.update(map(str, wanted))
+        self.registry.undecided = False
         failed = await load_all(self.registry, wanted, self.settings.load_thread_count)
         self._poller.tried(wanted, failed)
         if failed:

@@ -28,6 +28,8 @@ class Directory:
         self.entries: dict[str, ModelEntry] = {}
         #: Models that are loaded because the engine starts, until they are.
         self.starting: set[str] = set()
+        #: Until it is known which these are.
+        self.undecided = False
         #: (name, version text) -> servable; what the hot path looks into. Emptied at every change.
         self.routes: dict[tuple[str, str], LoadedVersion] = {}
 
@@ -72,15 +74,21 @@ class Directory:
 
     def _sought(self, name: str) -> ModelEntry | None:
         entry = self.find(name)
-        if (entry is None or not entry.held()) and self._is_starting(name):
-            text = f"Request for unknown model: '{name}' is not at ready state: it is being loaded"
-            raise PyServeError(Code.UNAVAILABLE, text)
+        if entry is None or not entry.held():
+            self._require_started(name)
         if entry is None and self.repositories.namespacing:
             raise PyServeError(Code.NOT_FOUND, f"Identifier of model '{name}' is not found in global map")
         return entry
 
-    def _is_starting(self, name: str) -> bool:
-        return any(identity.rpartition("::")[2] == name for identity in self.starting) or name in self.starting
+    def _require_started(self, name: str) -> None:
+        """Nobody is told that a model does not exist which is about to."""
+        if self.undecided:
+            why = "the server is starting"
+        elif any(identity.rpartition("::")[2] == name for identity in self.starting) or name in self.starting:
+            why = "it is being loaded"
+        else:
+            return
+        raise PyServeError(Code.UNAVAILABLE, f"Request for unknown model: '{name}' is not at ready state: {why}")
 
     def all_servables(self) -> list[LoadedVersion]:
         """Every version that requests may reach, by name and number."""

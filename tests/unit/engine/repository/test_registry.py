@@ -146,6 +146,27 @@ def test_load_and_find(play: Play) -> None:
     play(scenario)
 
 
+def test_a_model_that_is_about_to_load_is_not_unknown(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        bench.write("m")
+        directory = bench.registry
+        prefix = "Request for unknown model: 'm' "
+        for undecided, starting, code, text in (
+            (True, set[str](), Code.UNAVAILABLE, prefix + "is not at ready state: the server is starting"),
+            (False, {"m"}, Code.UNAVAILABLE, prefix + "is not at ready state: it is being loaded"),
+            (False, set[str](), Code.NOT_FOUND, prefix + "is not found"),
+        ):
+            directory.undecided, directory.starting = undecided, starting
+            with pytest.raises(PyServeError) as raised:
+                bench.find("m")
+            assert (raised.value.code, str(raised.value)) == (code, text)
+        directory.undecided = True
+        await directory.load("m")
+        assert bench.find("m").version == 1
+
+    play(scenario)
+
+
 def test_the_highest_version_unless_asked(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
         for version in (1, 2, 10):
