@@ -15,7 +15,7 @@ from jupyter_pyserve.options.metrics import add_metrics_options, metrics_setting
 from jupyter_pyserve.options.repository import add_repository_options, repository_settings
 from jupyter_pyserve.options.scheduling import add_scheduling_options, scheduling_settings
 from jupyter_pyserve.options.trace import add_trace_options, trace_settings
-from jupyter_pyserve.options.types import number, parse_bool
+from jupyter_pyserve.options.types import number, parse_bool, whole_number
 from jupyter_pyserve.settings import EngineSettings, ListenSettings
 from jupyter_pyserve.telemetry.gpus import count_gpus
 
@@ -55,7 +55,12 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     add_log_options(parser)
     add_cache_options(parser)
     add_scheduling_options(parser)
-    add("--arena-limit-byte-size", type=int, default=defaults.arena_limit_nbytes, help="of each shared memory arena")
+    add(
+        "--arena-limit-byte-size",
+        type=whole_number,
+        default=defaults.arena_limit_nbytes,
+        help="of each shared memory arena",
+    )
 
 
 def strictness_warnings(options: argparse.Namespace) -> list[str]:

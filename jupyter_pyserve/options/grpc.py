@@ -5,23 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from jupyter_pyserve.options.types import header_pattern, parse_bool
-from jupyter_pyserve.settings import GrpcSettings, KeepaliveSettings, ListenSettings, TlsSettings
+from jupyter_pyserve.options.types import header_pattern, parse_bool, whole_number
+from jupyter_pyserve.settings import Category, GrpcSettings, KeepaliveSettings, ListenSettings, TlsSettings
 
 _LEVELS = ("none", "low", "medium", "high")
 
 #: Groups of methods that can be kept from those who do not know what to ask with.
-RESTRICTABLE = (
-    "health",
-    "metadata",
-    "inference",
-    "shared-memory",
-    "model-config",
-    "model-repository",
-    "statistics",
-    "trace",
-    "logging",
-)
+RESTRICTABLE = tuple([item.value for item in Category])
 
 
 def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
@@ -32,7 +22,7 @@ def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
     add("--allow-grpc", type=parse_bool, default=True, metavar="BOOL")
     add("--allow-grpc-reflection", type=parse_bool, default=True, metavar="BOOL", help="say which services there are")
     add("--grpc-address", default=listen.grpc_address)
-    add("--grpc-port", type=int, default=port)
+    add("--grpc-port", type=whole_number, default=port)
     add("--reuse-grpc-port", type=parse_bool, default=False, metavar="BOOL")
     add("--grpc-infer-response-compression-level", type=_level, default="none", metavar="LEVEL", help="|".join(_LEVELS))
     add(
@@ -49,18 +39,18 @@ def add_grpc_options(parser: argparse.ArgumentParser, port: int | None) -> None:
     add("--grpc-server-cert", default="", metavar="FILE")
     add("--grpc-server-key", default="", metavar="FILE")
     add("--grpc-root-cert", default="", metavar="FILE")
-    add("--grpc-keepalive-time", type=_seconds, default=keepalive.time_s, metavar="MS")
-    add("--grpc-keepalive-timeout", type=_seconds, default=keepalive.timeout_s, metavar="MS")
+    add("--grpc-keepalive-time", type=whole_number, default=_ms(keepalive.time_s), metavar="MS")
+    add("--grpc-keepalive-timeout", type=whole_number, default=_ms(keepalive.timeout_s), metavar="MS")
     add("--grpc-keepalive-permit-without-calls", type=parse_bool, default=False, metavar="BOOL")
     add(
         "--grpc-http2-min-recv-ping-interval-without-data",
-        type=_seconds,
-        default=keepalive.min_recv_ping_interval_s,
+        type=whole_number,
+        default=_ms(keepalive.min_recv_ping_interval_s),
         metavar="MS",
     )
-    add("--grpc-http2-max-ping-strikes", type=int, default=keepalive.max_ping_strikes)
-    add("--grpc-max-connection-age", type=_seconds, default=None, metavar="MS")
-    add("--grpc-max-connection-age-grace", type=_seconds, default=None, metavar="MS")
+    add("--grpc-http2-max-ping-strikes", type=whole_number, default=keepalive.max_ping_strikes)
+    add("--grpc-max-connection-age", type=whole_number, default=None, metavar="MS")
+    add("--grpc-max-connection-age-grace", type=whole_number, default=None, metavar="MS")
 
 
 def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
@@ -74,13 +64,13 @@ def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
         restricted=_restricted(options.grpc_restricted_protocol),
         forward_pattern=options.grpc_header_forward_pattern,
         keepalive=KeepaliveSettings(
-            time_s=options.grpc_keepalive_time,
-            timeout_s=options.grpc_keepalive_timeout,
+            time_s=options.grpc_keepalive_time / 1000,
+            timeout_s=options.grpc_keepalive_timeout / 1000,
             permit_without_calls=options.grpc_keepalive_permit_without_calls,
-            min_recv_ping_interval_s=options.grpc_http2_min_recv_ping_interval_without_data,
+            min_recv_ping_interval_s=options.grpc_http2_min_recv_ping_interval_without_data / 1000,
             max_ping_strikes=options.grpc_http2_max_ping_strikes,
-            max_connection_age_s=options.grpc_max_connection_age,
-            max_connection_age_grace_s=options.grpc_max_connection_age_grace,
+            max_connection_age_s=_seconds(options.grpc_max_connection_age),
+            max_connection_age_grace_s=_seconds(options.grpc_max_connection_age_grace),
         ),
         reflection=options.allow_grpc_reflection,
         tls=tls if options.grpc_use_ssl or mutual else None,
@@ -109,8 +99,12 @@ def _restricted(given: Sequence[tuple[tuple[str, ...], str, str]]) -> tuple[tupl
     return tuple(found)
 
 
-def _seconds(text: str) -> float:
-    return int(text) / 1000
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
 
 
 def _level(text: str) -> str:

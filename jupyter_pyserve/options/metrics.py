@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import Any
 
-from jupyter_pyserve.options.types import parse_bool
+from jupyter_pyserve.options.types import parse_bool, whole_number
 from jupyter_pyserve.settings import MetricsSettings
 
 
@@ -19,10 +19,15 @@ def add_metrics_options(parser: argparse.ArgumentParser, port: int | None) -> No
     add("--allow-cpu-metrics", type=parse_bool, default=metrics.cpu, metavar="BOOL")
     add("--allow-gpu-metrics", type=parse_bool, default=metrics.gpu, metavar="BOOL")
     add("--metrics-address", default=None, help="default: the HTTP address")
-    add("--metrics-port", type=int, default=port)
+    add("--metrics-port", type=whole_number, default=port)
     add("--metrics-interval-ms", type=float, default=metrics.interval_s * 1000, help="how old such figures may be")
     add("--metrics-config", type=parse_metrics_setting, action="append", default=[], metavar="SETTING=VALUE")
-    add("--pinned-memory-pool-byte-size", type=int, default=metrics.pinned_pool_nbytes, help="shown, but there is none")
+    add(
+        "--pinned-memory-pool-byte-size",
+        type=whole_number,
+        default=metrics.pinned_pool_nbytes,
+        help="shown, but there is none",
+    )
 
 
 def metrics_settings(options: argparse.Namespace) -> MetricsSettings:

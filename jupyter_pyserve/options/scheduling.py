@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Final, NamedTuple
 
+from jupyter_pyserve.options.types import whole_number
 from jupyter_pyserve.settings import RateLimitResource
 
 _POLICY_SETTINGS: Final = ("numa-node", "cpu-cores")
@@ -63,7 +64,7 @@ def parse_resource(text: str) -> RateLimitResource:
             "--rate-limit-resource option format is '<resource_name>:<count>:<device>' or '<resource_name>:<count>'. "
             f"Got {text}"
         )
-    count, *device = (_integer(number) for number in numbers)
+    count, *device = (whole_number(number) for number in numbers)
     return RateLimitResource(name, count, device[0] if device else None)
 
 
@@ -80,10 +81,3 @@ def parse_host_policy(text: str) -> tuple[str, str, str]:
             f"Unsupported host policy setting '{setting}' is specified, supported settings are 'numa-node', 'cpu-cores'"
         )
     return name, setting, value
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"Invalid option value. Got {text}") from None

@@ -72,3 +72,9 @@ def test_what_is_wrong_is_said(words: list[str], text: str, capsys: pytest.Captu
 def test_a_group_belongs_to_one_key() -> None:
     with pytest.raises(SystemExit, match="restricted protocol 'health' can not be specified in multiple config groups"):
         settings("--grpc-restricted-protocol=health:a=b", "--grpc-restricted-protocol=health,trace:c=d")
+
+
+def test_times_that_are_no_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        settings("--grpc-keepalive-time=long")
+    assert "Invalid option value. Got long" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from jupyter_pyserve.cli import build_parser
-from jupyter_pyserve.options.engine import engine_settings
-from jupyter_pyserve.settings import EngineSettings, LogFormat
+from jupyter_pyserve.options.engine import engine_settings, listen_settings
+from jupyter_pyserve.settings import EngineSettings, KeepaliveSettings, LogFormat
 from jupyter_pyserve.transports.jupyter.config import PyServe
 from jupyter_pyserve.transports.jupyter.engine_traits import OPTIONS, words
 
@@ -30,9 +31,13 @@ SAID = {
 }
 
 
-def settings(config: PyServe) -> EngineSettings:
+def options(config: PyServe) -> Namespace:
     command = config.spec(runtime_dir=Path("/run/x"), http_fd=7, lane_fd=8, token="t").command.argv
-    return engine_settings(build_parser().parse_args(command[3:]))
+    return build_parser().parse_args(command[3:])
+
+
+def settings(config: PyServe) -> EngineSettings:
+    return engine_settings(options(config))
 
 
 def test_nothing_is_said_of_what_is_as_always(tmp_path: Path) -> None:
@@ -52,6 +57,13 @@ def test_what_is_configured_is_what_the_engine_is_told(tmp_path: Path) -> None:
     assert found.metrics.summary_latencies
     assert found.metrics.interval_s == 0.5
     assert found.server_id == "mine"
+
+
+def test_times_of_grpc_are_milliseconds_here_too(tmp_path: Path) -> None:
+    assert PyServe(root_dir=str(tmp_path)).grpc_keepalive_time == 7_200_000
+    said = {"grpc_keepalive_time": 5000, "grpc_keepalive_timeout": 1500, "grpc_max_connection_age": "2500"}
+    found = listen_settings(options(PyServe(root_dir=str(tmp_path), config=Config({"PyServe": said}))), token="t")
+    assert found.grpc.keepalive == KeepaliveSettings(time_s=5.0, timeout_s=1.5, max_connection_age_s=2.5)
 
 
 def test_engine_args_have_the_last_word(tmp_path: Path) -> None:
