@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import Any
 
-from jupyter_pyserve.options.types import parse_bool, whole_number
+from jupyter_pyserve.options.types import number, parse_bool, whole_number
 from jupyter_pyserve.settings import MetricsSettings
 
 
@@ -20,7 +20,7 @@ def add_metrics_options(parser: argparse.ArgumentParser, port: int | None) -> No
     add("--allow-gpu-metrics", type=parse_bool, default=metrics.gpu, metavar="BOOL")
     add("--metrics-address", default=None, help="default: the HTTP address")
     add("--metrics-port", type=whole_number, default=port)
-    add("--metrics-interval-ms", type=float, default=metrics.interval_s * 1000, help="how old such figures may be")
+    add("--metrics-interval-ms", type=number, default=metrics.interval_s * 1000, help="how old such figures may be")
     add("--metrics-config", type=parse_metrics_setting, action="append", default=[], metavar="SETTING=VALUE")
     add(
         "--pinned-memory-pool-byte-size",

@@ -25,7 +25,7 @@ class SchedulingSettings(NamedTuple):
 def add_scheduling_options(parser: argparse.ArgumentParser) -> None:
     """Let `parser` know them."""
     add = parser.add_argument
-    add("--rate-limit", type=parse_rate_limit, default=False, metavar="MODE", help="off or execution_count")
+    add("--rate-limit", type=parse_rate_limit, default="off", metavar="MODE", help="off or execution_count")
     add(
         "--rate-limit-resource",
         type=parse_resource,

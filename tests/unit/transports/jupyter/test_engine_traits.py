@@ -27,6 +27,7 @@ SAID = {
     "http_max_input_size": 99,
     "metrics_config": ["summary_latencies=true"],
     "metrics_interval_ms": 500.0,
+    "rate_limit": "execution_count",
     "id": "mine",
 }
 
@@ -56,6 +57,7 @@ def test_what_is_configured_is_what_the_engine_is_told(tmp_path: Path) -> None:
     assert found.http_max_input_nbytes == 99
     assert found.metrics.summary_latencies
     assert found.metrics.interval_s == 0.5
+    assert found.rate_limit
     assert found.server_id == "mine"
 
 
