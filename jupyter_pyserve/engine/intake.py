@@ -6,6 +6,7 @@ Does not know how requests travel: a body is memory, and a key is whatever a fro
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -17,10 +18,12 @@ from jupyter_pyserve.engine.memory.arena import Segment
 from jupyter_pyserve.engine.memory.region import CudaRegion, Region, Target
 from jupyter_pyserve.engine.tracing.watch import begin
 from jupyter_pyserve.engine.versions.loaded import LoadedVersion, MemoryFull
-from jupyter_pyserve.errors import PyServeError
+from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.classification import Classification
 from jupyter_pyserve.v2.infer import InputRef, check_bytes, element_count
 from jupyter_pyserve.v2.plan import RequestPlan
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -263,6 +266,9 @@ def when_there_is_room(
             found: T | PyServeError | None = if_there_is_room(servable, place, waited=True)
         except PyServeError as error:  # what it refers to is gone; whoever waits behind it has room all the same
             found = error
+        except Exception:  # noqa: BLE001 - nor would it ever be answered
+            _log.exception("a request that waited for memory failed")
+            found = PyServeError(Code.INTERNAL, "internal error")
         if found is None:
             return False
         timer.cancel()

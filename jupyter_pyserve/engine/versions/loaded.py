@@ -210,7 +210,14 @@ class LoadedVersion(abc.ABC):
         self._hungry.append(retry)
 
     def _feed(self) -> None:
-        while self._hungry and self._hungry[0]():
+        while self._hungry:
+            try:
+                done = self._hungry[0]()
+            except Exception:  # noqa: BLE001 - whoever waits behind it has room all the same
+                _log.exception("a request that waited for memory failed")
+                done = True
+            if not done:
+                return
             self._hungry.popleft()
 
     def job_ended(self) -> None:

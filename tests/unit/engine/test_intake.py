@@ -61,6 +61,15 @@ def test_a_request_that_cannot_be_placed_any_more_hears_why_and_holds_nobody_up(
     assert wait(Crowded(), place, lambda: "second") == [gone, "second"]
 
 
+def test_a_request_whose_placing_breaks_fails_and_holds_nobody_up() -> None:
+    def place() -> Any:
+        raise ZeroDivisionError
+
+    failed, second = wait(Crowded(), place, lambda: "second")
+    assert (failed.code, failed.message) == (Code.INTERNAL, "internal error")
+    assert second == "second"
+
+
 def test_as_long_as_there_is_no_room_the_first_one_stays_first() -> None:
     def place() -> Any:
         raise MemoryFull("full", for_good=False)
