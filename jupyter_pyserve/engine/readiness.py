@@ -55,7 +55,7 @@ class Readiness:
         try:
             self._sock.send(b"?")
         except OSError:
-            self._close()
+            self.close()
 
     def _readable(self) -> None:
         try:
@@ -65,7 +65,7 @@ class Readiness:
         except OSError:
             data = b""
         if not data:
-            self._close()
+            self.close()
         else:
             self._answer("" if data[:1] == READY else data[1:].decode("utf-8", "replace") or "no reason was given")
 
@@ -74,8 +74,8 @@ class Readiness:
         if asked is not None and not asked.done():
             asked.set_result(reason)
 
-    def _close(self) -> None:
-        """The stub has ended."""
+    def close(self) -> None:
+        """The stub has ended, although processes that it forked may have its end of the socket open."""
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock)
             self._sock.close()

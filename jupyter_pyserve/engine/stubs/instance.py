@@ -78,10 +78,8 @@ class Instance:
         self.owner = owner
         self.greeting = Greeting()
         self.process = StubProcess(spawner, self._printed)
-        self._log = logs.add
-        self._services = services
-        self.model = model
-        self._version = str(version)
+        self._log, self._services = logs.add, services
+        self.model, self._version = model, str(version)
         self._channel: Channel | None = None
         self._calls = Calls(self.send)
         self.ask = self._calls.ask
@@ -383,6 +381,8 @@ class Instance:
         self._calls.end()
         self._services.ended(self)
         self.greeting.ended()
+        if self.readiness is not None:
+            self.readiness.close()
         executing, answering, waiting = self._answers.abandon()
         self._sent.clear()
         self._no_longer_busy()

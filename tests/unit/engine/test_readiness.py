@@ -99,6 +99,19 @@ def test_a_stub_that_ends() -> None:
     play(scenario)
 
 
+def test_a_stub_that_ends_although_its_socket_is_open_elsewhere() -> None:
+    async def scenario(readiness: Readiness, stub: Stub) -> None:
+        question = asyncio.ensure_future(readiness.ask())
+        await turn()
+        readiness.close()
+        assert await question == "its process has ended"
+        assert await readiness.ask() == "its process has ended"
+        assert stub.heard() == 1
+        assert stub.sock.recv(1) == b""
+
+    play(scenario)
+
+
 def test_what_nobody_asked_for_is_not_minded() -> None:
     async def scenario(readiness: Readiness, stub: Stub) -> None:
         stub.sock.send(b"1")
