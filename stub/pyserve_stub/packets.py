@@ -21,12 +21,15 @@ _ANCILLARY_NBYTES = socket.CMSG_SPACE(_MAX_FDS * struct.calcsize("i"))
 #: Room for any frame. From twice as much on, the C library asks the kernel for the memory each time, and receiving a
 #: small frame takes ten times as long.
 _PACKET_NBYTES = frames.MAX_FRAME
-#: The largest frame that is read from an anonymous file; nothing honest comes near.
+#: The largest frame that travels in an anonymous file; nothing honest comes near.
 _MAX_SPILL_NBYTES = 64 * 1024 * 1024
 
 
 def send_packet(sock: socket.socket, data: bytes, fds: Sequence[int] = ()) -> None:
     """Send one frame as one packet, through an anonymous file when it is too large for one."""
+    if len(data) > _MAX_SPILL_NBYTES:
+        text = f"a frame of {len(data)} bytes is larger than the {_MAX_SPILL_NBYTES} that may be sent"
+        raise OSError(errno.EMSGSIZE, text)
     if len(data) > frames.MAX_FRAME:
         spill = os.memfd_create("pyserve-frame", os.MFD_CLOEXEC)
         try:

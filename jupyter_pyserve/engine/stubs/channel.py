@@ -83,11 +83,14 @@ class Channel:
         except BlockingIOError:
             self._queue.append((data, [os.dup(fd) for fd in fds]))
             self._loop.add_writer(self.sock.fileno(), self._writable)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the peer is gone; what it sent before that is still to be read
-        except OSError:
-            _log.exception("a frame could not be sent, so its channel is closed")
+        except OSError as error:
+            self._not_sent(error)
+
+    def _not_sent(self, error: OSError) -> None:
+        if not isinstance(error, (BrokenPipeError, ConnectionResetError)):
+            _log.error("a frame could not be sent, so its channel is closed", exc_info=error)
             self._loop.call_soon(self.close)
+        # else the peer is gone; what it sent before that is still to be read
 
     def catch_up(self) -> None:
         """Take in every frame that the peer has sent by now."""
@@ -154,8 +157,8 @@ class Channel:
                 send_packet(self.sock, data, fds)
             except BlockingIOError:
                 return
-            except OSError:
-                pass
+            except OSError as error:
+                self._not_sent(error)
             _close_all(fds)
             self._queue.popleft()
         self._loop.remove_writer(self.sock.fileno())

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+from pyserve_stub import packets
 from pyserve_stub.packets import receive_packet, send_packet
 
 from jupyter_pyserve.engine.stubs import channel
@@ -145,6 +146,28 @@ def test_a_peer_that_never_reads_is_let_go_but_not_in_the_middle_of_sending(monk
         await until(lambda: ends.closed)
 
     assert play(scenario).closed == 1
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_frame_that_is_too_large_to_be_sent_ends_the_channel(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, waiting: bool
+) -> None:
+    monkeypatch.setattr(packets, "_MAX_SPILL_NBYTES", 100_000)
+
+    async def scenario(ends: Ends) -> None:
+        count = 1000 if waiting else 0
+        for _ in range(count):
+            ends.channel.send(bytes(1000))
+        ends.channel.send(bytes(100_001))
+        assert not ends.closed
+        for _ in range(count):
+            receive_packet(ends.peer)
+            await asyncio.sleep(0)
+        await until(lambda: ends.closed)
+        assert receive_packet(ends.peer)[0] == b""
+
+    assert play(scenario).closed == 1
+    assert "a frame of 100001 bytes is larger than" in caplog.text
 
 
 @pytest.mark.parametrize("after", [b"", b"more"])
