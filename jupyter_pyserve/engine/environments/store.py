@@ -170,7 +170,10 @@ class Environments:
 
 
 def _sign(archive: str) -> tuple[int, int]:
-    facts = os.stat(archive)
+    try:
+        facts = os.stat(archive)
+    except OSError as error:
+        raise _unusable(archive, str(error.strerror)) from error
     return facts.st_mtime_ns, facts.st_size
 
 
@@ -188,7 +191,11 @@ def _unpack_into(archive: str, folder: str, limits: Limits, abandoned: threading
     else:
         return
     shutil.rmtree(folder, ignore_errors=True)
-    raise PyServeError(Code.INTERNAL, f"The archive {archive} cannot be used as an execution environment: {text}")
+    raise _unusable(archive, text)
+
+
+def _unusable(archive: str, text: str) -> PyServeError:
+    return PyServeError(Code.INTERNAL, f"The archive {archive} cannot be used as an execution environment: {text}")
 
 
 class ModelEnvironment:

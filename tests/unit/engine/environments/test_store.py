@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 
+from jupyter_pyserve.engine.environments import environment
 from jupyter_pyserve.engine.environments import store as subject
 from jupyter_pyserve.engine.environments.archive import unpack
 from jupyter_pyserve.engine.environments.archive_rules import Limits
@@ -193,6 +194,26 @@ def test_what_the_system_refuses_is_said(scratch: Scratch, archive: Path, tmp_pa
     async def work(environments: Environments) -> None:
         with pytest.raises(PyServeError, match="execution environment: File name too long"):
             await environments.acquire(str(archive))
+
+    play(scratch, work)
+
+
+def test_an_archive_that_vanishes_is_named(scratch: Scratch, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = environment.canonical
+
+    def vanish(path: str) -> str:
+        found = real(path)
+        os.unlink(found)
+        return found
+
+    monkeypatch.setattr(environment, "canonical", vanish)
+
+    async def work(environments: Environments) -> None:
+        with pytest.raises(PyServeError) as error:
+            await environments.acquire(str(archive))
+        assert error.value.message == (
+            f"The archive {archive} cannot be used as an execution environment: No such file or directory"
+        )
 
     play(scratch, work)
 
