@@ -16,7 +16,11 @@ def listen() -> None:
     report = threading.excepthook
 
     def remember(args: Any) -> None:
-        _thread.words = f"{args.exc_type.__name__}: {args.exc_value}"
+        try:
+            message = str(args.exc_value)
+        except Exception:  # noqa: BLE001 - a class of the model's own, whose __str__ may do anything
+            message = "<exception str() failed>"
+        _thread.words = f"{args.exc_type.__name__}: {message}"
         report(args)
 
     threading.excepthook = remember
