@@ -311,9 +311,10 @@ class Registry(Directory):
             await self._unload_one(entry.identity)
         if self._retiring:
             await asyncio.wait(self._retiring, timeout=self._settings.exit_timeout_s)
-        for task, servable in list(self._retiring.items()):
+        left = dict(self._retiring)
+        for task in left:
             task.cancel()
-            await servable.stop(1.0)
+        await asyncio.gather(*(servable.stop(1.0) for servable in left.values()))
         await asyncio.to_thread(self._homes.close)
 
     @contextlib.asynccontextmanager

@@ -438,6 +438,27 @@ def test_nothing_is_left_of_a_load_with_files_that_failed(
     play(scenario)
 
 
+def test_models_that_hang_are_ended_together(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(bench: Bench) -> None:
+        stopping: list[FakeServable] = []
+        all_begun = asyncio.Event()
+
+        async def stop(servable: FakeServable, timeout_s: float) -> None:
+            stopping.append(servable)
+            if len(stopping) == 2:
+                all_begun.set()
+            await all_begun.wait()
+
+        monkeypatch.setattr(FakeServable, "stop", stop)
+        for name in ("a", "b"):
+            bench.write(name)
+            await bench.registry.load(name)
+        await bench.registry.close()
+        assert {servable.name for servable in stopping} == {"a", "b"}
+
+    play(scenario)
+
+
 def test_what_cannot_be_read(play: Play) -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(PyServeError) as failure:
