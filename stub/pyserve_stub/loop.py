@@ -280,18 +280,26 @@ def _leave_to_parent(host: EngineHost) -> None:
     output.start_anew()
     parents = host.session
     if host.serving:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            send_packet(parents.sock, frames.encode_cold(frames.NOTE, {"op": "forked"}), (theirs.fileno(),))
-            host.move_to(Session(ours))
-        except OSError:  # the engine is gone
-            ours.close()
+            host.move_to(Session(_own_channel(parents.sock)))
+        except OSError:  # the engine is gone, or no descriptor is left
             set_host(OfflineHost())
-        theirs.close()
     else:
         set_host(OfflineHost())
     parents.forget()
     restore_signals()
+
+
+def _own_channel(parents: socket.socket) -> socket.socket:
+    """A new channel to the engine, which gets its end of it over the parent's."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            send_packet(parents, frames.encode_cold(frames.NOTE, {"op": "forked"}), (theirs.fileno(),))
+        except OSError:
+            ours.close()
+            raise
+    return ours
 
 
 def run_stub(channel_fd: int, status_fd: int) -> None:

@@ -337,6 +337,13 @@ def test_a_host_without_an_outbox_sends_nothing(loop: Loop) -> None:
     assert loop.told() == []
 
 
+def run_script(directory: Path, script: str) -> subprocess.CompletedProcess[str]:
+    file = directory / "forks.py"
+    file.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([sys.executable, str(file)], env=environment, capture_output=True, text=True, check=False)
+
+
 def test_a_forked_child_is_no_stub(tmp_path: Path) -> None:
     # In a process of its own, since handlers of forks stay for good.
     script = textwrap.dedent(
@@ -376,9 +383,37 @@ def test_a_forked_child_is_no_stub(tmp_path: Path) -> None:
         print(frames.decode_cold(receive_packet(ours)[0])["text"], receive_packet(ours)[0][0] == frames.RELEASE)
         """
     )
-    file = tmp_path / "forks.py"
-    file.write_text(script)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, str(file)], env=environment, capture_output=True, text=True, check=False)
+    done = run_script(tmp_path, script)
     assert done.stdout == "child 0\nparent True\n", done.stderr
     assert done.stderr.endswith("]  child\n")
+
+
+def test_a_forked_child_without_a_channel_of_its_own_leaves_its_parents_alone(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import errno, os, socket
+        from pyserve_stub import loop
+        from pyserve_stub.host import OfflineHost, get_host
+
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        page = os.memfd_create("page")
+        os.ftruncate(page, 4096)
+
+        def no_more(*args):
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        class Forks(loop.Stub):
+            def run(self):
+                self._host.serving = True
+                socket.socketpair = no_more
+                pid = os.fork()
+                if pid == 0:
+                    os._exit(0 if type(get_host()) is OfflineHost and self._session.sock.fileno() == -1 else 1)
+                print("child", os.waitpid(pid, 0)[1])
+
+        loop.Stub = Forks
+        loop.exit_when_peer_closes = lambda sock, grace_s: None
+        loop.run_stub(theirs.detach(), page)
+        """
+    )
+    assert run_script(tmp_path, script).stdout == "child 0\n"
