@@ -50,8 +50,9 @@ class StubCall:
             self._send(frames.encode_cold(frames.REPLY, {"id": self._id, **fields}), fds)
 
 
-#: Answers before it returns, or keeps the call and answers later, or is a coroutine. A `PyServeError` refuses the call;
-#: arguments that no honest stub sends may raise `ValueError`, `LookupError` or `TypeError` before the first await.
+#: Answers before it returns, or keeps the call and answers later, or is a coroutine. A `PyServeError` refuses the call.
+#: Arguments that no honest stub sends may raise `ValueError`, `LookupError` or `TypeError`: that breaks the protocol
+#: and ends the stub. Out of a coroutine they refuse the call as an internal error, like whatever else is raised there.
 Handler = Callable[[StubCall], "Coroutine[Any, Any, None] | None"]
 
 
