@@ -43,6 +43,7 @@ class Access(enum.Enum):
     GRANTED = "granted"
     NO_TOKEN = "no token"  # noqa: S105
     FOREIGN_ORIGIN = "foreign_origin"
+    FOREIGN_HOST = "foreign_host"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ class Gate:
         if origin is not None and origin.decode("latin-1").partition("://")[2] != host:
             return Access.FOREIGN_ORIGIN
         if self.loopback and host and not _is_local(host):
-            return Access.FOREIGN_ORIGIN  # a name that resolves to us but is not ours: DNS rebinding
+            return Access.FOREIGN_HOST  # a name that resolves to us but is not ours: DNS rebinding
         return Access.GRANTED
 
 

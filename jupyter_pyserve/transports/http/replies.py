@@ -59,7 +59,10 @@ def denied(access: Access) -> Reply:
     if access is Access.NO_TOKEN:
         text = "Unauthorized: this port expects the header 'Authorization: token <token>'"
         return Reply(401, metadata.error(text), TEXT)
-    return Reply(403, metadata.error("Forbidden: the request comes from a page of another site"), TEXT)
+    text = "Forbidden: the request comes from a page of another site"
+    if access is Access.FOREIGN_HOST:
+        text = "Forbidden: this port answers to local names only, and the header 'Host' has another"
+    return Reply(403, metadata.error(text), TEXT)
 
 
 def restricted(header: str) -> Reply:

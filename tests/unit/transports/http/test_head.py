@@ -154,7 +154,7 @@ def test_hosts_that_are_ours(host: str) -> None:
     "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "notlocalhost"]
 )
 def test_names_that_only_resolve_to_us(host: str) -> None:
-    assert head(f"Host: {host}", gate=LOOPBACK).access is Access.FOREIGN_ORIGIN
+    assert head(f"Host: {host}", gate=LOOPBACK).access is Access.FOREIGN_HOST
     assert head(f"Host: {host}", gate=Gate()).access is Access.GRANTED
 
 

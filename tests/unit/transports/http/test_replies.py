@@ -23,9 +23,18 @@ def test_errors() -> None:
     assert (reply.status, reply.body) == (404, b'{"error":"say \\"no\\""}')
 
 
-@pytest.mark.parametrize(("access", "status"), [(Access.NO_TOKEN, 401), (Access.FOREIGN_ORIGIN, 403)])
-def test_refusals(access: Access, status: int) -> None:
-    assert denied(access).status == status
+@pytest.mark.parametrize(
+    ("access", "status", "named"),
+    [
+        (Access.NO_TOKEN, 401, b"'Authorization: token <token>'"),
+        (Access.FOREIGN_ORIGIN, 403, b"page of another site"),
+        (Access.FOREIGN_HOST, 403, b"header 'Host'"),
+    ],
+)
+def test_refusals(access: Access, status: int, named: bytes) -> None:
+    refusal = denied(access)
+    assert refusal.status == status
+    assert named in refusal.body
 
 
 def test_an_unknown_encoding_is_answered_with_those_that_are_known() -> None:
