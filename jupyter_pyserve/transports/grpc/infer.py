@@ -72,12 +72,8 @@ class Infer:
                 )
             else:
                 self._enter(job)
-        except PyServeError as error:
-            _log.debug("Request failed: %s", error.message)
-            self._call.fail(GRPC_STATUS[error.code], error.message)
-        except Exception:  # noqa: BLE001 - the top of a transport
-            _log.exception("an inference request failed")
-            self._call.fail(Status.INTERNAL, "internal error")
+        except Exception as error:  # noqa: BLE001 - the top of a transport
+            self._refuse(error)
 
     def end(self) -> None:
         """The client has nothing more to say."""
@@ -96,8 +92,17 @@ class Infer:
             if isinstance(found, PyServeError):
                 raise found
             self._enter(found)
-        except PyServeError as error:
+        except Exception as error:  # noqa: BLE001 - the top of a transport
+            self._refuse(error)
+
+    def _refuse(self, error: Exception) -> None:
+        """It did not get as far as its model."""
+        if isinstance(error, PyServeError):
+            _log.debug("Request failed: %s", error.message)
             self._call.fail(GRPC_STATUS[error.code], error.message)
+        else:
+            _log.error("an inference request failed", exc_info=error)
+            self._call.fail(Status.INTERNAL, "internal error")
 
     def _enter(self, job: Job) -> None:
         self._job = job

@@ -96,12 +96,8 @@ class StreamInfer:
             if job is not None:
                 exchange.enter(job)
                 return
-        except PyServeError as error:
-            self._refuse(exchange, data, error.message)
-            return
-        except Exception:  # noqa: BLE001 - the top of a transport
-            _log.exception("an inference request failed")
-            self._refuse(exchange, data, "internal error")
+        except Exception as error:  # noqa: BLE001 - the top of a transport
+            self._refuse(exchange, data, error)
             return
         self._call.stalled = True
 
@@ -110,8 +106,8 @@ class StreamInfer:
                 if isinstance(found, PyServeError):
                     raise found
                 exchange.enter(found)
-            except PyServeError as error:
-                self._refuse(exchange, data, error.message)
+            except Exception as error:  # noqa: BLE001 - the top of a transport
+                self._refuse(exchange, data, error)
             self._go_on()
 
         intake.when_there_is_room(
@@ -132,9 +128,14 @@ class StreamInfer:
         self._call.grant()
         self._end_if_done()
 
-    def _refuse(self, exchange: _Exchange, data: Piece, text: str) -> None:
+    def _refuse(self, exchange: _Exchange, data: Piece, error: Exception) -> None:
         """Say in the stream that a request did not get as far as its model."""
-        _log.debug("Request failed: %s", text)
+        if isinstance(error, PyServeError):
+            text = error.message
+            _log.debug("Request failed: %s", text)
+        else:
+            text = "internal error"
+            _log.error("an inference request failed", exc_info=error)
         if not exchange.decoupled and exchange not in self._in_order:
             self._in_order.append(exchange)
         taken = split(data)

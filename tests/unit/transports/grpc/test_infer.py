@@ -180,6 +180,22 @@ def test_a_request_waits_for_memory() -> None:
     play(scenario)
 
 
+def test_a_fault_after_the_wait_for_memory_is_an_answer() -> None:
+    async def scenario() -> None:
+        servable = FakeServable()
+        servable.full = MemoryFull("full", for_good=False)
+        client = Asker(servable)
+        stream = client.ask(asking(), extra=PATH)
+        servable.full = None
+        servable.refusal = RuntimeError("unforeseen")
+        assert servable.hungry[0]()
+        _, trailers = await client.single(stream)
+        assert (trailers["grpc-status"], trailers["grpc-message"]) == ("13", "internal error")
+        assert left(servable) == (0, 0)
+
+    play(scenario)
+
+
 def test_memory_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "_MEMORY_TIMEOUT_S", 0.0)
 

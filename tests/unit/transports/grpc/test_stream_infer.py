@@ -194,6 +194,23 @@ def test_requests_behind_one_that_waits_for_memory() -> None:
     play(scenario)
 
 
+def test_a_fault_after_the_wait_for_memory_is_told_in_the_stream() -> None:
+    async def scenario() -> None:
+        servable = FakeServable()
+        servable.full = MemoryFull("full", for_good=False)
+        client = Asker(servable)
+        stream = client.begin(*PATH)
+        client.send(stream, asking("a"), asking("b"), end=False)
+        servable.full = None
+        servable.refusal = RuntimeError("unforeseen")
+        assert servable.hungry[0]()
+        first, second = await client.several(stream)
+        assert [first.error_message, second.error_message] == ["internal error", "internal error"]
+        assert (servable.outstanding, servable.arena.used) == (0, 0)
+
+    play(scenario)
+
+
 def test_memory_that_never_comes_is_told_in_the_stream() -> None:
     async def scenario() -> None:
         servable = FakeServable()

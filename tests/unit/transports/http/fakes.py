@@ -66,7 +66,7 @@ class FakeServable:
         self.outstanding = 0
         self.jobs: list[Job] = []
         self.cancelled: list[Job] = []
-        self.refusal: PyServeError | None = None
+        self.refusal: Exception | None = None
         self.full: MemoryFull | None = None
         self.hungry: list[Callable[[], bool]] = []
         self.instance = FakeInstance()
