@@ -227,7 +227,7 @@ def test_a_restricted_request_is_refused_before_its_body_is_looked_at() -> None:
 )
 def test_a_fault_of_ours_keeps_no_memory(path: str, body: bytes) -> None:
     wire = Wire()
-    wire.servable.refusal = RuntimeError("nobody has thought of this")  # type: ignore[assignment]
+    wire.servable.refusal = RuntimeError("nobody has thought of this")
     assert wire.ask(request("POST", path, body)).startswith(b"HTTP/1.1 500 ")
     assert wire.servable.outstanding == 0
     assert wire.servable.arena.used == 0
