@@ -194,11 +194,13 @@ class Service:
     # -- health and metadata ------------------------------------------------------------------------------------------
 
     def server_ready(self) -> bool:
-        """Strict readiness: every version that should be served can be."""
+        """Strict readiness: every version that should be served can be, and every model that was loaded has one."""
         if not self.accepting:
             return False
         if not self.settings.strict_readiness:
             return True
+        if self.registry.versionless:
+            return False
         for entry in self.registry.entries.values():
             for record in entry.versions.values():
                 if record.servable is not None:

@@ -111,6 +111,12 @@ def test_what_does_not_load_is_tried_again_and_forgotten_when_it_is_gone(tmp_pat
     flag.touch()  # nothing in the repository has changed
     answers(client, "moody", 2.0)
     assert "failed to load 'moody' version 1: Internal: ValueError: no flag" in server.log.read_text()
+    (models / "empty").mkdir()
+    (models / "empty" / "config.pbtxt").write_text('backend: "python"')
+    wait_until(lambda: client.get("/v2/health/ready").status == 400, "a model has no version")
+    (models / "empty" / "config.pbtxt").unlink()
+    (models / "empty").rmdir()
+    wait_until(lambda: client.get("/v2/health/ready").status == 200, "it is gone")
 
 
 def test_ensembles_find_their_members_across_repositories(tmp_path: Path, serve: Serve) -> None:

@@ -30,6 +30,8 @@ class Directory:
         self.starting: set[str] = set()
         #: Until it is known which these are.
         self.undecided = False
+        #: Models that were to be loaded and have no version, until they have one or are unloaded.
+        self.versionless: set[Identity] = set()
         #: (name, version text) -> servable; what the hot path looks into. Emptied at every change.
         self.routes: dict[tuple[str, str], LoadedVersion] = {}
 

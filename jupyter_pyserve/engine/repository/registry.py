@@ -128,6 +128,8 @@ class Registry(Directory):
             servables = await self._starter.start(entry, source, progress, kept(entry, source))
         except LoadError as error:
             entry.guest = guest
+            if not source.versions and not entry.versions:
+                self.versionless.add(identity)
             self._record_failure(entry, error)
             raise
         finally:
@@ -241,8 +243,9 @@ class Registry(Directory):
 
         `with_members`: and so do the members of an ensemble that no other ensemble uses.
         """
-        for entry in list(self.named(name)):
-            await self._unload_one(entry.identity, with_members=with_members)
+        lacking = [identity for identity in self.versionless if identity.name == name]
+        for identity in [*lacking, *(entry.identity for entry in self.named(name))]:
+            await self._unload_one(identity, with_members=with_members)
 
     async def _unload_one(self, identity: Identity, *, with_members: bool = False) -> None:
         self._give_up_loading(identity)
@@ -275,6 +278,7 @@ class Registry(Directory):
     def _unload(self, entry: ModelEntry) -> None:
         dependents = list(self._dependents.of(entry.identity))
         entry.signature, entry.override, entry.wanted = (), None, False
+        self.versionless.discard(entry.identity)
         for version, servable in entry.held():
             record = entry.versions[version]
             record.advance(VersionEvent.UNLOAD)
@@ -346,6 +350,7 @@ class Registry(Directory):
             elif servables[version] is not old:
                 self._retire(old, None)
         entry.loading_error = ""
+        self.versionless.discard(entry.identity)
         for version, servable in servables.items():
             entry.versions[version] = VersionRecord(VersionState.READY, servable=servable)
         self._changed()

@@ -365,6 +365,26 @@ def test_what_cannot_be_started(play: Play) -> None:
         bench.write("m", config=CONFIG + "version_policy { specific { versions: [ 7 ] } }")
         with pytest.raises(PyServeError, match="at least one version must be available"):
             await bench.registry.load("m")
+        assert bench.registry.versionless == {Identity("", "m")}
+        await bench.registry.unload("m")
+        assert not bench.registry.versionless
+
+    play(scenario)
+
+
+def test_a_model_without_a_version_is_remembered_until_it_has_one(play: Play) -> None:
+    async def scenario(bench: Bench) -> None:
+        none = CONFIG + "version_policy { specific { versions: [ 7 ] } }"
+        bench.write("m", config=none)
+        with pytest.raises(PyServeError, match="at least one version must be available"):
+            await bench.registry.load("m")
+        bench.write("m", config=CONFIG)
+        await bench.registry.load("m")
+        assert not bench.registry.versionless
+        bench.write("m", config=none)
+        with pytest.raises(PyServeError, match="at least one version must be available"):
+            await bench.registry.load("m")
+        assert not bench.registry.versionless  # the old one serves
 
     play(scenario)
 
