@@ -74,8 +74,8 @@ class Sequencer:
 
     @property
     def waiting(self) -> bool:
-        """Whether anything is queued."""
-        return len(self._scheduler) > 0
+        """Whether anything is queued, or an instance leaves when what it executes was the last of a sequence."""
+        return len(self._scheduler) > 0 or bool(self._leaving)
 
     def offer(self, job: Job, now_ns: int) -> None:
         """Take a job into its sequence, and run it if its turn has come; raises `PyServeError` when it has none."""

@@ -342,8 +342,10 @@ def test_an_instance_leaves_when_its_sequences_have_ended() -> None:
         assert (leaving.seen, bench.instances[0].seen) == ([["a1"], ["a2"]], [["b1"]])
         assert not released.done()
         leaving.done()
+        assert bench.sequencer.waiting  # so that whoever is answered has it look
         bench.sequencer.pump(0)
         assert released.done()
+        assert not bench.sequencer.waiting
         bench.sequencer.pump(0)
         assert bench.refused == []
 
