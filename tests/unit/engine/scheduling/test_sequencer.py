@@ -342,10 +342,9 @@ def test_an_instance_leaves_when_its_sequences_have_ended() -> None:
         assert (leaving.seen, bench.instances[0].seen) == ([["a1"], ["a2"]], [["b1"]])
         assert not released.done()
         leaving.done()
-        assert bench.sequencer.waiting  # so that whoever is answered has it look
+        assert (bench.sequencer.queued, bench.sequencer.waiting) == (0, True)  # so that whoever is answered has it look
         bench.sequencer.pump(0)
-        assert released.done()
-        assert not bench.sequencer.waiting
+        assert (released.done(), bench.sequencer.waiting) == (True, False)
         bench.sequencer.pump(0)
         assert bench.refused == []
 
