@@ -11,17 +11,7 @@ import pytest
 
 from jupyter_pyserve.engine.memory.region import CudaRegion, SystemRegion, Target
 from jupyter_pyserve.errors import PyServeError
-
-KEY = f"/pyserve-test-region-{os.getpid()}"
-NBYTES = 100
-
-
-@pytest.fixture
-def memory() -> Iterator[posix_ipc.SharedMemory]:
-    made = posix_ipc.SharedMemory(KEY, posix_ipc.O_CREX, size=NBYTES)
-    yield made
-    made.close_fd()
-    made.unlink()
+from tests.unit.engine.memory.conftest import KEY
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 
 import posix_ipc
@@ -12,18 +11,8 @@ import pytest
 from jupyter_pyserve.engine.memory.regions import ClientRegions
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.v2.messages import ShmRef
+from tests.unit.engine.memory.conftest import KEY
 from tests.unit.engine.memory.devices import FakeDevices
-
-KEY = f"/pyserve-test-{os.getpid()}"
-NBYTES = 100
-
-
-@pytest.fixture
-def memory() -> Iterator[posix_ipc.SharedMemory]:
-    made = posix_ipc.SharedMemory(KEY, posix_ipc.O_CREX, size=NBYTES)
-    yield made
-    made.close_fd()
-    made.unlink()
 
 
 @pytest.fixture
