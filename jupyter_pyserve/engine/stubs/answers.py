@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 class Answers:
     """The answers of one stub; raises `WireError` for frames that no honest stub sends."""
 
-    __slots__ = ("_instance", "_kept", "_layouts", "_on_failure", "decoupled", "held")
+    __slots__ = ("_early", "_instance", "_kept", "_layouts", "_on_failure", "decoupled", "held")
 
     def __init__(self, instance: Instance, on_failure: Callable[[Job, str], None]) -> None:
         """`on_failure` is told of each request that the model failed at, while its inputs are still there."""
@@ -49,6 +49,9 @@ class Answers:
         self._on_failure = on_failure
         #: Requests that are executed, and whose inputs the stub still reads; several times, if it saw them so often.
         self._kept: dict[int, list[Job]] = {}
+        #: Requests whose inputs are read no more, though it is not known yet that they are executed: another thread of
+        #: the stub said so while the answer was on its way.
+        self._early: set[int] = set()
         self._layouts = AnswerLayouts()
 
     def of_batch(self, data: bytes) -> Outcome:
@@ -65,7 +68,11 @@ class Answers:
         if parts is not None or flags & _NO_ANSWER:
             rescheduled = self._settle(batch, responses, answers, parts)
         for job, item in zip(batch, responses):
-            if item[2] & frames.INPUTS_RELEASED:
+            released = item[2] & frames.INPUTS_RELEASED
+            if self._early and job.key in self._early:
+                self._early.remove(job.key)
+                released = True
+            if released:
                 job.unref()
             else:
                 self._kept.setdefault(job.key, []).append(job)
@@ -119,6 +126,8 @@ class Answers:
                 if not jobs:
                     del self._kept[key]
                 job.unref()
+            elif any(job.key == key for job in self.held.unread()):
+                self._early.add(key)
 
     def reading(self, key: int) -> Job | None:
         """The request of that key, if the stub may still read its inputs."""
@@ -129,6 +138,7 @@ class Answers:
         """The stub is gone: what it was executing, what its senders would have answered, what it had not begun."""
         unread = [*(job for jobs in self._kept.values() for job in jobs), *self.held.unread()]
         self._kept.clear()
+        self._early.clear()
         left = self.held.abandon()
         for job in unread:
             job.unref()

@@ -189,6 +189,24 @@ def test_inputs_are_released_as_often_as_they_were_read() -> None:
     desk.answers.inputs_released((job.key, 12345))
 
 
+def test_inputs_may_be_released_while_the_answer_is_on_its_way() -> None:
+    desk = Desk(2)
+    desk.answers.inputs_released((desk.jobs[1].key,))
+    assert desk.memory.freed == []
+    desk.leave(*desk.batch(desk.response(0, frames.FINAL), desk.response(1, frames.FINAL)).responses)
+    assert desk.memory.freed == [1]
+    desk.answers.inputs_released((desk.jobs[0].key,))
+    assert desk.memory.freed == [1, 0]
+
+
+def test_inputs_that_were_released_early_are_given_back_once_when_the_stub_is_gone() -> None:
+    desk = Desk()
+    desk.answers.inputs_released((desk.jobs[0].key,))
+    ((job,), _, _) = desk.answers.abandon()
+    job.finish()
+    assert desk.memory.freed == [0]
+
+
 def test_nothing_is_held_when_the_stub_is_gone() -> None:
     desk = Desk(2)
     desk.batch(desk.response(0, frames.FINAL), desk.response(1, frames.DEFERRED)).responses[0].release()
