@@ -13,7 +13,8 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Lane:
         kind = np.dtype(dtype)
         if kind.hasobject:
             raise TypeError("objects cannot lie in shared memory; give strings and bytes as ordinary arrays")
-        dims = (shape,) if isinstance(shape, int) else tuple(int(size) for size in shape)
+        dims = tuple(map(index, shape)) if isinstance(shape, Iterable) else (index(shape),)
         count = int(np.prod(dims, dtype=object)) if dims else 1
         return np.ndarray(dims, kind, buffer=self._allocate(count * kind.itemsize))
 
@@ -170,6 +171,8 @@ class Lane:
             metas.append(meta)
             descriptors.append(descriptor)
             kept.append(owner)
+        facts = self._meta(model, options, isinstance(pending, ResponseStream))
+        frame = (pending.key, facts, self._layout(tuple(metas)), descriptors)
         with self._lock:
             if isinstance(pending, Pending):
                 self._pending[pending.key] = pending
@@ -177,10 +180,19 @@ class Lane:
                 self._streams[pending.key] = pending
             self._lent[pending.key] = kept
             returned = self._returns.take()
-        decoupled = isinstance(pending, ResponseStream)
-        facts = self._meta(model, options, decoupled)
-        frame = (pending.key, facts, self._layout(tuple(metas)), descriptors)
-        self._mailbox.send(frames.encode_execute((frame,), returned, frames.INFER))
+        try:
+            self._mailbox.send(frames.encode_execute((frame,), returned, frames.INFER))
+        except Exception:
+            self._not_sent(pending.key, returned)
+            raise
+
+    def _not_sent(self, key: int, returned: Sequence[int]) -> None:
+        """Nobody will answer it, or has heard what it was to give back."""
+        self._pending.pop(key, None)
+        self._streams.pop(key, None)
+        self._lent.pop(key, None)
+        for lease in returned:
+            self._returns.add(lease, 0)
 
     def _place(self, name: str, value: Array) -> tuple[TensorMeta, PlainDescriptor, Any]:
         array = np.asarray(value)
@@ -238,6 +250,8 @@ class Lane:
             self._cancel_key(pending.key)
 
     def _cancel_key(self, key: int) -> None:
+        if os.getpid() != self._pid:
+            return  # it is the request of the process that this is a fork of
         with contextlib.suppress(OSError):
             self._mailbox.send(frames.encode_keys(frames.CANCEL, (key,)))
 
@@ -283,7 +297,7 @@ class Lane:
 
     def close(self) -> None:
         """Close the connection; arrays stay readable as long as they live."""
-        self._mailbox.close()
+        self._mailbox.close(ours=os.getpid() == self._pid)
 
     # -- frames -------------------------------------------------------------------------------------------------------
 

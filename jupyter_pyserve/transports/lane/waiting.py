@@ -92,10 +92,13 @@ class Mailbox:
         self.closed = False
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
-        """Send one frame; any thread may."""
+        """Send one frame; any thread may. A BrokenPipeError where it has not left, because nobody is there any more."""
         if self.closed:
-            raise ConnectionError("the lane is closed")
-        send_packet(self._sock, data, fds)
+            raise BrokenPipeError("the lane is closed")
+        try:
+            send_packet(self._sock, data, fds)
+        except ConnectionResetError as error:  # said once, by an engine that ended with something unread
+            raise BrokenPipeError(*error.args) from error
 
     @property
     def ended(self) -> bool:
@@ -142,8 +145,8 @@ class Mailbox:
         elif not self.closed:
             loop.remove_reader(self._sock.fileno())
 
-    def close(self) -> None:
-        """Close the socket."""
+    def close(self, *, ours: bool = True) -> None:
+        """Close the socket; one that is not `ours` goes on where it was opened, by a process that this is a fork of."""
         if self.closed:
             return
         self.closed = True
@@ -151,7 +154,8 @@ class Mailbox:
             with contextlib.suppress(RuntimeError):
                 loop.remove_reader(self._sock.fileno())
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it, and tells the engine at once
+            if ours:
+                self._sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it, and tells the engine at once
         self._sock.close()
 
     def _pass_on(self) -> None:

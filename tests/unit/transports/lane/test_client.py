@@ -182,7 +182,9 @@ def test_asarray_copies_once(engine: Engine) -> None:
     assert engine.lane.asarray(strings) is strings
 
 
-@pytest.mark.parametrize(("shape", "expected"), [(3, (3,)), ((2, 0), (2, 0)), ((), ()), ([2, 2], (2, 2))])
+@pytest.mark.parametrize(
+    ("shape", "expected"), [(3, (3,)), (np.int64(2), (2,)), ((2, 0), (2, 0)), ((), ()), ([2, 2], (2, 2))]
+)
 def test_empty(engine: Engine, shape: Any, expected: tuple[int, ...]) -> None:
     assert engine.lane.empty(shape, np.int32).shape == expected
 
@@ -288,6 +290,17 @@ def test_arrays_that_no_datatype_fits(engine: Engine) -> None:
     assert engine.requests == []
 
 
+@pytest.mark.parametrize("parameters", [{"k": object()}, {"k": "x" * (65 * MIB)}], ids=["unfit", "too large"])
+def test_a_request_that_cannot_be_sent_leaves_nothing(engine: Engine, parameters: dict[str, Any]) -> None:
+    engine.lane._returns.add(55, 0)  # an answer's memory, to be given back with the next request
+    with pytest.raises((TypeError, OSError)):
+        engine.lane.infer("m", {"IN": np.zeros(3)}, RequestOptions(parameters=parameters))
+    gc.collect()
+    assert engine.lane.used_nbytes == 0
+    engine.lane.infer("m", {"IN": np.zeros(1)})
+    assert engine.released == [55]
+
+
 def test_several_threads(engine: Engine) -> None:
     results: dict[int, float] = {}
 
@@ -341,6 +354,11 @@ def test_nobody_listens() -> None:
 
 
 def test_a_forked_process_has_no_lane(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = engine.lane.stream("m", {"IN": np.zeros(1)})
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(OSError, match="belongs to the process that opened it"):
         engine.lane.infer("m", {"IN": np.zeros(1)})
+    stream.close()
+    monkeypatch.undo()
+    engine.lane.infer("m", {"IN": np.zeros(1)})
+    assert engine.cancelled == []  # what its parent asked goes on

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from pyserve_stub.packets import send_packet
+from pyserve_stub.packets import receive_packet, send_packet
 
 from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
 
@@ -79,8 +79,25 @@ def test_the_end_of_the_engine_is_everybodys_answer() -> None:
         post.mailbox.wait(pending)
         with pytest.raises(ConnectionError, match="the engine is gone"):
             pending.result()
-        with pytest.raises(ConnectionError, match="the lane is closed"):
+        with pytest.raises(BrokenPipeError, match="the lane is closed"):
             post.mailbox.send(b"x")
+
+
+def test_a_frame_that_did_not_leave_may_be_sent_again_elsewhere() -> None:
+    """An engine that ends with something unread resets the connection."""
+    with Post() as post:
+        post.mailbox.send(b"unread")
+        post.peer.close()
+        with pytest.raises(BrokenPipeError):
+            post.mailbox.send(b"x")
+
+
+def test_a_fork_closes_its_own_end_only() -> None:
+    ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with peer, ours.dup() as parents:
+        Mailbox(ours, lambda data, fds: None, lambda error: None).close(ours=False)
+        send_packet(parents, b"x")
+        assert receive_packet(peer) == (b"x", [])
 
 
 def test_a_thread_that_waits_is_woken_by_the_thread_that_reads() -> None:
