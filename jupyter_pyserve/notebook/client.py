@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -53,12 +54,21 @@ class InferenceLane(Protocol):
 class Client:
     """One engine, as this process reaches it. Safe to use from several threads."""
 
+    _lane: InferenceLane | None = None
+
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.connection = Connection(address)
         #: Whether the engine is this kernel's own, and may be started again.
         self.is_own = False
-        self._lane: InferenceLane | None = None
+        self._begin()
+        _clients.add(self)
+
+    def _begin(self) -> None:
+        """With no connection yet; in a forked child once more, for those that there are are its parent's."""
+        if self._lane is not None:
+            self._lane.close()
+        self.connection = Connection(self.address)
+        self._lane = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -72,9 +82,7 @@ class Client:
     def lane(self) -> InferenceLane:
         """The lane, opened at first use."""
         with self._lock:
-            if self._lane is None:
-                self._lane = self._open_lane()
-            return self._lane
+            return self._lane or self._open_lane()
 
     def fresh_lane(self) -> InferenceLane:
         """The lane to the engine that runs now: one whose engine has gone is given up first."""
@@ -82,6 +90,12 @@ class Client:
         if getattr(lane, "ended", False):
             self._forget(lane)
         return self.lane
+
+    def revived(self) -> Client:
+        """Itself; a kernel's own engine that has died is started again."""
+        if self.is_own and own_engine.is_wanted():
+            own_engine.ensure()
+        return self
 
     def empty(self, shape: int | Sequence[int], dtype: DTypeLike = "FP32") -> Array:
         """An uninitialised array that travels to a model without a copy."""
@@ -139,16 +153,22 @@ class Client:
         self.connection.close()
 
     def _open_lane(self) -> InferenceLane:
-        path = self.address.lane_socket
+        path = self.revived().address.lane_socket
+        lane: InferenceLane | None = None
         if path is not None and path.exists():
-            # Absent platform support or a refused connection leaves HTTP on the same machine, which always works.
-            with contextlib.suppress(ImportError, OSError):
+            try:
                 from jupyter_pyserve.transports.lane.client import Lane
 
-                lane: InferenceLane = Lane.connect(str(path))
+                lane = Lane.connect(str(path))
                 sharing.greet(self.connection, lane)
-                return lane
-        return HttpLane(self.connection)
+            except ImportError:
+                pass  # the platform has no lanes
+            except OSError:  # refused, or gone at once: HTTP for now, and the next call looks again
+                if lane is not None:
+                    lane.close()
+                return HttpLane(self.connection)
+        self._lane = lane or HttpLane(self.connection)
+        return self._lane
 
     def _successor(self, error: OSError) -> InferenceLane:
         """The lane to the engine that was started since; the error again if there is none to be had."""
@@ -172,6 +192,7 @@ class Client:
             lane.close()
 
 
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 _default: Client | None = None
 _default_pid = 0
 
@@ -205,6 +226,16 @@ def _become_default(client: Client) -> Client:
     global _default, _default_pid
     _default, _default_pid = client, os.getpid()
     return client
+
+
+def _after_fork() -> None:
+    sharing.forget()
+    for client in list(_clients):
+        client._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def empty(shape: int | Sequence[int], dtype: DTypeLike = "FP32") -> Array:

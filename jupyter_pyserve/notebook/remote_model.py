@@ -102,19 +102,19 @@ class Model:
     @property
     def metadata(self) -> dict[str, Any]:
         """Name, versions, inputs and outputs, as `GET /v2/models/NAME` answers."""
-        found: dict[str, Any] = self._client.connection.json("GET", self._path)
+        found: dict[str, Any] = self._client.revived().connection.json("GET", self._path)
         return found
 
     @property
     def config(self) -> dict[str, Any]:
         """The completed model configuration."""
-        found: dict[str, Any] = self._client.connection.json("GET", f"{self._path}/config")
+        found: dict[str, Any] = self._client.revived().connection.json("GET", f"{self._path}/config")
         return found
 
     @property
     def ready(self) -> bool:
         """Whether it would take a request now."""
-        return self._client.connection.request("GET", f"{self._path}/ready", timeout_s=60.0).status == 200
+        return self._client.revived().connection.request("GET", f"{self._path}/ready", timeout_s=60.0).status == 200
 
     @property
     def _path(self) -> str:

@@ -72,6 +72,11 @@ def unshare(client: Client, name: str) -> None:
             raise
 
 
+def forget() -> None:
+    """In a forked child: what is shared, its parent shares."""
+    _shared.clear()
+
+
 def offer_again(client: Client) -> None:
     """Give what is shared to an engine that was started since."""
     if _shared:

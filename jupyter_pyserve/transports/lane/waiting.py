@@ -150,7 +150,7 @@ class Mailbox:
         if self.closed:
             return
         self.closed = True
-        for loop in list(self._watched):
+        for loop in list(self._watched) if ours else ():  # a fork shares the loop's selector, too
             with contextlib.suppress(RuntimeError):
                 loop.remove_reader(self._sock.fileno())
         with contextlib.suppress(OSError):

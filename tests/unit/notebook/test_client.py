@@ -4,12 +4,15 @@ import asyncio
 import os
 import sys
 import types
+import warnings
 from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
+from jupyter_pyserve.notebook import own_engine, sharing
 from jupyter_pyserve.notebook.address import find_engine
 from jupyter_pyserve.notebook.arrays import Array, DTypeLike
 from jupyter_pyserve.notebook.client import Client, asarray, connect, default_client, empty
@@ -63,6 +66,10 @@ def lanes(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> list[FakeLane]
     monkeypatch.setitem(sys.modules, "jupyter_pyserve.transports.lane.client", lane_module)
     engine.answer("GET", "/v2/models/add_one", json=METADATA)
     return FakeLane.opened
+
+
+def _lane_of(client: Client) -> object:
+    return client.lane
 
 
 METADATA = {"name": "add_one", "versions": ["1"], "inputs": [{"name": "IN", "datatype": "FP32", "shape": [-1]}]}
@@ -120,6 +127,58 @@ def test_a_model_that_takes_too_long_leaves_the_lane_as_it_is(lanes: list[FakeLa
     with pytest.raises(PyServeError, match="model 'add_one' did not answer in time"):
         add_one(IN=1)
     assert not lanes[0].closed
+
+
+def test_an_engine_of_the_kernels_own_that_died_is_started_before_anything_connects(
+    engine: FakeEngine, lanes: list[FakeLane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sockets are this process's: without an engine, whoever connects would wait for ever."""
+    started: list[int] = []
+    client = Client(find_engine())
+    client.is_own = True
+    add_one = client.model("add_one")
+    add_one(IN=1)
+    lanes[0].failure = BrokenPipeError("gone")
+    with monkeypatch.context() as own:
+        own.setattr(own_engine, "is_wanted", lambda: True)
+        own.setattr(own_engine, "ensure", lambda: started.append(len(lanes)))
+        assert add_one(IN=1)["OUT"] == 2.0
+        assert add_one.metadata == METADATA
+    assert started == [1, 2]
+    client.close()
+
+
+def test_a_lane_that_is_not_there_for_now_is_looked_for_again(
+    engine: FakeEngine, lanes: list[FakeLane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str) -> FakeLane:
+        raise ConnectionRefusedError
+
+    client = default_client()
+    with monkeypatch.context() as down:
+        down.setattr(FakeLane, "connect", refuse)
+        assert isinstance(client.lane, HttpLane)
+    assert _lane_of(client) is lanes[0]
+    assert _lane_of(client) is lanes[0]
+
+
+def test_a_forked_child_leaves_its_parents_connections_alone(
+    engine: FakeEngine, lanes: list[FakeLane], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sharing._shared, "weights", cast(Any, types.SimpleNamespace(lane=None)))
+    add_one = model("add_one")
+    add_one(IN=1)
+    client = default_client()
+    http = client.connection
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # this process has threads
+        child = os.fork()
+    if child == 0:
+        answered = add_one(IN=1)["OUT"].tolist() == [2.0]
+        apart = len(lanes) == 2 and client.connection is not http and not sharing._shared
+        os._exit(0 if answered and apart else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert _lane_of(client) is lanes[0]
 
 
 def test_without_a_lane_it_is_http(engine: FakeEngine) -> None:

@@ -33,6 +33,9 @@ class FakeClient:
         self.calls: list[tuple[str, dict[str, Any], RequestOptions]] = []
         self.errors: list[PyServeError] = []
 
+    def revived(self) -> FakeClient:
+        return self
+
     def infer(self, model: str, inputs: dict[str, Any], options: RequestOptions) -> dict[str, Any]:
         self.calls.append((model, inputs, options))
         if self.errors:

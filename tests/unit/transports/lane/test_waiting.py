@@ -93,11 +93,19 @@ def test_a_frame_that_did_not_leave_may_be_sent_again_elsewhere() -> None:
 
 
 def test_a_fork_closes_its_own_end_only() -> None:
-    ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with peer, ours.dup() as parents:
-        Mailbox(ours, lambda data, fds: None, lambda error: None).close(ours=False)
-        send_packet(parents, b"x")
-        assert receive_packet(peer) == (b"x", [])
+    async def scenario(post: Post) -> None:
+        loop, parents = asyncio.get_running_loop(), post.mailbox._sock.dup()
+        post.mailbox.watch(loop)
+        post.mailbox.close(ours=False)
+        with parents:
+            send_packet(parents, b"x")
+        assert receive_packet(post.peer) == (b"x", [])
+        assert len(post.mailbox._watched) == 1
+        assert loop.remove_reader(fd), "the selector is the parent's, too"
+
+    with Post() as post:
+        fd = post.mailbox._sock.fileno()
+        asyncio.run(scenario(post))
 
 
 def test_a_thread_that_waits_is_woken_by_the_thread_that_reads() -> None:
