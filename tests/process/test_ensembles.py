@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -314,3 +316,23 @@ def test_steps_wait_for_each_other_across_requests(engine: Engine) -> None:
     gate.open()
     assert [item.result() for item in answers] == [[2, 3]] * 8
     lane.close()
+
+
+def test_what_a_member_has_answered_outlives_its_process(engine: Engine) -> None:
+    gate = engine.gate()
+    member(engine, "mortal_0", ADD)
+    member(engine, "mortal_1", f"y = x.as_numpy() + 1\n        if y[0] == 3: open({str(gate)!r}).read()")
+    write_ensemble(engine.repository, "mortal", step("mortal_0", "IN", "A"), step("mortal_1", "A", "B"), outputs="A B")
+    engine.load("mortal")
+    (before,), (later,) = engine.pids("mortal_0"), engine.pids("mortal_1")
+    executing = engine.infer_later("mortal", ONE)
+    gate.wait_until_entered()
+    queued = engine.infer_later("mortal", {"IN": ONE["IN"] + 1})
+    wait_until(lambda: engine.inference_stats("mortal_0")["success"]["count"] == 2, "the second member has both")
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: before not in engine.pids("mortal_0") and engine.ready("mortal_0"), "it runs again")
+    gate.open()
+    for answer, first in ((executing.result(), 1), (queued.result(), 2)):
+        got = outputs(answer)
+        assert [got[key].tolist() for key in ("A", "B")] == [[first + 1, first + 2], [first + 2, first + 3]]
+    assert engine.pids("mortal_1") == [later]

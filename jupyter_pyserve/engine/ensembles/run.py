@@ -261,7 +261,7 @@ class Execution:
         inputs = self._held.get(job.block_id, ())
         places = response.places()
         segments = [response.segment(item) for item in places]
-        source = Source(response.hand_over())
+        source = Source(response.hand_over(), segments)
         values = {}
         for (name, code, shape), segment, descriptor in zip(response.tensors, segments, places):
             shared = self._is_shared(run.step.outputs.get(name, ""))

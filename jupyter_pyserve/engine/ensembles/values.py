@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyserve_stub.wire import frames
@@ -13,14 +13,19 @@ from jupyter_pyserve.engine.memory.arena import Segment
 
 
 class Source:
-    """Keeps the memory of tensors; given back when no value refers to it any more."""
+    """Keeps the memory of tensors, which may be that of a process that ends; given back when no value refers to it."""
 
-    __slots__ = ("_give_back",)
+    __slots__ = ("_give_back", "_lent")
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
+    def __init__(self, give_back: Callable[[], None], lent: Iterable[Segment | None] = ()) -> None:
         self._give_back = give_back
+        self._lent = [segment for segment in lent if segment is not None]
+        for segment in self._lent:
+            segment.pin()
 
     def __del__(self) -> None:
+        for segment in self._lent:
+            segment.unpin()
         self._give_back()
 
 

@@ -94,6 +94,11 @@ class Segment:
         """Whether whoever made it has dropped it."""
         return self.fd < 0
 
+    @property
+    def pinned(self) -> bool:
+        """Whether somebody may still hand it on."""
+        return self._pins > 0
+
     def pin(self) -> None:
         """Somebody may still hand it on: it stays until it is unpinned as often."""
         self._pins += 1

@@ -77,9 +77,10 @@ class StubPeers:
         peer = self._peers.pop(instance, None)
         if peer is not None:
             peer.end()
-        if instance.segments:
+        unread = [segment.id for segment in instance.segments.values() if not segment.pinned]
+        if unread:
             for target in self._service.registry.all_servables():
-                target.detach(list(instance.segments))
+                target.detach(unread)
 
 
 class StubPeer(Peer):

@@ -23,9 +23,13 @@ class Attachments:
         """Hand a segment over, before anything refers to it."""
         if segment.id in self._known:
             return
-        self.drop([known.id for known in self._known.values() if known.closed])
+        self.sweep()
         self._known[segment.id] = segment
         segment.show(self._note)
+
+    def sweep(self) -> None:
+        """Take back what its maker has dropped since."""
+        self.drop([known.id for known in self._known.values() if known.closed])
 
     def drop(self, segment_ids: Sequence[int]) -> None:
         """Take back those that were handed over."""

@@ -66,10 +66,9 @@ class Instance:
         self._answers = Answers(self, owner.failed)
         self._held = self._answers.held
         self.in_flight = self._held.in_flight
-        self.requests = self.failures = 0
+        self.requests = self.failures = self.executing_since_ns = 0
         self.tally = Tally()
         self.readiness: Readiness | None = None
-        self.executing_since_ns = 0
         self.average_ns, self.average_size = 1_000_000.0, 1.0
         #: Whether its model has ever called another: then nothing waits behind what it executes, which may take long.
         self.calls_others = False
@@ -175,6 +174,7 @@ class Instance:
 
     def trim(self) -> None:
         """Ask the stub to give the memory that it does not use back to the system."""
+        self._attachments.sweep()
         self._note({"op": "trim"}, ())
 
     def catch_up(self) -> None:

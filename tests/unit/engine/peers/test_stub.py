@@ -307,6 +307,15 @@ def test_the_end_of_a_stub() -> None:
     gc.collect()
 
 
+def test_memory_of_a_stub_that_has_ended_stays_with_others_while_it_is_passed_on() -> None:
+    def scenario(bench: Bench) -> None:
+        bench.stub.segment.pin()
+        bench.peers.ended(cast(Any, bench.stub))
+        assert bench.servable.detached == []
+
+    play(scenario)
+
+
 def test_a_call_that_would_wait_for_ever() -> None:
     def scenario(bench: Bench) -> None:
         bench.servable.instances = [bench.stub]

@@ -50,3 +50,6 @@ def test_what_was_closed_is_taken_back_with_the_next() -> None:
     attachments.add(second)
     assert stub.notes[1:] == [{"dropped": [first.id]}, {"segments": [second.announce(writable=True)]}]
     second.close()
+    attachments.sweep()
+    attachments.sweep()
+    assert stub.notes[3:] == [{"dropped": [second.id]}]
