@@ -146,7 +146,7 @@ def test_a_member_that_does_not_fit_any_more_takes_the_ensemble_down(engine: Eng
 def test_requests_on_their_way_keep_the_members_that_they_began_with(engine: Engine, gone: int, nested: bool) -> None:
     gate = engine.gate()
     name = f"kept{gone}{nested}"
-    held = f"open({str(gate)!r}).close(); {SAME}"
+    held = f"open({str(gate)!r}, 'rb').read(); {SAME}"
     asked = chain(engine, name, ADD, SAME if nested else held, ADD)
     if nested:
         asked = f"{name}_outer"
@@ -179,7 +179,7 @@ def test_a_member_dies_in_the_middle(engine: Engine) -> None:
 
 def test_a_client_that_leaves_cancels_what_the_members_have(engine: Engine) -> None:
     gate = engine.gate()
-    name = chain(engine, "leaves", f"open({str(gate)!r}).close(); y = x.as_numpy()", ADD)
+    name = chain(engine, "leaves", f"open({str(gate)!r}, 'rb').read(); y = x.as_numpy()", ADD)
     with connect(engine.http.address) as connection:
         connection.sendall(engine.http.infer_bytes(name, ONE))
         gate.wait_until_entered()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+from typing import Any
 
 import pytest
 
@@ -62,11 +63,15 @@ def add(engine: Engine, config: str, *, decoupled: bool = False) -> str:
     return name
 
 
-def warmed(engine: Engine, name: str) -> dict[str, list[str]]:
-    """What each process saw."""
-    records = [record for record in engine.logs(name) if record["text"].startswith("warmed ")]
+def warmed(engine: Engine, name: str, batches: int = 1) -> dict[str, list[str]]:
+    """What each process saw, when so many batches are told of: what a model prints comes by a way of its own."""
+
+    def records() -> list[dict[str, Any]]:
+        return [record for record in engine.logs(name) if record["text"].startswith("warmed ")]
+
+    wait_until(lambda: len(records()) >= batches, "the model's words are here")
     seen: dict[str, list[str]] = {}
-    for record in records:
+    for record in records():
         seen.setdefault(str(record["pid"]), []).append(record["text"].removeprefix("warmed "))
     return seen
 
@@ -74,7 +79,7 @@ def warmed(engine: Engine, name: str) -> dict[str, list[str]]:
 def test_every_instance_is_warm_before_it_serves(engine: Engine) -> None:
     name = add(engine, _ZEROS.replace("batch_size: 2", "batch_size: 2 count: 3") + "instance_group { count: 2 }")
     engine.load(name)
-    assert warmed(engine, name) == {str(pid): [str([(_ZERO, 0)] * 2)] * 3 for pid in engine.pids(name)}
+    assert warmed(engine, name, 6) == {str(pid): [str([(_ZERO, 0)] * 2)] * 3 for pid in engine.pids(name)}
     [entry] = engine.http.get(f"/v2/models/{name}/stats").json()["model_stats"]
     assert (entry["inference_count"], entry["execution_count"]) == (12, 6)
     [victim, _] = engine.pids(name)
