@@ -151,6 +151,18 @@ class Engine:
         records: list[dict[str, Any]] = self.http.get(f"/api/models/{name}/logs").json()["records"]
         return records
 
+    def said(self, name: str, start: str, count: int = 1) -> list[dict[str, Any]]:
+        """The records of a model's that begin like this, once there are so many.
+
+        What a model prints comes by a way of its own, maybe after what it answers.
+        """
+
+        def records() -> list[dict[str, Any]]:
+            return [record for record in self.logs(name) if record["text"].startswith(start)]
+
+        wait_until(lambda: len(records()) >= count, lambda: f"'{start}' is said: {self.logs(name)}")
+        return records()
+
     def deploy(self, name: str, source: str, config: str | None = None) -> list[dict[str, Any]]:
         """Deploy a model; all events."""
         answer = self.http.post(f"/api/models/{name}/deploy", {"source": source, "config": config})

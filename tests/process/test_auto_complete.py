@@ -31,8 +31,8 @@ def told(engine: Engine, extra: dict[str, Any]) -> dict[str, Any]:
     """The configuration that a model sees which adds `extra` to its own."""
     name = f"completed{len(list(engine.repository.iterdir()))}"
     assert engine.deploy(name, _SOURCE % repr(extra))[-1]["event"] == "ready"
-    [text] = [record["text"] for record in engine.logs(name) if record["text"].startswith("told ")]
-    config: dict[str, Any] = json.loads(text.removeprefix("told "))
+    [record] = engine.said(name, "told ")
+    config: dict[str, Any] = json.loads(record["text"].removeprefix("told "))
     return config
 
 

@@ -80,7 +80,7 @@ def test_models_of_a_backend(engine: Engine) -> None:
     config = engine.http.get("/v2/models/first/config").json()
     assert (config["backend"], config["runtime"], config["default_model_filename"]) == ("adder", "model.py", "")
     assert engine.http.get("/v2/models/first").json()["platform"] == "adder"
-    told = [record["text"] for record in engine.logs("second") if "told" in record["text"]]
+    told = [record["text"] for record in engine.said("second", "told ", 2)]
     assert told == ["told model adder model.py ''"] * 2
 
 

@@ -84,7 +84,7 @@ def test_an_unloaded_model_leaves_nothing_behind(engine: Engine) -> None:
     assert f'model="{model}"' in engine.http.get("/metrics").body.decode()
     engine.unload(model)
     wait_until(lambda: model not in engine.http.get("/metrics").body.decode(), "its metrics are gone")
-    assert [record["text"] for record in engine.logs(model)] == ["counted 101.0"]
+    assert [record["text"] for record in engine.said(model, "")] == ["counted 101.0"]
 
 
 def test_a_reload_goes_on_counting(engine: Engine) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from typing import Any
 
 import pytest
 
@@ -64,14 +63,9 @@ def add(engine: Engine, config: str, *, decoupled: bool = False) -> str:
 
 
 def warmed(engine: Engine, name: str, batches: int = 1) -> dict[str, list[str]]:
-    """What each process saw, when so many batches are told of: what a model prints comes by a way of its own."""
-
-    def records() -> list[dict[str, Any]]:
-        return [record for record in engine.logs(name) if record["text"].startswith("warmed ")]
-
-    wait_until(lambda: len(records()) >= batches, "the model's words are here")
+    """What each process saw, of so many batches."""
     seen: dict[str, list[str]] = {}
-    for record in records():
+    for record in engine.said(name, "warmed ", batches):
         seen.setdefault(str(record["pid"]), []).append(record["text"].removeprefix("warmed "))
     return seen
 
