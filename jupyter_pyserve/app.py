@@ -78,7 +78,7 @@ class Engine:
         gc.freeze()
         gc.set_threshold(20_000, 50, 50)
         if not self._stop.is_set():
-            self._say_ready()
+            self._say("ready", pid=os.getpid(), **self.service.urls)
         await self._stop.wait()
         if self._signal:
             print(f"Signal ({self._signal}) received.", file=sys.stderr, flush=True)
@@ -115,6 +115,8 @@ class Engine:
             await self._serve(socket.socket(fileno=listen.http_fd), Gate(trusted=True), match_all)
         # Its modules are read while the models load, which is waiting for the most part.
         importing = asyncio.ensure_future(asyncio.to_thread(_import_grpc)) if grpc is not None else None
+        if listen.http_fd is not None:
+            self._say("loading")
         await self.service.start()
         if listen.lane_fd is not None:  # who connects before waits in the backlog until the models are there
             self._lanes = LaneServer(self.service, socket.socket(fileno=listen.lane_fd))
@@ -160,9 +162,10 @@ class Engine:
         hidden = frozenset(("authorization",)) if self._listen.token else frozenset[str]()
         return HeaderPattern(pattern, hidden) if pattern else None
 
-    def _say_ready(self) -> None:
+    def _say(self, event: str, **facts: Any) -> None:
+        """How far the start is, for whoever waits for it."""
         if self._announce:
-            print(json.dumps({"event": "ready", "pid": os.getpid(), **self.service.urls}), flush=True)
+            print(json.dumps({"event": event, **facts}), flush=True)
 
     def _on_signal(self, number: int) -> None:
         self._signal = number

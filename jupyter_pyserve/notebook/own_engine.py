@@ -130,6 +130,8 @@ class OwnEngine:
                 found = json.loads(line)
                 if isinstance(found, dict) and found.get("event") == "ready":
                     return str(found["http_url"])
+                if isinstance(found, dict) and "event" in found:
+                    continue
             self._words.append(line.decode("utf-8", "replace").rstrip())
         status = process.wait()
         raise PyServeError(

@@ -72,15 +72,19 @@ class Engine:
             )
 
     def wait_until_ready(self) -> None:
-        """Wait for the line that says so."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.log.read_text()
-        ready = json.loads(line)
+        """Wait for the line that says so; the one before it says that models are loaded now."""
+        assert self._hear()["event"] == "loading"
+        ready = self._hear()
         assert ready["event"] == "ready"
         self.grpc_url: str = ready["grpc_url"]
         port = int(ready["http_url"].rpartition(":")[2])
         self.tcp = Client(("127.0.0.1", port), TOKEN)
+
+    def _hear(self) -> Any:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.log.read_text()
+        return json.loads(line)
 
     # -- what runs ----------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,11 @@ class Ready:
     http_url: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The engine is up and loads models, which takes as long as they take."""
+
+
 class LineSplitter:
     """Cuts a byte stream into printable lines; a line without an end is cut rather than kept."""
 
@@ -80,13 +85,16 @@ def level(line: str) -> int:
     return _LEVELS.get(match[1], logging.INFO) if match is not None else logging.INFO
 
 
-def parse_ready(line: str) -> Ready | None:
-    """The announcement that the engine accepts requests, or None when the line is something else."""
+def parse_event(line: str) -> Loading | Ready | None:
+    """What the engine announces, or None when the line is something else."""
     try:
         event = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(event, dict) or event.get("event") != "ready":
+    kind = event.get("event") if isinstance(event, dict) else None
+    if kind == "loading":
+        return Loading()
+    if kind != "ready":
         return None
     pid, url = event.get("pid"), event.get("http_url")
     return Ready(pid=pid if isinstance(pid, int) else 0, http_url=url if isinstance(url, str) else None)

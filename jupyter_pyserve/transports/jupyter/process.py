@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
-from jupyter_pyserve.transports.jupyter.output import LineBudget, LineSplitter, Ready, level, parse_ready
+from jupyter_pyserve.transports.jupyter.output import LineBudget, LineSplitter, Loading, Ready, level, parse_event
 
 _LAST_WORDS: Final = 8
 _KILL_TIMEOUT_S: Final = 5.0
@@ -47,6 +47,7 @@ class EngineProcess:
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[Ready] = self._loop.create_future()
         self._exited: asyncio.Future[int] = self._loop.create_future()
+        self._loads_models = asyncio.Event()
         self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
         self._budget = LineBudget(lines_per_s=command.log_lines_per_s, burst=round(command.log_lines_per_s * 4))
         self._pipes: list[asyncio.ReadTransport] = []
@@ -86,9 +87,11 @@ class EngineProcess:
         return self._child.pid
 
     async def ready(self, timeout_s: float) -> Ready:
-        """Waits until it accepts requests."""
+        """Waits until it accepts requests. The time limit is for the engine itself, not for models that it loads."""
         first: set[asyncio.Future[Any]] = {self._ready, self._exited}
         done, _ = await asyncio.wait(first, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done and self._loads_models.is_set():
+            done, _ = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if self._ready in done:
             return self._ready.result()
         if self._exited in done:
@@ -166,9 +169,11 @@ class EngineProcess:
         await asyncio.wait(self._silent, timeout=_DRAIN_TIMEOUT_S)
 
     def _on_stdout(self, line: str) -> None:
-        ready = None if self._ready.done() else parse_ready(line)
-        if ready is not None:
-            self._ready.set_result(ready)
+        event = None if self._ready.done() else parse_event(line)
+        if isinstance(event, Ready):
+            self._ready.set_result(event)
+        elif isinstance(event, Loading):
+            self._loads_models.set()
         else:
             self._on_line(line)
 

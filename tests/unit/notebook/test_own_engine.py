@@ -23,7 +23,7 @@ assert os.getsid(0) == os.getpid()  # an interrupt in the terminal is not for it
 print(json.dumps({"event": "ready", "http_url": "http://127.0.0.1:1"}), flush=True)
 sys.stdin.read()
 """
-LAME = "import sys; print('no such thing', file=sys.stdout); sys.exit(3)"
+LAME = 'import sys; print(\'{"event": "loading"}\\nno such thing\', file=sys.stdout); sys.exit(3)'
 
 
 def fake(script: str = FAKE) -> list[str]:

@@ -6,7 +6,15 @@ import logging
 
 import pytest
 
-from jupyter_pyserve.transports.jupyter.output import LineBudget, LineSplitter, Ready, level, parse_ready, printable
+from jupyter_pyserve.transports.jupyter.output import (
+    LineBudget,
+    LineSplitter,
+    Loading,
+    Ready,
+    level,
+    parse_event,
+    printable,
+)
 
 
 def test_lines_are_the_same_however_they_arrive() -> None:
@@ -72,11 +80,12 @@ def test_levels(line: str, expected: int) -> None:
         ('{"event":"ready","pid":7,"http_url":"http://x:1"}', Ready(pid=7, http_url="http://x:1")),
         ('{"event":"ready","pid":7,"http_url":null}', Ready(pid=7, http_url=None)),
         ('{"event":"ready"}', Ready(pid=0, http_url=None)),
+        ('{"event":"loading"}', Loading()),
         ('{"event":"other"}', None),
         ("[1]", None),
         ("ready", None),
         ("", None),
     ],
 )
-def test_ready(line: str, expected: Ready | None) -> None:
-    assert parse_ready(line) == expected
+def test_events(line: str, expected: Loading | Ready | None) -> None:
+    assert parse_event(line) == expected

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
+from collections import deque
 
 import pytest
 
@@ -74,6 +76,19 @@ async def test_not_ready_in_time() -> None:
         await process.ready(0.01)
     await process.stop(0)
     assert "was killed" in process.obituary()
+
+
+async def test_models_may_take_longer_to_load_than_an_engine_to_start() -> None:
+    process = await launch('import sys; print(\'{"event": "loading"}\', flush=True); sys.stdin.readline()\n' + READY)
+    await process._loads_models.wait()
+    waiting = asyncio.ensure_future(process.ready(0))
+    await asyncio.sleep(0)
+    assert process._child.stdin is not None
+    process._child.stdin.write(b"\n")
+    process._child.stdin.flush()
+    assert (await waiting).pid == 5
+    await process.stop(60)
+    assert process._last_words == deque()
 
 
 async def test_a_command_that_does_not_exist() -> None:
