@@ -22,8 +22,14 @@ _log = logging.getLogger(__name__)
 #: Frames taken in at one go, so that one busy peer does not starve the others.
 _BURST = 32
 
-#: Frames that wait for a peer that does not read; one that lets more pile up is let go.
-_MAX_QUEUED = 4096
+#: Frames that are taken in at one go where everything is wanted that has been sent.
+_ALL = 4096
+
+#: What may wait for a peer that does not read; one that lets more pile up is let go. One that reads slowly is no such
+#: peer: who takes its time over the responses of a stream has as many before it as their model may be ahead.
+_MAX_QUEUED_NBYTES = 64 << 20
+_FRAME_NBYTES = 256
+_DESCRIPTOR_NBYTES = 1 << 16
 
 OnFrame = Callable[[bytes, list[int]], None]
 
@@ -41,6 +47,7 @@ class Channel:
         "_on_close",
         "_on_frame",
         "_queue",
+        "_queued_nbytes",
         "_spinner",
         "closed",
         "sock",
@@ -62,6 +69,7 @@ class Channel:
         self._expecting = expecting
         self._expected_ns = 0
         self._queue: deque[tuple[bytes, list[int]]] = deque()
+        self._queued_nbytes = 0
         self._spinner = Spinner(sock)
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -73,18 +81,22 @@ class Channel:
         if self.closed:
             return
         if self._queue:
-            if len(self._queue) >= _MAX_QUEUED:
+            if self._queued_nbytes >= _MAX_QUEUED_NBYTES:
                 self._loop.call_soon(self.close)  # it sends and never reads
-                return
-            self._queue.append((data, [os.dup(fd) for fd in fds]))
+            else:
+                self._wait(data, fds)
             return
         try:
             send_packet(self.sock, data, fds)
         except BlockingIOError:
-            self._queue.append((data, [os.dup(fd) for fd in fds]))
+            self._wait(data, fds)
             self._loop.add_writer(self.sock.fileno(), self._writable)
         except OSError as error:
             self._not_sent(error)
+
+    def _wait(self, data: bytes, fds: Sequence[int]) -> None:
+        self._queue.append((data, [os.dup(fd) for fd in fds]))
+        self._queued_nbytes += _weight(data, fds)
 
     def _not_sent(self, error: OSError) -> None:
         if not isinstance(error, (BrokenPipeError, ConnectionResetError)):
@@ -94,7 +106,7 @@ class Channel:
 
     def catch_up(self) -> None:
         """Take in every frame that the peer has sent by now."""
-        self._take(_MAX_QUEUED, lambda: True)
+        self._take(_ALL, lambda: True)
 
     def linger(self) -> None:
         """At the end of this turn, wait awake for a frame that is likely to come at once; everything else waits too."""
@@ -161,7 +173,12 @@ class Channel:
                 self._not_sent(error)
             _close_all(fds)
             self._queue.popleft()
+            self._queued_nbytes -= _weight(data, fds)
         self._loop.remove_writer(self.sock.fileno())
+
+
+def _weight(data: bytes, fds: Sequence[int]) -> int:
+    return _FRAME_NBYTES + len(data) + len(fds) * _DESCRIPTOR_NBYTES
 
 
 def _close_all(fds: Sequence[int]) -> None:

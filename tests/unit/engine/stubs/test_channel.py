@@ -47,6 +47,22 @@ def play(scenario: Callable[[Ends], Awaitable[None]]) -> Ends:
     return asyncio.run(run())
 
 
+async def read(peer: socket.socket, count: int, passed: list[int] | None = None) -> list[bytes]:
+    """So many frames, as they come; descriptors are `passed` on."""
+    peer.setblocking(False)
+    got: list[bytes] = []
+    while len(got) < count:
+        try:
+            data, fds = receive_packet(peer)
+        except BlockingIOError:
+            await asyncio.sleep(0)
+            continue
+        got.append(data)
+        if passed is not None:
+            passed += fds
+    return got
+
+
 def test_frames_both_ways() -> None:
     async def scenario(ends: Ends) -> None:
         ends.channel.send(b"out")
@@ -99,18 +115,9 @@ def test_what_the_socket_does_not_take_is_sent_later_in_order() -> None:
         for number in range(count):
             ends.channel.send(b"%d" % number + bytes(1000), [writer] if number == count - 1 else [])
         os.close(writer)  # a frame that waits holds its own
-        got: list[bytes] = []
         passed: list[int] = []
-        ends.peer.setblocking(False)
-        while len(got) < count:
-            try:
-                data, fds = receive_packet(ends.peer)
-            except BlockingIOError:
-                await asyncio.sleep(0)
-                continue
-            got.append(data.rstrip(b"\0"))
-            passed += fds
-        assert got == [b"%d" % number for number in range(count)]
+        got = await read(ends.peer, count, passed)
+        assert [data.rstrip(b"\0") for data in got] == [b"%d" % number for number in range(count)]
         os.write(passed[0], b"x")
         assert os.read(reader, 1) == b"x"
         for fd in (reader, *passed):
@@ -136,8 +143,21 @@ def test_closing_drops_what_waits_with_its_descriptors() -> None:
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
+def test_a_peer_that_reads_slowly_is_kept() -> None:
+    count = 20_000
+
+    async def scenario(ends: Ends) -> None:
+        for number in range(count):
+            ends.channel.send(b"%d" % number)
+        await asyncio.sleep(0)
+        assert not ends.closed
+        assert await read(ends.peer, count) == [b"%d" % number for number in range(count)]
+
+    play(scenario)
+
+
 def test_a_peer_that_never_reads_is_let_go_but_not_in_the_middle_of_sending(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "_MAX_QUEUED", 10)
+    monkeypatch.setattr(channel, "_MAX_QUEUED_NBYTES", 10_000)
 
     async def scenario(ends: Ends) -> None:
         for _ in range(2000):
