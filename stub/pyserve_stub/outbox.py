@@ -77,7 +77,8 @@ class Outbox:
         self._placer = Placer(session, patience_s) if states is None else KeepingPlacer(session, patience_s, states)
         self._executing: Known = ()
         self._open: dict[int, Open] = {}
-        # Re-entrant: the destructor of a sender calls `drop` wherever it happens to run, maybe where the lock is held.
+        # Re-entrant: the destructor of a sender calls `drop` wherever it happens to run, maybe where the lock is held,
+        # or where the session's are: so those are not waited for under this one.
         self._lock = threading.RLock()
         self._due: collections.deque[PlainResponse | bytes] = collections.deque()
         self._sending = threading.Lock()
@@ -157,9 +158,9 @@ class Outbox:
         with self._lock:
             item = self._open.pop(key, None)
             self._session.credits.close(key)
-            if item is not None and item.held is not None and not item.closed:
-                self._placer.free(item.held[5])
-            return item is not None and item.closed
+        if item is not None and item.held is not None and not item.closed:
+            self._placer.free(item.held[5])
+        return item is not None and item.closed
 
     # -- senders ------------------------------------------------------------------------------------------------------
 
@@ -183,11 +184,12 @@ class Outbox:
             ready = self._placer.respond(item.frame, item.wanted, response, 0)
             with self._lock:
                 item.placing -= 1
-                if item.closed or self._open.get(key) is not item:
-                    self._placer.free(ready[5])
-                    return
-                item.final = item.final or final
-                self._take(item, ready)
+                too_late = item.closed or self._open.get(key) is not item
+                if not too_late:
+                    item.final = item.final or final
+                    self._take(item, ready)
+            if too_late:
+                self._placer.free(ready[5])
         self._flush()
 
     def _await_credit(self, key: int) -> None:

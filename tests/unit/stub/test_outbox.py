@@ -316,6 +316,42 @@ def test_a_batch_may_fail_while_a_response_is_placed(stub: Rig) -> None:
     assert stub.session.arena_used == 0
 
 
+@pytest.mark.parametrize("in_time", [True, False])
+def test_the_arena_is_not_waited_for_where_senders_would_wait(stub: Rig, in_time: bool) -> None:
+    # Whoever holds the arena's lock may be running the destructor of a sender.
+    outbox, session = stub.executor.outbox, stub.session
+    free = session.free
+    found: list[bool] = []
+
+    def look() -> None:
+        found.append(outbox._lock.acquire(blocking=False))
+        if found[0]:
+            outbox._lock.release()
+
+    def watch(leases: Any) -> None:
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        free(leases)
+
+    session.free = watch  # type: ignore[method-assign]
+    respond_now = outbox._placer.respond
+
+    def late(*arguments: Any) -> Any:
+        ready = respond_now(*arguments)
+        outbox.abandon(arguments[0], "too late")
+        return ready
+
+    if not in_time:
+        outbox._placer.respond = late  # type: ignore[method-assign,assignment]
+    request = stub.request()
+    outbox.opened([(request, frozenset())])
+    outbox.send(request.key, respond(OUT=DATA), 0)
+    outbox.reschedule(request)
+    assert found == [True]
+    assert session.arena_used == 0
+
+
 def test_a_sender_that_is_collected_while_the_outbox_is_busy_does_not_block(stub: Rig) -> None:
     cycle: list[Any] = [deferred(stub)]
     cycle.append(cycle)
