@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -28,7 +29,11 @@ class Responses(Protocol):
 
     def __iter__(self) -> Iterator[dict[str, Array]]: ...
 
+    def __next__(self) -> dict[str, Array]: ...
+
     def __aiter__(self) -> AsyncIterator[dict[str, Array]]: ...
+
+    async def __anext__(self) -> dict[str, Array]: ...
 
     def close(self) -> None: ...
 
@@ -49,6 +54,42 @@ class InferenceLane(Protocol):
     def asarray(self, a: Array) -> Array: ...
 
     def close(self) -> None: ...
+
+
+class _Answers:
+    """Those of a lane; a lane that fails fails here as it does in a call."""
+
+    def __init__(self, responses: Responses, failure: Callable[[OSError], PyServeError]) -> None:
+        self._responses = responses
+        self._failure = failure
+
+    def __iter__(self) -> _Answers:
+        return self
+
+    def __next__(self) -> dict[str, Array]:
+        try:
+            return next(self._responses)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __aiter__(self) -> _Answers:
+        return self
+
+    async def __anext__(self) -> dict[str, Array]:
+        try:
+            return await anext(self._responses)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Want no more of them."""
+        self._responses.close()
+
+    def __enter__(self) -> _Answers:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 class Client:
@@ -137,12 +178,14 @@ class Client:
         lane = self.lane
         try:
             try:
-                return lane.stream(model, inputs, options)
+                responses = lane.stream(model, inputs, options)
             except BrokenPipeError as error:
                 self._forget(lane)
-                return self._successor(error).stream(model, inputs, options)
+                lane = self._successor(error)
+                responses = lane.stream(model, inputs, options)
         except OSError as error:
             raise self._failure(lane, model, error) from error
+        return _Answers(responses, functools.partial(self._failure, lane, model))
 
     def close(self) -> None:
         """Give everything back; a later call opens it anew."""

@@ -6,7 +6,7 @@ Owns nothing but the translation; the bytes are `v2.client`'s, the connections `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 import numpy as np
@@ -29,13 +29,23 @@ class SingleResponse:
     """The one response of a model that is not decoupled; over HTTP there are no others."""
 
     def __init__(self, answer: dict[str, Array]) -> None:
-        self._answer = answer
+        self._left = [answer]
 
-    def __iter__(self) -> Iterator[dict[str, Array]]:
-        yield self._answer
+    def __iter__(self) -> SingleResponse:
+        return self
 
-    async def __aiter__(self) -> AsyncIterator[dict[str, Array]]:
-        yield self._answer
+    def __next__(self) -> dict[str, Array]:
+        if not self._left:
+            raise StopIteration
+        return self._left.pop()
+
+    def __aiter__(self) -> SingleResponse:
+        return self
+
+    async def __anext__(self) -> dict[str, Array]:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
     def close(self) -> None:
         """Nothing is under way."""

@@ -27,7 +27,7 @@ from pyserve_stub.wire.layout import LayoutCache, TensorMeta, encode_layout
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.memory import Array, LaneMemory
 from jupyter_pyserve.transports.lane.streams import ResponseStream
-from jupyter_pyserve.transports.lane.waiting import Mailbox, Pending
+from jupyter_pyserve.transports.lane.waiting import LATE, Mailbox, Pending
 from jupyter_pyserve.v2.arrays import datatype_of, from_bytes, numpy_dtype, to_bytes
 from jupyter_pyserve.v2.client import lane_facts
 from jupyter_pyserve.v2.datatypes import TABLE
@@ -257,7 +257,7 @@ class Lane:
 
     def _expire(self, pending: Pending) -> None:
         self._cancel(pending)
-        pending.settle(None, TimeoutError("the model did not answer in time"))
+        pending.settle(None, TimeoutError(LATE))
 
     def ask(self, op: str, fds: Sequence[int] = (), **arguments: Any) -> None:
         """Have something done that is not inference: `share`, with a descriptor, or `unshare`."""

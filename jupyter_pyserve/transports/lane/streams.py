@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from jupyter_pyserve.transports.lane.waiting import Mailbox
+from jupyter_pyserve.transports.lane.waiting import LATE, Mailbox
 
 Answer = dict[str, Any]
 
@@ -57,7 +57,10 @@ class ResponseStream:
 
     async def __anext__(self) -> Answer:
         if not self.done:
-            await asyncio.wait_for(self._until_done(), self._timeout_s)
+            try:
+                await asyncio.wait_for(self._until_done(), self._timeout_s)
+            except asyncio.TimeoutError:  # in older Pythons an error of its own
+                raise TimeoutError(LATE) from None
         if not self._items:
             raise StopAsyncIteration
         return self._take()

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from pyserve_stub.packets import receive_packet, send_packet
 from pyserve_stub.spin import Spinner
 
-_LATE = "the model did not answer in time"
+LATE = "the model did not answer in time"
 
 
 class Awaited(Protocol):
@@ -120,7 +120,7 @@ class Mailbox:
                     self._turn.wait_for(lambda: pending.done or not self._reading.locked(), _left(deadline_s))
                     self._waiting -= 1
                 if deadline_s is not None and time.monotonic() >= deadline_s and not self._is_done(pending):
-                    raise TimeoutError(_LATE)
+                    raise TimeoutError(LATE)
 
     def _read_until(self, pending: Awaited, deadline_s: float | None) -> None:
         while not pending.done:
@@ -187,7 +187,7 @@ class Mailbox:
         try:
             # Not the socket's own timeout: it would hold for other threads' sends as well.
             if timeout_s is not None and not self._poller.poll(timeout_s * 1000):
-                raise TimeoutError(_LATE)
+                raise TimeoutError(LATE)
             data, fds = self._receive() if not flags else receive_packet(self._sock, flags)
         except (BlockingIOError, TimeoutError):
             raise

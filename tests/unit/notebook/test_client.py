@@ -47,11 +47,34 @@ class FakeLane:
     async def infer_async(self, model: str, inputs: Mapping[str, Array], options: RequestOptions) -> dict[str, Array]:
         return self.infer(model, inputs, options)
 
+    def stream(self, model: str, inputs: Mapping[str, Array], options: RequestOptions) -> FakeAnswers:
+        return FakeAnswers(self.infer(model, inputs, options), self)
+
     def empty(self, shape: int, dtype: DTypeLike) -> Array:
         return np.zeros(shape, dtype)
 
     def asarray(self, a: Array) -> Array:
         return np.array(a)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeAnswers:
+    """The same answer for as long as the lane does not fail."""
+
+    def __init__(self, answer: dict[str, Array], lane: FakeLane) -> None:
+        self._answer = answer
+        self._lane = lane
+        self.closed = False
+
+    def __next__(self) -> dict[str, Array]:
+        if self._lane.failure is not None:
+            raise self._lane.failure
+        return self._answer
+
+    async def __anext__(self) -> dict[str, Array]:
+        return next(self)
 
     def close(self) -> None:
         self.closed = True
@@ -108,6 +131,28 @@ def test_a_lost_engine_is_a_clear_error_and_the_next_call_finds_its_successor(la
     lanes[1].failure = ConnectionResetError("again")
     with pytest.raises(PyServeError, match="went away"):
         asyncio.run(add_one.infer_async(IN=1))
+
+
+def test_answers_that_come_one_by_one_end_with_a_clear_error(lanes: list[FakeLane]) -> None:
+    answers = model("add_one").stream(IN=1)
+    assert next(answers)["OUT"] == 2.0
+    lanes[0].failure = TimeoutError()
+    with pytest.raises(PyServeError, match="model 'add_one' did not answer in time"):
+        next(answers)
+    assert [lane.closed for lane in lanes] == [False]
+    lanes[0].failure = ConnectionError("gone")
+    with pytest.raises(PyServeError, match="the engine went away during the request: gone") as caught:
+        asyncio.run(cast(Any, anext(answers)))
+    assert caught.value.code is Code.UNAVAILABLE
+    assert lanes[0].closed
+    assert next(model("add_one").stream(IN=1))["OUT"] == 2.0
+
+
+def test_answers_that_are_not_wanted_any_more(lanes: list[FakeLane]) -> None:
+    with cast(Any, model("add_one").stream(IN=1)) as answers:
+        assert [answer["OUT"].tolist() for answer, _ in zip(answers, range(2))] == [[2.0], [2.0]]
+        assert answers.__aiter__() is answers
+    assert answers._responses.closed
 
 
 def test_a_lane_that_broke_while_idle_is_replaced_unnoticed(lanes: list[FakeLane]) -> None:

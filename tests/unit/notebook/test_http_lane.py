@@ -78,3 +78,13 @@ def test_memory_is_numpys_own(lane: HttpLane) -> None:
 
 def test_paths_are_quoted() -> None:
     assert model_path("a/b c", "1/2") == "/v2/models/a%2Fb%20c/versions/1%2F2"
+
+
+def test_the_one_answer_of_a_stream(lane: HttpLane) -> None:
+    async def gathered() -> list[int]:
+        return [len(answer) async for answer in lane.stream("m", {"X": np.zeros(1)})]
+
+    stream = lane.stream("m", {"X": np.zeros(1)})
+    assert list(next(stream)) == ["X"]
+    assert list(stream) == []
+    assert asyncio.run(gathered()) == [1]

@@ -20,6 +20,7 @@ from jupyter_pyserve.engine.memory.arena import Segment
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.transports.lane.client import Lane
 from jupyter_pyserve.transports.lane.memory import Array
+from jupyter_pyserve.transports.lane.streams import ResponseStream
 from jupyter_pyserve.v2.request_options import RequestOptions
 
 MIB = 1 << 20
@@ -346,6 +347,18 @@ def test_a_future_that_is_late(engine: Engine) -> None:
 
     asyncio.run(scenario())
     engine.until(lambda: len(engine.cancelled) == 1)
+
+
+def test_the_next_answer_of_a_stream_that_is_late(engine: Engine) -> None:
+    engine.reply = engine.silent
+    stream = engine.lane.stream("m", {"IN": np.zeros(1)}, RequestOptions(timeout_s=0.001))
+    for wait in (lambda: next(stream), lambda: asyncio.run(_first(stream))):
+        with pytest.raises(TimeoutError, match="the model did not answer in time"):
+            wait()
+
+
+async def _first(stream: ResponseStream) -> Any:
+    return await anext(stream)
 
 
 def test_nobody_listens() -> None:
