@@ -296,8 +296,11 @@ class Lane:
         return self._mailbox.ended
 
     def close(self) -> None:
-        """Close the connection; arrays stay readable as long as they live."""
-        self._mailbox.close(ours=os.getpid() == self._pid)
+        """Close the connection: what is not answered never will be. Arrays stay readable as long as they live."""
+        ours = os.getpid() == self._pid
+        self._mailbox.close(ours=ours)
+        if ours:
+            self._ended(ConnectionError("the lane is closed"))
 
     # -- frames -------------------------------------------------------------------------------------------------------
 

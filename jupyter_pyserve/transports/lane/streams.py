@@ -34,10 +34,12 @@ class ResponseStream:
         return bool(self._items) or self._ended
 
     def add(self, answer: Answer | None, error: BaseException | None = None, *, final: bool = True) -> None:
-        """A response, or nothing but the news that it was the last."""
+        """A response, or nothing but the news that it was the last. What comes after the end goes back."""
+        if self._ended:
+            return
         if error is not None or answer is not None:
             self._items.append(error if error is not None else answer)  # type: ignore[arg-type]
-        self._ended = self._ended or final
+        self._ended = final
         waiter, self._waiter = self._waiter, None
         if waiter is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

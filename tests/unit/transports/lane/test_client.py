@@ -325,6 +325,31 @@ def test_futures(engine: Engine) -> None:
     assert asyncio.run(scenario()) == [0, 1, 2, 3, 4]
 
 
+def test_futures_of_a_lane_that_is_closed(engine: Engine) -> None:
+    engine.reply = engine.silent
+
+    async def scenario() -> None:
+        future = engine.lane.infer_async("m", {"IN": np.zeros(1)})
+        engine.lane.close()
+        await asyncio.sleep(0)
+        assert future.done()
+        with pytest.raises(ConnectionError, match="the lane is closed"):
+            future.result()
+
+    asyncio.run(scenario())
+
+
+def test_what_comes_after_the_end_of_a_stream_is_not_kept(engine: Engine) -> None:
+    engine.reply = engine.silent
+    complete, closed = (engine.lane.stream("m", {"IN": np.zeros(1)}) for _ in range(2))
+    complete.add({"OUT": 1})
+    closed.close()
+    closed.add({"OUT": 2}, final=False)
+    engine.lane.close()
+    assert list(complete) == [{"OUT": 1}]
+    assert list(closed) == []
+
+
 def test_a_future_that_is_cancelled(engine: Engine) -> None:
     engine.reply = engine.silent
 
