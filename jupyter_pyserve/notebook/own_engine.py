@@ -97,6 +97,10 @@ class OwnEngine:
         self._read(self._process.stderr)
         try:
             self._url = self._await_ready(self._process)
+        except BaseException:  # an interrupt, too: nobody would know of it
+            self._process.kill()
+            self._process.wait()
+            raise
         finally:
             self._read(self._process.stdout)
 
@@ -175,12 +179,12 @@ def ensure() -> Address:
     """The address of this process's own engine, which is started if it does not run; a line tells the user so."""
     global _own
     with _lock:
+        if _own is None or not _own.belongs_here:
+            _own = OwnEngine(Path(REPOSITORY).absolute())
+            atexit.register(_own.stop)
         engine = _own
-        if engine is None or not engine.belongs_here:
-            engine = OwnEngine(Path(REPOSITORY).absolute())
-            atexit.register(engine.stop)
         if not engine.is_alive:
-            again = "again " if _own is engine else ""
+            again = "again " if engine.address.url is not None else ""
             try:
                 engine.start()
             except OSError as error:
@@ -190,7 +194,6 @@ def ensure() -> Address:
                 f"pyserve: no Jupyter server has an engine for this kernel, so one of its own is started {again}"
                 f"({engine.address.url}, models in {engine.repository})"
             )
-        _own = engine
         return engine.address
 
 

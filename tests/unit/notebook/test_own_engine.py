@@ -79,6 +79,27 @@ def test_one_that_does_not_start_says_why(tmp_path: Path) -> None:
     lame.stop()
 
 
+def test_one_whose_start_is_interrupted_does_not_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the next attempt is made in the same place."""
+
+    def interrupted(engine: OwnEngine, process: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OwnEngine.__init__, "__kwdefaults__", {"command": fake()})
+    with monkeypatch.context() as impatient:
+        impatient.setattr(OwnEngine, "_await_ready", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            own_engine.ensure()
+    first = own_engine._own
+    assert first is not None
+    try:
+        assert not first.is_alive
+        assert own_engine.ensure().runtime_dir == first.folder
+        assert first.is_alive
+    finally:
+        first.stop()
+
+
 def test_it_is_wanted_where_nothing_leads_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
     assert own_engine.is_wanted()
     monkeypatch.setenv("PYSERVE_URL", "http://localhost:8888/pyserve")
