@@ -81,7 +81,11 @@ def _local_directory(
 
 
 def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port, or of brackets
+        usable = False
+    if not usable:
         raise PyServeError(Code.INVALID_ARG, f"'{url}' is not an http:// or https:// URL of an engine")
     return url.rstrip("/")

@@ -50,6 +50,8 @@ class Answer(View, Mapping[str, Array]):
         self.total_ms = total_ms
 
     def __getitem__(self, output: str) -> Array:
+        if not self.responses:  # a decoupled model need not give any
+            raise KeyError(output)
         return self.responses[-1][output]
 
     def __iter__(self) -> Iterator[str]:

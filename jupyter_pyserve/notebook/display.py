@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from jupyter_pyserve.notebook import figures
 from jupyter_pyserve.notebook.address import Address
@@ -88,7 +89,7 @@ class ServedModel(View):
 
     def addresses(self) -> list[tuple[str, str]]:
         """How to reach it: label and address."""
-        path = f"/v2/models/{self.name}"
+        path = f"/v2/models/{quote(self.name, safe='')}"
         found = [("Jupyter", f"{self.address.url}{path}")] if self.address.url else []
         if self.engine.get("http_url"):
             found.append(("HTTP port", f"{self.engine['http_url']}{path}"))

@@ -6,6 +6,7 @@ own safety is never replaced by the engine's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -49,6 +50,10 @@ _NOT_RETURNED: Final = _HOP_BY_HOP | {
 }
 
 
+#: No body is longer than that, and no text that Python would not read.
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+
+
 class FramingError(ValueError):
     """The length of a request's body is not what one can agree on."""
 
@@ -82,7 +87,7 @@ def framing(headers: Iterable[Header]) -> Framing:
     if not lengths:
         return Framing(length=0)
     text = lengths.pop()
-    if lengths or not (text.isascii() and text.isdigit()):
+    if lengths or _LENGTH.fullmatch(text) is None:
         raise FramingError("Content-Length must be one decimal number")
     return Framing(length=int(text))
 

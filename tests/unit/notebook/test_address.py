@@ -53,7 +53,9 @@ def test_an_explicit_directory_without_an_engine_is_an_error() -> None:
         find_engine(runtime_dir="/run/x", environ={"PYSERVE_URL": URL}, exists=_nowhere)
 
 
-@pytest.mark.parametrize("url", ["localhost:8888/pyserve", "ftp://host/", "http://", ""])
+@pytest.mark.parametrize(
+    "url", ["localhost:8888/pyserve", "ftp://host/", "http://", "", "http://h:88x8/", "http://[::1"]
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(PyServeError, match="is not an http:// or https:// URL"):
         find_engine(url=url, environ={})

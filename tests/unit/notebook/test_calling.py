@@ -57,7 +57,9 @@ def test_several_responses() -> None:
     answer = Answer("m", [{"Y": np.array([1])}, {"Y": np.array([2])}], 1.0, 5.0)
     assert "gave 2 responses in 5 ms, the first after 1 ms" in repr(answer)
     assert answer["Y"].tolist() == [2]
-    assert "gave 0 responses" in repr(Answer("m", [], 0.0, 1.0))
+    nothing = Answer("m", [], 0.0, 1.0)
+    assert "gave 0 responses" in repr(nothing)
+    assert "Y" not in nothing
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,11 @@ def test_hostile_names_are_escaped_in_every_view() -> None:
         assert "&lt;img" in view._repr_html_()
 
 
+def test_addresses_may_be_pasted_whatever_the_name_is() -> None:
+    served = ServedModel(cast(ModelInfo, {**MODEL, "name": "modèle un"}), cast(Any, ENGINE), LOCAL)
+    assert served.addresses()[0][1].endswith("/v2/models/mod%C3%A8le%20un")
+
+
 def test_only_the_addresses_there_are() -> None:
     assert [label for label, _ in _served().addresses()] == ["Jupyter", "HTTP port", "Unix socket", "lane"]
     remote = _served(Address(url="https://hub/pyserve"))

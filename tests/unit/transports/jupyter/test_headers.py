@@ -91,6 +91,7 @@ def test_framing(headers: list[tuple[str, str]], expected: Framing) -> None:
         [("Content-Length", "1_0")],
         [("Content-Length", "\u0661")],
         [("Content-Length", "")],
+        [("Content-Length", "9" * 5000)],
         [("Content-Length", "12"), ("Transfer-Encoding", "chunked")],
         [("Transfer-Encoding", "gzip, chunked")],
         [("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")],
