@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,62 +19,11 @@ from jupyter_pyserve.engine.versions.launcher import LoadFailure
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.model.config import Identity
 from jupyter_pyserve.model.lifecycle import VersionState
-from jupyter_pyserve.model.signature import Signature
 from jupyter_pyserve.settings import EngineSettings
 from tests.support.turning import until
+from tests.unit.engine.repository.registries import BAD, CONFIG, GOOD, FakeServable, Play, on, write_model
 
-GOOD, BAD = "# good\n", "raise\n"
 BACKEND = '{"backend":"python"}'
-CONFIG = 'backend: "python"\n'
-
-
-class FakeServable:
-    """Loads unless its source says `raise`; ends only when it is let go."""
-
-    def __init__(self, context: Any, config: Any, version: int, model_dir: str) -> None:
-        self.name, self.version = config.name, version
-        self.source = Path(model_dir, str(version), "model.py").read_text()
-        self.namespace = ""
-        self.members = ()
-        self.signature = Signature.from_config(config)
-        self.state = VersionState.UNAVAILABLE
-        self.reason = ""
-        self.source_config = config
-        self.instances_fail = False
-        self.drained = asyncio.get_running_loop().create_future()
-        self.stopped = False
-
-    @property
-    def identity(self) -> Identity:
-        return Identity(self.namespace, self.name)
-
-    async def start(self, progress: Any) -> None:
-        await asyncio.sleep(0)
-        if self.source.startswith("raise"):
-            raise LoadFailure("ValueError: no", exception="ValueError", frames=[{"line": 1}])
-        self.state = VersionState.READY
-
-    async def update(self, config: Any) -> None:
-        if self.instances_fail:
-            raise LoadFailure("ValueError: no more")
-        self.source_config = config
-
-    async def updated(self) -> None:
-        pass
-
-    def abandon_update(self) -> None:
-        self.instances_fail = True
-
-    @property
-    def count(self) -> int:
-        count: int = self.source_config.instance_groups[0].count
-        return count
-
-    async def drain(self, timeout_s: float) -> None:
-        await self.drained
-
-    async def stop(self, timeout_s: float) -> None:
-        self.stopped = True
 
 
 class Bench:
@@ -84,11 +32,9 @@ class Bench:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.changes = 0
-        settings = EngineSettings(model_repositories=(str(root),), exit_timeout_s=0.0)
         self.homes = root.parent / f"{root.name}-homes"
         self.homes.mkdir()
-        context = cast(Any, SimpleNamespace(settings=settings))
-        self.registry = Registry(context, self._changed, Homes(str(self.homes)))
+        self.settings()
 
     def settings(self, **settings: Any) -> None:
         """The registry from now on is one with these settings."""
@@ -99,10 +45,13 @@ class Bench:
         self.changes += 1
 
     def write(self, name: str, source: str = GOOD, version: int = 1, config: str = CONFIG) -> None:
-        folder = self.root / name / str(version)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.py").write_text(source)
-        (self.root / name / "config.pbtxt").write_text(config)
+        write_model(self.root / name, source, config, version)
+
+    async def loaded(self, name: str, source: str = GOOD, version: int = 1, config: str = CONFIG) -> FakeServable:
+        """A model that was written and loaded."""
+        self.write(name, source, version, config)
+        await self.registry.load(name)
+        return self.find(name)
 
     def find(self, name: str, version: str = "") -> FakeServable:
         return cast(FakeServable, self.registry.lookup(name, version))
@@ -116,24 +65,12 @@ class Bench:
 
 
 @pytest.fixture
-def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Bench], Awaitable[None]]], None]:
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play[Bench]:
     monkeypatch.setattr(module, "new_servable", FakeServable)
-
-    def run(scenario: Callable[[Bench], Awaitable[None]]) -> None:
-        async def main() -> None:
-            bench = Bench(tmp_path)
-            await scenario(bench)
-            await bench.registry.close()
-
-        asyncio.run(main())
-
-    return run
+    return on(lambda: Bench(tmp_path))
 
 
-Play = Callable[[Callable[[Bench], Awaitable[None]]], None]
-
-
-def test_load_and_find(play: Play) -> None:
+def test_load_and_find(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m")
         assert bench.rows() == [{"name": "m"}]
@@ -146,7 +83,7 @@ def test_load_and_find(play: Play) -> None:
     play(scenario)
 
 
-def test_a_model_that_is_about_to_load_is_not_unknown(play: Play) -> None:
+def test_a_model_that_is_about_to_load_is_not_unknown(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m")
         directory = bench.registry
@@ -167,11 +104,10 @@ def test_a_model_that_is_about_to_load_is_not_unknown(play: Play) -> None:
     play(scenario)
 
 
-def test_the_highest_version_unless_asked(play: Play) -> None:
+def test_the_highest_version_unless_asked(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         for version in (1, 2, 10):
-            bench.write("m", version=version, config=CONFIG + "version_policy { all { } }")
-        await bench.registry.load("m")
+            await bench.loaded("m", version=version, config=CONFIG + "version_policy { all { } }")
         assert (bench.find("m").version, bench.find("m", "2").version) == (10, 2)
         assert [row["version"] for row in bench.rows()] == ["1", "2", "10"]
 
@@ -188,7 +124,7 @@ def test_the_highest_version_unless_asked(play: Play) -> None:
         ("m", "9" * 30, Code.INVALID_ARG, "(details: stol)"),
     ],
 )
-def test_what_cannot_be_found(play: Play, name: str, version: str, code: Code, text: str) -> None:
+def test_what_cannot_be_found(play: Play[Bench], name: str, version: str, code: Code, text: str) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m")
         bench.write("bad", BAD)
@@ -203,15 +139,12 @@ def test_what_cannot_be_found(play: Play, name: str, version: str, code: Code, t
     play(scenario)
 
 
-def test_an_unchanged_model_is_not_loaded_again(play: Play) -> None:
+def test_an_unchanged_model_is_not_loaded_again(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
-        first = bench.find("m")
+        first = await bench.loaded("m")
         await bench.registry.load("m")
         assert bench.find("m") is first
-        bench.write("m", GOOD * 2)
-        await bench.registry.load("m")
+        await bench.loaded("m", GOOD * 2)
         assert bench.find("m") is not first
         assert not first.stopped
         first.drained.set_result(None)
@@ -224,11 +157,9 @@ THREE = CONFIG + "instance_group { count: 3 }"
 ALL = CONFIG + "version_policy { all { } }"
 
 
-def test_other_instances_are_had_in_place(play: Play) -> None:
+def test_other_instances_are_had_in_place(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
-        first = bench.find("m")
+        first = await bench.loaded("m")
         (bench.root / "m" / "config.pbtxt").write_text(THREE)
         await bench.registry.load("m")
         assert (bench.find("m") is first, first.count) == (True, 3)
@@ -242,11 +173,9 @@ def test_other_instances_are_had_in_place(play: Play) -> None:
 @pytest.mark.parametrize(
     ("source", "config"), [(GOOD * 2, THREE), (GOOD, THREE + "max_batch_size: 1")], ids=["file", "config"]
 )
-def test_a_version_is_loaded_anew_when_more_has_changed(play: Play, source: str, config: str) -> None:
+def test_a_version_is_loaded_anew_when_more_has_changed(play: Play[Bench], source: str, config: str) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
-        first = bench.find("m")
+        first = await bench.loaded("m")
         if source != GOOD:
             bench.write("m", source)
         (bench.root / "m" / "config.pbtxt").write_text(config)
@@ -257,11 +186,10 @@ def test_a_version_is_loaded_anew_when_more_has_changed(play: Play, source: str,
     play(scenario)
 
 
-def test_versions_come_and_go_beside_one_that_stays(play: Play) -> None:
+def test_versions_come_and_go_beside_one_that_stays(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m", version=1, config=ALL)
-        bench.write("m", version=2, config=ALL)
-        await bench.registry.load("m")
+        await bench.loaded("m", version=2, config=ALL)
         first, second = bench.find("m", "1"), bench.find("m", "2")
         (bench.root / "m" / "config.pbtxt").write_text(CONFIG)  # the latest only
         await bench.registry.load("m")
@@ -276,11 +204,9 @@ def test_versions_come_and_go_beside_one_that_stays(play: Play) -> None:
     play(scenario)
 
 
-def test_instances_that_cannot_be_had_leave_everything_as_it_was(play: Play) -> None:
+def test_instances_that_cannot_be_had_leave_everything_as_it_was(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
-        first = bench.find("m")
+        first = await bench.loaded("m")
         first.instances_fail = True
         (bench.root / "m" / "config.pbtxt").write_text(THREE)
         with pytest.raises(PyServeError, match="version 1 is at UNAVAILABLE state: Internal: ValueError: no more"):
@@ -292,11 +218,9 @@ def test_instances_that_cannot_be_had_leave_everything_as_it_was(play: Play) -> 
     play(scenario)
 
 
-def test_a_model_is_scaled(play: Play) -> None:
+def test_a_model_is_scaled(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
-        first = bench.find("m")
+        first = await bench.loaded("m")
         await bench.registry.scale("m", 4)
         await bench.registry.load("m")  # nothing has changed in the repository
         assert (bench.find("m") is first, first.count) == (True, 4)
@@ -305,7 +229,7 @@ def test_a_model_is_scaled(play: Play) -> None:
     play(scenario)
 
 
-def test_a_deployed_model_stays_scaled(play: Play) -> None:
+def test_a_deployed_model_stays_scaled(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.deploy(GOOD)
         first = bench.find("m")
@@ -317,7 +241,7 @@ def test_a_deployed_model_stays_scaled(play: Play) -> None:
     play(scenario)
 
 
-def test_a_failed_first_load_is_told_and_shown(play: Play) -> None:
+def test_a_failed_first_load_is_told_and_shown(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m", BAD)
         with pytest.raises(PyServeError) as failure:
@@ -333,11 +257,9 @@ def test_a_failed_first_load_is_told_and_shown(play: Play) -> None:
     play(scenario)
 
 
-def test_a_failed_reload_leaves_the_old_version_serving(play: Play) -> None:
+def test_a_failed_reload_leaves_the_old_version_serving(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
-        first = bench.find("m")
+        first = await bench.loaded("m")
         bench.write("m", BAD)
         with pytest.raises(PyServeError):
             await bench.registry.load("m")
@@ -348,7 +270,7 @@ def test_a_failed_reload_leaves_the_old_version_serving(play: Play) -> None:
     play(scenario)
 
 
-def test_one_bad_version_keeps_the_others_out(play: Play) -> None:
+def test_one_bad_version_keeps_the_others_out(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m", version=1, config=CONFIG)
         bench.write("m", BAD, version=2, config=CONFIG + "version_policy { all { } }")
@@ -360,7 +282,7 @@ def test_one_bad_version_keeps_the_others_out(play: Play) -> None:
     play(scenario)
 
 
-def test_what_cannot_be_started(play: Play) -> None:
+def test_what_cannot_be_started(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m", config=CONFIG + "version_policy { specific { versions: [ 7 ] } }")
         with pytest.raises(PyServeError, match="at least one version must be available"):
@@ -372,14 +294,13 @@ def test_what_cannot_be_started(play: Play) -> None:
     play(scenario)
 
 
-def test_a_model_without_a_version_is_remembered_until_it_has_one(play: Play) -> None:
+def test_a_model_without_a_version_is_remembered_until_it_has_one(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         none = CONFIG + "version_policy { specific { versions: [ 7 ] } }"
         bench.write("m", config=none)
         with pytest.raises(PyServeError, match="at least one version must be available"):
             await bench.registry.load("m")
-        bench.write("m", config=CONFIG)
-        await bench.registry.load("m")
+        await bench.loaded("m", config=CONFIG)
         assert not bench.registry.versionless
         bench.write("m", config=none)
         with pytest.raises(PyServeError, match="at least one version must be available"):
@@ -393,10 +314,9 @@ async def other_config(bench: Bench, **members: object) -> None:
     await bench.registry.load("m", Override(config=json.dumps({"backend": "python", **members})))
 
 
-def test_an_override_stays_until_the_repository_changes(play: Play) -> None:
+def test_an_override_stays_until_the_repository_changes(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
+        await bench.loaded("m")
         await other_config(bench, max_batch_size=4)
         overridden = bench.find("m")
         await bench.registry.load("m")
@@ -405,15 +325,14 @@ def test_an_override_stays_until_the_repository_changes(play: Play) -> None:
         await other_config(bench, max_batch_size=5)
         assert bench.find("m") is not overridden
         latest = bench.find("m")
-        bench.write("m", GOOD * 2)
-        await bench.registry.load("m")
+        await bench.loaded("m", GOOD * 2)
         assert bench.find("m") is not latest
         assert bench.registry.entries["m"].override is None
 
     play(scenario)
 
 
-def test_a_deploy_of_what_an_override_hides_brings_it_back(play: Play) -> None:
+def test_a_deploy_of_what_an_override_hides_brings_it_back(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.deploy(GOOD)
         await other_config(bench, max_batch_size=4)
@@ -424,7 +343,7 @@ def test_a_deploy_of_what_an_override_hides_brings_it_back(play: Play) -> None:
     play(scenario)
 
 
-def test_files_of_a_request_live_as_long_as_what_was_loaded_from_them(play: Play, tmp_path: Path) -> None:
+def test_files_of_a_request_live_as_long_as_what_was_loaded_from_them(play: Play[Bench], tmp_path: Path) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.registry.load("m", Override(config=BACKEND, files={"1/model.py": b"", "2/model.py": b""}))
         servable = bench.find("m")
@@ -448,7 +367,7 @@ def test_files_of_a_request_live_as_long_as_what_was_loaded_from_them(play: Play
     ],
 )
 def test_nothing_is_left_of_a_load_with_files_that_failed(
-    play: Play, config: str, files: dict[str, bytes], tmp_path: Path
+    play: Play[Bench], config: str, files: dict[str, bytes], tmp_path: Path
 ) -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(PyServeError):
@@ -458,7 +377,7 @@ def test_nothing_is_left_of_a_load_with_files_that_failed(
     play(scenario)
 
 
-def test_models_that_hang_are_ended_together(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_that_hang_are_ended_together(play: Play[Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(bench: Bench) -> None:
         stopping: list[FakeServable] = []
         all_begun = asyncio.Event()
@@ -471,15 +390,14 @@ def test_models_that_hang_are_ended_together(play: Play, monkeypatch: pytest.Mon
 
         monkeypatch.setattr(FakeServable, "stop", stop)
         for name in ("a", "b"):
-            bench.write(name)
-            await bench.registry.load(name)
+            await bench.loaded(name)
         await bench.registry.close()
         assert {servable.name for servable in stopping} == {"a", "b"}
 
     play(scenario)
 
 
-def test_what_cannot_be_read(play: Play) -> None:
+def test_what_cannot_be_read(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(PyServeError) as failure:
             await bench.registry.load("nobody")
@@ -490,11 +408,9 @@ def test_what_cannot_be_read(play: Play) -> None:
     play(scenario)
 
 
-def test_unload_hides_at_once_and_ends_when_drained(play: Play) -> None:
+def test_unload_hides_at_once_and_ends_when_drained(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m")
-        await bench.registry.load("m")
-        servable = bench.find("m")
+        servable = await bench.loaded("m")
         await bench.registry.unload("m")
         with pytest.raises(PyServeError, match="has no available versions"):
             bench.find("m")
@@ -509,11 +425,9 @@ def test_unload_hides_at_once_and_ends_when_drained(play: Play) -> None:
     play(scenario)
 
 
-def test_a_model_that_has_left_its_repository_is_not_shown(play: Play) -> None:
+def test_a_model_that_has_left_its_repository_is_not_shown(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        bench.write("m", version=1, config=ALL)
-        await bench.registry.load("m")
-        servable = bench.find("m")
+        servable = await bench.loaded("m", version=1, config=ALL)
         bench.write("m", BAD, version=2, config=ALL)
         with pytest.raises(PyServeError):
             await bench.registry.load("m")
@@ -526,14 +440,13 @@ def test_a_model_that_has_left_its_repository_is_not_shown(play: Play) -> None:
         await until(lambda: records[1].reason == "unloaded")
         with pytest.raises(PyServeError, match="has no available versions"):
             bench.find("m")
-        bench.write("m")
-        await bench.registry.load("m")
+        await bench.loaded("m")
         assert bench.rows() == [{"name": "m", "version": "1", "state": "READY"}]
 
     play(scenario)
 
 
-def test_a_model_that_never_loaded_and_has_left_is_unknown(play: Play) -> None:
+def test_a_model_that_never_loaded_and_has_left_is_unknown(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m", BAD)
         with pytest.raises(PyServeError):
@@ -546,7 +459,7 @@ def test_a_model_that_never_loaded_and_has_left_is_unknown(play: Play) -> None:
 
 
 def test_a_load_that_fails_is_tried_again_as_often_as_that_is_wanted(
-    play: Play, monkeypatch: pytest.MonkeyPatch
+    play: Play[Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = [2]
 
@@ -570,7 +483,7 @@ def test_a_load_that_fails_is_tried_again_as_often_as_that_is_wanted(
     play(scenario)
 
 
-def test_unloading_the_unknown_is_no_error(play: Play) -> None:
+def test_unloading_the_unknown_is_no_error(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.registry.unload("nobody")
         assert bench.registry.entries == {}
@@ -578,7 +491,7 @@ def test_unloading_the_unknown_is_no_error(play: Play) -> None:
     play(scenario)
 
 
-def test_deploying_makes_versions(play: Play) -> None:
+def test_deploying_makes_versions(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         assert await bench.deploy(GOOD) is False
         assert await bench.deploy(GOOD) is True
@@ -591,7 +504,7 @@ def test_deploying_makes_versions(play: Play) -> None:
     play(scenario)
 
 
-def test_a_failed_deploy_changes_nothing(play: Play) -> None:
+def test_a_failed_deploy_changes_nothing(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         with pytest.raises(DeployFailure) as failure:
             await bench.deploy(BAD)
@@ -608,7 +521,7 @@ def test_a_failed_deploy_changes_nothing(play: Play) -> None:
     play(scenario)
 
 
-def test_operations_on_one_model_take_turns(play: Play) -> None:
+def test_operations_on_one_model_take_turns(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         await asyncio.gather(*(bench.deploy(f"# {number}\n") for number in range(5)))
         versions = sorted(int(path.name) for path in (bench.root / "m").iterdir() if path.is_dir())
@@ -618,7 +531,7 @@ def test_operations_on_one_model_take_turns(play: Play) -> None:
     play(scenario)
 
 
-def test_a_name_in_two_repositories_is_shown_as_that(play: Play) -> None:
+def test_a_name_in_two_repositories_is_shown_as_that(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m")
         (bench.root / "other" / "m").mkdir(parents=True)
@@ -643,7 +556,7 @@ def test_texts_that_are() -> None:
     assert [parse_version(text) for text in ("0", "7", str(2**63 - 1))] == [0, 7, 2**63 - 1]
 
 
-def test_a_deploy_that_waited_for_one_that_failed_is_found(play: Play) -> None:
+def test_a_deploy_that_waited_for_one_that_failed_is_found(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         failed, fine = await asyncio.gather(bench.deploy(BAD), bench.deploy(GOOD), return_exceptions=True)
         assert isinstance(failed, DeployFailure)
@@ -653,7 +566,9 @@ def test_a_deploy_that_waited_for_one_that_failed_is_found(play: Play) -> None:
     play(scenario)
 
 
-def test_what_a_deploy_started_ends_when_it_cannot_be_written(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_deploy_started_ends_when_it_cannot_be_written(
+    play: Play[Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
     started: list[FakeServable] = []
 
     def commit(deployment: Deployment) -> None:
@@ -675,7 +590,7 @@ def test_what_a_deploy_started_ends_when_it_cannot_be_written(play: Play, monkey
     play(scenario)
 
 
-def test_a_removal_waits_for_a_deploy_and_the_next_deploy_for_the_removal(play: Play) -> None:
+def test_a_removal_waits_for_a_deploy_and_the_next_deploy_for_the_removal(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         await bench.deploy(GOOD)
         bench.find("m").drained.set_result(None)
@@ -685,7 +600,7 @@ def test_a_removal_waits_for_a_deploy_and_the_next_deploy_for_the_removal(play: 
     play(scenario)
 
 
-def test_other_spellings_of_a_version_are_not_remembered(play: Play) -> None:
+def test_other_spellings_of_a_version_are_not_remembered(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write("m")
         await bench.registry.load("m")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,7 +15,7 @@ from jupyter_pyserve.engine.repository.registry import Registry
 from jupyter_pyserve.engine.tracing.book import TraceBook
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.settings import EngineSettings
-from tests.unit.engine.repository.test_registry import BAD, GOOD, FakeServable
+from tests.unit.engine.repository.registries import BAD, CONFIG, GOOD, FakeServable, Play, on, write_model
 
 TENSORS = """
 input { name: "X" data_type: TYPE_FP32 dims: 1 }
@@ -48,15 +46,26 @@ class Bench:
             cast(Any, SimpleNamespace(settings=settings, regions=None, cache=None, traces=TraceBook())), lambda: None
         )
 
-    def write(self, repository: str, name: str, source: str = GOOD, config: str = 'backend: "python"') -> None:
-        folder = Path(repository, name, "1")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.py").write_text(source)
-        (folder.parent / "config.pbtxt").write_text(config + TENSORS)
+    def write(self, repository: str, name: str, source: str = GOOD, config: str = CONFIG) -> None:
+        write_model(Path(repository, name), source, config + TENSORS)
 
     def ensemble(self, repository: str, name: str, member: str, namespace: str = "") -> None:
         where = f'model_namespace: "{namespace}"' if namespace else ""
         self.write(repository, name, config=ENSEMBLE % (member, where))
+
+    async def load(self, *names: str) -> None:
+        for name in names:
+            await self.registry.load(name)
+
+    async def load_in_both(self) -> None:
+        """A model `m` in each, and the ensembles `ea` and `eb` of it."""
+        self.write_in_both()
+        await self.load("ea", "eb")
+
+    def write_in_both(self) -> None:
+        for repository in (self.a, self.b):
+            self.write(repository, "m")
+            self.ensemble(repository, f"e{repository[-1]}", "m")
 
     def where(self, name: str) -> str:
         """In which repository the model of that name, or the member of that ensemble, is."""
@@ -73,37 +82,24 @@ class Bench:
         return [(row["name"], row.get("state", "")) for row in self.registry.index()]
 
 
-Play = Callable[[Callable[[Bench], Awaitable[None]]], None]
-
-
 @pytest.fixture
-def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play[Bench]:
     monkeypatch.setattr(module, "new_servable", Served)
-
-    def run(scenario: Callable[[Bench], Awaitable[None]]) -> None:
-        async def main() -> None:
-            bench = Bench(tmp_path)
-            await scenario(bench)
-            await bench.registry.close()
-
-        asyncio.run(main())
-
-    return run
+    return on(lambda: Bench(tmp_path))
 
 
-def test_who_has_a_name_of_its_own_is_found_by_it(play: Play) -> None:
+def test_who_has_a_name_of_its_own_is_found_by_it(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write(bench.a, "only_a")
         bench.write(bench.b, "only_b")
-        for name in ("only_a", "only_b"):
-            await bench.registry.load(name)
+        await bench.load("only_a", "only_b")
         assert (bench.where("only_a"), bench.where("only_b")) == ("a", "b")
         assert bench.refusal("m") == (Code.NOT_FOUND, "Identifier of model 'm' is not found in global map")
 
     play(scenario)
 
 
-def test_a_name_that_several_have_means_none(play: Play) -> None:
+def test_a_name_that_several_have_means_none(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write(bench.a, "m")
         bench.write(bench.b, "m")
@@ -120,7 +116,7 @@ def test_a_name_that_several_have_means_none(play: Play) -> None:
     play(scenario)
 
 
-def test_one_that_cannot_be_loaded_is_named_with_its_repository(play: Play) -> None:
+def test_one_that_cannot_be_loaded_is_named_with_its_repository(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
         bench.write(bench.a, "m")
         bench.write(bench.b, "m", BAD)
@@ -133,16 +129,13 @@ def test_one_that_cannot_be_loaded_is_named_with_its_repository(play: Play) -> N
     play(scenario)
 
 
-def test_an_ensemble_is_made_of_what_is_near(play: Play) -> None:
+def test_an_ensemble_is_made_of_what_is_near(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        for repository in (bench.a, bench.b):
-            bench.write(repository, "m")
-            bench.ensemble(repository, f"e{repository[-1]}", "m")
+        bench.write_in_both()
         bench.write(bench.b, "only_b")
         bench.ensemble(bench.a, "far", "only_b")
         bench.ensemble(bench.a, "named", "m", bench.b)
-        for name in ("ea", "eb", "far", "named"):
-            await bench.registry.load(name)
+        await bench.load("ea", "eb", "far", "named")
         assert [bench.where(name) for name in ("ea", "eb", "far", "named")] == ["a", "b", "b", "b"]
         steps = bench.registry.lookup("far").config.to_json_dict()["ensemble_scheduling"]["step"]
         assert steps[0]["model_namespace"] == bench.b
@@ -151,7 +144,7 @@ def test_an_ensemble_is_made_of_what_is_near(play: Play) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["", "nowhere"])
-def test_a_member_that_is_not_there(play: Play, namespace: str) -> None:
+def test_a_member_that_is_not_there(play: Play[Bench], namespace: str) -> None:
     async def scenario(bench: Bench) -> None:
         bench.ensemble(bench.a, "e", "m", namespace)
         if namespace:
@@ -162,13 +155,9 @@ def test_a_member_that_is_not_there(play: Play, namespace: str) -> None:
     play(scenario)
 
 
-def test_an_ensemble_follows_its_members(play: Play) -> None:
+def test_an_ensemble_follows_its_members(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        for repository in (bench.a, bench.b):
-            bench.write(repository, "m")
-            bench.ensemble(repository, f"e{repository[-1]}", "m")
-        await bench.registry.load("ea")
-        await bench.registry.load("eb")
+        await bench.load_in_both()
         assert (bench.where("ea"), bench.where("eb")) == ("a", "b")
         served = bench.registry.lookup("ea")
         away = f"{bench.a}-away"
@@ -184,13 +173,9 @@ def test_an_ensemble_follows_its_members(play: Play) -> None:
     play(scenario)
 
 
-def test_members_go_with_an_ensemble_where_they_are(play: Play) -> None:
+def test_members_go_with_an_ensemble_where_they_are(play: Play[Bench]) -> None:
     async def scenario(bench: Bench) -> None:
-        for repository in (bench.a, bench.b):
-            bench.write(repository, "m")
-            bench.ensemble(repository, f"e{repository[-1]}", "m")
-        await bench.registry.load("ea")
-        await bench.registry.load("eb")
+        await bench.load_in_both()
         await bench.registry.unload("eb", with_members=True)
         assert (bench.where("ea"), bench.where("m")) == ("a", "a")
 

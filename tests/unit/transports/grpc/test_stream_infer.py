@@ -31,6 +31,18 @@ def is_final(item: Any) -> bool:
     return bool(item.infer_response.parameters["triton_final_response"].bool_param)
 
 
+def starting(
+    *requests: bytes, extra: tuple[tuple[str, str], ...] = (), full: MemoryFull | None = None
+) -> tuple[FakeServable, Asker, int]:
+    """A model, its client, and a stream of that with some requests and more to come."""
+    servable = FakeServable()
+    servable.full = full
+    client = Asker(servable)
+    stream = client.begin(*PATH, *extra)
+    client.send(stream, *requests, end=False)
+    return servable, client, stream
+
+
 async def ended(client: Asker, stream: int) -> dict[str, str]:
     (last,) = [frame for frame in await client.frames() if frame.stream == stream and frame.flags & frames.END_STREAM]
     return client.fields(last)
@@ -38,10 +50,7 @@ async def ended(client: Asker, stream: int) -> dict[str, str]:
 
 def test_answers_in_the_order_of_requests() -> None:
     async def scenario() -> None:
-        servable = FakeServable()
-        client = Asker(servable)
-        stream = client.begin(*PATH)
-        client.send(stream, asking("a"), asking("b"), asking("c", model="n"), asking("d"), end=False)
+        servable, client, stream = starting(asking("a"), asking("b"), asking("c", model="n"), asking("d"))
         a, b, d = servable.jobs
         respond(servable, b)
         assert await client.several(stream) == []
@@ -114,10 +123,7 @@ def test_an_empty_end_is_not_told_unless_asked_for() -> None:
 
 def test_failures_are_told_in_the_stream() -> None:
     async def scenario() -> None:
-        servable = FakeServable()
-        client = Asker(servable)
-        stream = client.begin(*PATH)
-        client.send(stream, asking("a"), end=False)
+        servable, client, stream = starting(asking("a"))
         fail(servable.jobs.pop(), Code.INTERNAL, "it broke")
         (found,) = await client.several(stream)
         told = found.infer_response
@@ -132,10 +138,9 @@ def test_failures_are_told_in_the_stream() -> None:
 
 def test_a_strict_client_gets_a_status() -> None:
     async def scenario() -> None:
-        servable = FakeServable()
-        client = Asker(servable)
-        stream = client.begin(*PATH, ("triton_grpc_error", "true"))
-        client.send(stream, asking("a", model="n"), asking("b"), asking("c"), end=False)
+        servable, client, stream = starting(
+            asking("a", model="n"), asking("b"), asking("c"), extra=(("triton_grpc_error", "true"),)
+        )
         assert ids(await client.several(stream)) == ["a"]  # it never got to a model
         b, c = servable.jobs
         fail(b, Code.INVALID_ARG, "it broke")
@@ -153,10 +158,7 @@ def test_a_client_that_goes_away(how: str, caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level("DEBUG")
 
     async def scenario() -> None:
-        servable = FakeServable()
-        client = Asker(servable)
-        stream = client.begin(*PATH)
-        client.send(stream, asking("a"), asking("b"), end=False)
+        servable, client, stream = starting(asking("a"), asking("b"))
         first, second = servable.jobs
         respond(servable, second)  # kept for its turn
         if how == "reset":
@@ -173,11 +175,7 @@ def test_a_client_that_goes_away(how: str, caplog: pytest.LogCaptureFixture) -> 
 
 def test_requests_behind_one_that_waits_for_memory() -> None:
     async def scenario() -> None:
-        servable = FakeServable()
-        servable.full = MemoryFull("full", for_good=False)
-        client = Asker(servable)
-        stream = client.begin(*PATH)
-        client.send(stream, asking("a"), asking("b"), end=False)
+        servable, client, stream = starting(asking("a"), asking("b"), full=MemoryFull("full", for_good=False))
         assert len(servable.hungry) == 1
         await client.frames()
         large = message(bytes(15_000))
@@ -196,11 +194,7 @@ def test_requests_behind_one_that_waits_for_memory() -> None:
 
 def test_a_fault_after_the_wait_for_memory_is_told_in_the_stream() -> None:
     async def scenario() -> None:
-        servable = FakeServable()
-        servable.full = MemoryFull("full", for_good=False)
-        client = Asker(servable)
-        stream = client.begin(*PATH)
-        client.send(stream, asking("a"), asking("b"), end=False)
+        servable, client, stream = starting(asking("a"), asking("b"), full=MemoryFull("full", for_good=False))
         servable.full = None
         servable.refusal = RuntimeError("unforeseen")
         assert servable.hungry[0]()
@@ -213,11 +207,7 @@ def test_a_fault_after_the_wait_for_memory_is_told_in_the_stream() -> None:
 
 def test_memory_that_never_comes_is_told_in_the_stream() -> None:
     async def scenario() -> None:
-        servable = FakeServable()
-        servable.full = MemoryFull("too large for ever", for_good=True)
-        client = Asker(servable)
-        stream = client.begin(*PATH)
-        client.send(stream, asking("a"), end=False)
+        _, client, stream = starting(asking("a"), full=MemoryFull("too large for ever", for_good=True))
         (found,) = await client.several(stream)
         assert (found.error_message, found.infer_response.id) == ("too large for ever", "a")
 
