@@ -13,12 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, BROWSERS
 from tests.browser.lab import Lab, execute, notebook_ready, running_lab
+from tests.browser.notebook import write_cells
 from tests.browser.panel import choose, open_panel
 from tests.browser.recording import Recording
 
@@ -47,22 +47,6 @@ STORY = (
     "%pyserve deploy scale",
     'import jupyter_pyserve as pyserve\n\nm = pyserve.model("scale")\nm([1, 2, 3])',
 )
-
-
-def notebook_of(sources: tuple[str, ...]) -> dict[str, Any]:
-    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    cells: list[dict[str, Any]] = [
-        {
-            "cell_type": "code",
-            "id": f"cell-{number}",
-            "metadata": {},
-            "source": source,
-            "outputs": [],
-            "execution_count": None,
-        }
-        for number, source in enumerate(sources)
-    ]
-    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": cells}
 
 
 def run_cell(page: Page) -> None:
@@ -132,7 +116,7 @@ def screenshot(lab: Lab, page: Page) -> None:
 
 def record(lab: Lab, page: Page, recording: Recording) -> None:
     """From a cell to a served model, its figures, an edit, and the next version."""
-    (lab.root / "scale.ipynb").write_text(json.dumps(notebook_of(STORY)), encoding="utf-8")
+    write_cells(lab.root / "scale.ipynb", *STORY)
     lab.open(page, "scale.ipynb")
     notebook_ready(page)
     panel = open_panel(page)

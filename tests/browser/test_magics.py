@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.lab import Lab, execute, notebook_ready, run_all_cells
+from tests.browser.notebook import write_cells
 from tests.browser.panel import SCREENSHOTS
 from tests.browser.test_notebooks import ALL_RUN, code_cells, errors
 
@@ -58,26 +58,10 @@ CELLS = {
 }
 
 
-def notebook_of(cells: list[str]) -> dict[str, Any]:
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    code: list[dict[str, Any]] = [
-        {
-            "cell_type": "code",
-            "id": f"c{number}",
-            "source": source,
-            "metadata": {},
-            "outputs": [],
-            "execution_count": None,
-        }
-        for number, source in enumerate(cells)
-    ]
-    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": code}
-
-
 @pytest.fixture
 def notebook(lab: Lab, page: Page) -> Locator:
     page.set_viewport_size({"width": 1280, "height": 1600})
-    (lab.root / "magics.ipynb").write_text(json.dumps(notebook_of(list(CELLS))), encoding="utf-8")
+    write_cells(lab.root / "magics.ipynb", *CELLS)
     lab.open(page, "magics.ipynb")
     return page.locator(".jp-NotebookPanel")
 
@@ -110,7 +94,7 @@ def test_every_magic(notebook: Locator, page: Page, lab: Lab) -> None:
 
 def test_a_followed_log_ends_with_an_interrupt(lab: Lab, page: Page) -> None:
     cells = ["%load_ext jupyter_pyserve", ADD.format(more=1), "%pyserve logs sum -f", "print('after', 'wards')"]
-    (lab.root / "follow.ipynb").write_text(json.dumps(notebook_of(cells)), encoding="utf-8")
+    write_cells(lab.root / "follow.ipynb", *cells)
     lab.open(page, "follow.ipynb")
     notebook_ready(page)
     page.evaluate("() => void window.jupyterapp.commands.execute('notebook:run-all-cells')")  # not awaited: it follows

@@ -147,7 +147,9 @@ class OnlyTheListed(Authorizer):
         return action in self.allowed
 
 
-class TestAuthorizer:
+class Authorizing:
+    """A server that asks it."""
+
     @pytest.fixture
     def jp_server_config(self, jp_server_config: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(OnlyTheListed, "allowed", set())
@@ -155,6 +157,8 @@ class TestAuthorizer:
         jp_server_config.ServerApp.authorizer_class = OnlyTheListed
         return jp_server_config
 
+
+class TestAuthorizer(Authorizing):
     async def test_a_user_without_rights_gets_nowhere(self, client: Client, engine: EngineSupervisor) -> None:
         for route, verb in itertools.product(ROUTES, VERBS):
             answer = await client.send(verb, route, body=b"{}" if verb == "POST" else None)

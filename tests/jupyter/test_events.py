@@ -16,7 +16,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 from jupyter_pyserve.transports.jupyter.states import EngineState
 from jupyter_pyserve.transports.jupyter.supervisor import EngineSupervisor
 from tests.jupyter.client import Client
-from tests.jupyter.test_access import CANARY, STRANGERS, OnlyTheListed, logged_in
+from tests.jupyter.test_access import CANARY, STRANGERS, Authorizing, OnlyTheListed, logged_in
 
 PATH = "/pyserve/api/events"
 DEADLINE_S = 20.0
@@ -105,14 +105,7 @@ async def test_there_is_no_other_place_for_it(watching: Watching, engine: Engine
     assert engine.state is EngineState.IDLE
 
 
-class TestAuthorizer:
-    @pytest.fixture
-    def jp_server_config(self, jp_server_config: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-        monkeypatch.setattr(OnlyTheListed, "allowed", set())
-        monkeypatch.setattr(OnlyTheListed, "asked", [])
-        jp_server_config.ServerApp.authorizer_class = OnlyTheListed
-        return jp_server_config
-
+class TestAuthorizer(Authorizing):
     async def test_who_may_not_read_opens_none(self, watching: Watching, engine: EngineSupervisor) -> None:
         OnlyTheListed.allowed.update({"write", "execute"})
         assert await watching.refused() == 403

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import triton_python_backend_utils as pb_utils
-from pyserve_stub.host import Host, get_host, set_host
+from pyserve_stub.host import Host
 
 from jupyter_pyserve import testing
+from tests.unit.stub.hosting import in_charge
 
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 
@@ -113,13 +114,9 @@ def test_strings_are_kept() -> None:
 
 
 def test_a_server_collects_nothing() -> None:
-    before = get_host()
-    set_host(Host())
-    try:
+    with in_charge(Host()):
         asked = request()
         with pytest.raises(ValueError, match="goes to a server"):
             testing.sent(asked)
         with pytest.raises(pb_utils.TritonModelException, match="no reference to the decoupled state"):
             asked.get_response_sender().send(flags=FINAL)
-    finally:
-        set_host(before)

@@ -11,12 +11,12 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from pyserve_stub.elements import DTYPES, code_of
 from pyserve_stub.executor import Executor
-from pyserve_stub.host import get_host, set_host
 from pyserve_stub.loop import EngineHost
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import Descriptor, PlainDescriptor, PlainResponse, RequestFrame
 from pyserve_stub.wire.layout import TensorMeta, decode_layout, encode_layout
 
+from tests.unit.stub.hosting import in_charge
 from tests.unit.stub.peer import Peer
 
 Array = Any
@@ -114,12 +114,11 @@ class Rig(Peer):
 @contextlib.contextmanager
 def rig(**options: Any) -> Iterator[Rig]:
     """A rig whose host is in charge for a while."""
-    before, made = get_host(), Rig(**options)
-    set_host(made.host)
+    made = Rig(**options)
     try:
-        yield made
+        with in_charge(made.host):
+            yield made
     finally:
-        set_host(before)
         made.close()
 
 

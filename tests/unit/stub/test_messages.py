@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyserve_stub.host import Host, get_host, set_host
+from pyserve_stub.host import Host
 from pyserve_stub.messages import (
     InferenceRequest,
     InferenceResponse,
@@ -15,6 +15,8 @@ from pyserve_stub.messages import (
     Tensor,
 )
 from pyserve_stub.vocabulary import MemoryType, TritonModelException
+
+from tests.unit.stub.hosting import in_charge
 
 X = Tensor("x", np.zeros(1))
 
@@ -42,10 +44,8 @@ class FakeHost(Host):
 
 @pytest.fixture
 def host() -> Iterator[FakeHost]:
-    before, fake = get_host(), FakeHost()
-    set_host(fake)
-    yield fake
-    set_host(before)
+    with in_charge(FakeHost()) as fake:
+        yield fake
 
 
 def made(*args: Any, **kwargs: Any) -> InferenceRequest:

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pyserve_stub.host import OfflineHost, get_host, set_host
+from pyserve_stub.host import OfflineHost, set_host
 from pyserve_stub.metric_family import Metric, MetricFamily
 from pyserve_stub.vocabulary import CAST_FAILED, MetricKind, TritonModelException
+
+from tests.unit.stub.hosting import in_charge
 
 INST = "Failed to process the request for model 'offline', message: "
 
 
 @pytest.fixture(autouse=True)
 def host() -> Iterator[OfflineHost]:
-    before, fresh = get_host(), OfflineHost()
-    set_host(fresh)
-    yield fresh
-    set_host(before)
+    with in_charge(OfflineHost()) as fresh:
+        yield fresh
 
 
 def family(kind: str = "COUNTER") -> MetricFamily:

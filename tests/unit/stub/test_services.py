@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from pyserve_stub import services
-from pyserve_stub.host import Host, get_host, set_host
+from pyserve_stub.host import Host
 from pyserve_stub.services import Logger, SharedMemory, is_model_ready, load_model, unload_model
 from pyserve_stub.vocabulary import CAST_FAILED, TritonModelException
+
+from tests.unit.stub.hosting import in_charge
 
 
 class FakeHost(Host):
@@ -42,10 +44,8 @@ class FakeHost(Host):
 
 @pytest.fixture(autouse=True)
 def host() -> Iterator[FakeHost]:
-    before, fake = get_host(), FakeHost()
-    set_host(fake)
-    yield fake
-    set_host(before)
+    with in_charge(FakeHost()) as fake:
+        yield fake
 
 
 def test_messages_go_out_with_their_level_and_the_callers_file(host: FakeHost) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pyserve_stub.host import Host, get_host, set_host
+from pyserve_stub.host import Host
 from pyserve_stub.responses import InferenceResponse
 from pyserve_stub.streams import InferenceResponseSender, ResponseIterator
 from pyserve_stub.vocabulary import TritonModelException
+
+from tests.unit.stub.hosting import in_charge
 
 RESPONSE = InferenceResponse()
 UNSUPPORTED = "Unable to send response. Unsupported flag provided."
@@ -40,10 +42,8 @@ class FakeHost(Host):
 
 @pytest.fixture
 def host() -> Iterator[FakeHost]:
-    before, fake = get_host(), FakeHost()
-    set_host(fake)
-    yield fake
-    set_host(before)
+    with in_charge(FakeHost()) as fake:
+        yield fake
 
 
 # Sends as (response?, flags); the last one fails with the text, or all pass.
