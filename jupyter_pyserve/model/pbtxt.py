@@ -16,14 +16,15 @@ from jupyter_pyserve.model.messages import model_config_messages
 from jupyter_pyserve.model.render import is_map, is_repeated, to_tree
 from jupyter_pyserve.model.values import ModelConfig
 
-#: Strings, which stay as they are, and what is not JSON outside of them.
+#: Strings, which stay as they are, and what is not JSON outside of them. Strings need no end, and names begin where
+#: words do, so that no part of a text is looked at again and again.
 _LIBERTIES: Final = re.compile(
-    r""" "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | [A-Za-z_]\w*(?=\s*:) | ,(?=\s*\}) """, re.VERBOSE
+    r""" "(?:\\.|[^"\\])*"? | '(?:\\.|[^'\\])*'? | \b[A-Za-z_]\w*(?=\s*:) | ,(?=\s*\}) """, re.VERBOSE
 )
 
 
 class MalformedConfigError(ValueError):
-    """A JSON tree that does not fit the schema; the text says where."""
+    """A configuration that does not fit the schema; the text says where."""
 
 
 def parse_pbtxt(
@@ -56,9 +57,11 @@ def _parse_text(text: str, path: str) -> Any:
 
     message = model_config_messages().ModelConfig()
     try:
-        return text_format.Parse(text, message)
-    except text_format.ParseError as error:
+        text_format.Parse(text, message)
+        _require_known_enums(message)
+    except (text_format.ParseError, MalformedConfigError) as error:
         raise PyServeError(Code.INTERNAL, f"failed to read text proto from {path}: {error}") from error
+    return message
 
 
 def parse_json_config(
@@ -87,10 +90,10 @@ def _strict(found: re.Match[str]) -> str:
     piece = found[0]
     if piece == ",":
         return ""
-    if piece[0] == "'":
+    if piece[0] == "'" and len(piece) > 1 and piece[-1] == "'":
         inner = piece[1:-1].replace("\\'", "'").replace('"', '\\"')
         return f'"{inner}"'
-    return piece if piece[0] == '"' else f'"{piece}"'
+    return piece if piece[0] in "\"'" else f'"{piece}"'
 
 
 def to_message(tree: object) -> Any:
@@ -104,12 +107,23 @@ def to_message(tree: object) -> Any:
         json_format.ParseDict(_canonical(message.DESCRIPTOR, tree), message)
     except json_format.ParseError as error:
         raise MalformedConfigError(str(error)) from error
+    _require_known_enums(message)
     return message
 
 
 def to_config(message: Any) -> ModelConfig:
     """A complete message as a value."""
     return ModelConfig.parse(to_tree(message))
+
+
+def _require_known_enums(message: Any) -> None:
+    """Refuse numbers that stand for nothing: both grammars let them pass, and no code here has heard of them."""
+    for field, value in message.ListFields():
+        for item in value.values() if is_map(field) else value if is_repeated(field) else (value,):
+            if field.enum_type is not None and item not in field.enum_type.values_by_number:
+                raise MalformedConfigError(f'Enum type "{field.enum_type.full_name}" has no value {item}.')
+            if hasattr(item, "ListFields"):
+                _require_known_enums(item)
 
 
 def _complete(message: Any, *, model_name: str, default_backend: str, gpus: int) -> ModelConfig:

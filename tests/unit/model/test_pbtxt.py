@@ -19,6 +19,12 @@ from jupyter_pyserve.model.pbtxt import parse_json_config, parse_pbtxt, require_
         ('name: "a" name: "b"', "1:17 : "),
         ("input { ", "1:7 : "),
         ("max_batch_size: 99999999999", "1:17 : "),
+        ('input { name: "I" data_type: 99 }', 'Enum type "inference.DataType" has no value 99.'),
+        ("instance_group { kind: 9 }", 'Enum type "inference.ModelInstanceGroup.Kind" has no value 9.'),
+        (
+            "dynamic_batching { priority_queue_policy { key: 1 value { timeout_action: 5 } } }",
+            'Enum type "inference.ModelQueuePolicy.TimeoutAction" has no value 5.',
+        ),
     ],
 )
 def test_a_mistake_in_the_text_is_located(text: str, detail: str) -> None:
@@ -71,6 +77,8 @@ def test_json_takes_enums_in_any_case_and_both_spellings_of_fields() -> None:
         '{"parameters": [1]}',
         '{"parameters": {"k": "v"}}',
         '{"input": [{"data_type": "TYPE_NOPE"}]}',
+        '{"input": [{"data_type": 99}]}',
+        '{"sequence_batching": {"control_input": [{"name": "S", "control": [{"kind": 9}]}]}}',
         '{"dynamic_batching": {}, "sequence_batching": {}}',
         '{"a": ' + "[" * 100_000,
     ],
@@ -112,7 +120,16 @@ def test_texts_are_not_touched() -> None:
     assert config.backend == """it's "it\""""
 
 
-@pytest.mark.parametrize("text", ["", "{", "{backend}", '{"backend": python}', "{} x", '{"input": [1,]}', "{'a"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "{backend}", '{"backend": python}', "{} x", '{"input": [1,]}', "{'a", "{a: '", "{}'", '{"a\\'],
+)
 def test_what_is_no_json_in_any_reading(text: str) -> None:
     with pytest.raises(PyServeError, match="Invalid config override: "):
         parse_json_config(text, model_name="m")
+
+
+@pytest.mark.parametrize("piece", ['"\\', "'\\", '"\\\n', "a", ",", " "])
+def test_a_long_text_that_is_no_json_is_refused_in_one_pass(piece: str) -> None:
+    with pytest.raises(PyServeError, match="Invalid config override: "):
+        parse_json_config(piece * 200_000, model_name="m")
