@@ -27,7 +27,7 @@ def fill_defaults(message: Any, *, model_name: str, default_backend: str, gpus: 
     if not message.name:
         message.name = model_name
     _fill_backend(message, default_backend)
-    if message.version_policy.WhichOneof("policy_choice") is None:
+    if not message.HasField("version_policy"):
         message.version_policy.latest.num_versions = 1
     _fill_scheduler(message)
     if message.platform == ENSEMBLE_PLATFORM:

@@ -6,6 +6,7 @@ as numbers. Must not know what any field means.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any, Final
 
@@ -53,20 +54,22 @@ def _value(field: Any, value: Any) -> Any:
         known = field.enum_type.values_by_number.get(value)
         return value if known is None else known.name
     if field.cpp_type == field.CPPTYPE_FLOAT:
-        return _number(_shortest_single(value))
+        return _number(value, "<f", 6, 9)
     if field.cpp_type == field.CPPTYPE_DOUBLE:
-        return _number(value)
+        return _number(value, "<d", 15, 17)
     if field.cpp_type == field.CPPTYPE_INT64 and field.containing_type.name in _STRING_INTEGERS:
         return str(value)
     return value
 
 
-def _shortest_single(value: float) -> float:
-    """A 32-bit float by the shortest decimal that denotes it: 0.1 and not 0.10000000149011612."""
-    packed = struct.pack("<f", value)
-    candidates = (float(f"{value:.{digits}g}") for digits in range(6, 9))
-    return next((c for c in candidates if struct.pack("<f", c) == packed), value)
+def _number(value: float, form: str, few: int, many: int) -> float | int | str:
+    """A number as protobuf spells it, with many digits where a few do not denote it: 0.1 and not 0.10000000149011612.
 
-
-def _number(value: float) -> float | int:
-    return int(value) if value.is_integer() else value
+    Without a point or an exponent it is a whole number; what is no number is a text, since JSON has none.
+    """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    text = f"{value:.{few}g}"
+    if struct.pack(form, float(text)) != struct.pack(form, value):
+        text = f"{value:.{many}g}"
+    return float(text) if "." in text or "e" in text else int(text)

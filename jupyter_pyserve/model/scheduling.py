@@ -85,7 +85,7 @@ class Control:
         return cls(
             kind=tree["kind"],
             int32_false_true=tuple(tree["int32_false_true"]),
-            fp32_false_true=tuple(tree["fp32_false_true"]),
+            fp32_false_true=tuple(map(float, tree["fp32_false_true"])),
             bool_false_true=tuple(tree["bool_false_true"]),
             data_type=tree["data_type"],
         )
@@ -156,7 +156,7 @@ class State:
                     name=item["name"],
                     data_type=item["data_type"],
                     dims=tuple(int(dim) for dim in item["dims"]),  # texts in the tree, as Triton shows them
-                    zero_data=item.get("zero_data", False),
+                    zero_data="zero_data" in item,
                     data_file=item.get("data_file", ""),
                 )
                 for item in tree["initial_state"]
@@ -188,7 +188,7 @@ class SequenceBatching:
             if direct is None
             else DirectStrategy(
                 max_queue_delay_us=direct["max_queue_delay_microseconds"],
-                minimum_slot_utilization=direct["minimum_slot_utilization"],
+                minimum_slot_utilization=float(direct["minimum_slot_utilization"]),
             ),
             oldest=None
             if oldest is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -354,7 +355,12 @@ def _reshape(tree: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 def _histogram_bounds(metrics: Mapping[str, Any]) -> Mapping[str, tuple[float, ...]]:
     return {
-        control["metric_identifier"]["family"]: tuple(sorted(set(control["histogram_options"]["buckets"])))
+        control["metric_identifier"]["family"]: _bounds(control["histogram_options"]["buckets"])
         for control in metrics.get("metric_control", ())
         if "metric_identifier" in control and "histogram_options" in control
     }
+
+
+def _bounds(buckets: Sequence[Any]) -> tuple[float, ...]:
+    """In order, each once; infinity is a bound of every histogram's anyway."""
+    return tuple(sorted({bound for bound in map(float, buckets) if math.isfinite(bound)}))

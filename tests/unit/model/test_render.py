@@ -17,9 +17,21 @@ def tree(text: str) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     ("written", "shown"),
-    [("0", "0"), ("1", "1"), ("1.5", "1.5"), ("0.1", "0.1"), ("0.3333333", "0.3333333"), ("16777217", "16777216")],
+    [
+        ("0", "0"),
+        ("1", "1"),
+        ("1.5", "1.5"),
+        ("0.1", "0.1"),
+        ("0.3333333", "0.333333313"),
+        ("16777217", "16777216"),
+        ("1e10", "10000000000.0"),
+        ("nan", '"NaN"'),
+        ("1e39", '"Infinity"'),
+        ("-inf", '"-Infinity"'),
+        ("-1e-60", "0"),
+    ],
 )
-def test_single_floats_are_shown_by_their_shortest_decimal(written: str, shown: str) -> None:
+def test_single_floats_are_shown_as_protobuf_shows_them(written: str, shown: str) -> None:
     text = f"sequence_batching {{ direct {{ minimum_slot_utilization: {written} }} }}"
     assert f'"minimum_slot_utilization":{shown}' in json.dumps(tree(text), separators=(",", ":"))
 

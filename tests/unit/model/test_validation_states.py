@@ -27,6 +27,7 @@ def initial(text: str) -> str:
         (initial(FINE), "1"),
         (initial(FINE), "-1"),
         (initial(FINE.replace("zero_data: true", 'data_file: "f"')), "1"),
+        (initial(FINE.replace("true", "false")), "1"),
     ],
 )
 def test_states_that_are_fine(state: str, dims: str) -> None:

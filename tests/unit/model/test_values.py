@@ -38,6 +38,7 @@ def test_versions_are_selected_by_number(policy: VersionPolicy, selected: tuple[
     [
         ("", VersionPolicy(latest=1)),
         ("version_policy { all { } }", VersionPolicy()),
+        ("version_policy { }", VersionPolicy()),
         ("version_policy { latest { num_versions: 3 } }", VersionPolicy(latest=3)),
         ("version_policy { specific { versions: [ 1, 5 ] } }", VersionPolicy(specific=(1, 5))),
     ],
@@ -58,7 +59,7 @@ def test_everything_else_is_read() -> None:
         model_warmup { name: "once" inputs { key: "n" value { } } }
         metric_tags { key: "k" value: "v" }
         model_metrics {
-          metric_control { metric_identifier { family: "h" } histogram_options { buckets: [ 20.5, 10, 10 ] } }
+          metric_control { metric_identifier { family: "h" } histogram_options { buckets: [ 20.5, 10, 10, nan, inf ] } }
           metric_control { metric_identifier { family: "none" } }
         }
         parameters { key: "p" value { string_value: "q" } }
