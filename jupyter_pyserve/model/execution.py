@@ -5,6 +5,7 @@ These two are this server's; Triton passes them to the model like any other. Own
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,6 +13,8 @@ from jupyter_pyserve.model.values import ModelConfig
 
 MAX_CONCURRENCY: Final = "MAX_CONCURRENCY"
 KEEP_UNFINISHED_REQUESTS: Final = "KEEP_UNFINISHED_REQUESTS"
+#: Of as many digits as anybody could mean.
+_LIMIT: Final = re.compile("0{0,9}[1-9][0-9]{0,18}")
 _ANSWERS: Final = {"yes": True, "no": False}
 
 
@@ -29,7 +32,7 @@ def keep_unfinished_requests(config: ModelConfig) -> bool:
 def execution_problems(config: ModelConfig) -> Iterator[str]:
     """What is wrong with these parameters; they may be read when nothing is."""
     limit = config.parameters.get(MAX_CONCURRENCY, "1")
-    if not (limit.isascii() and limit.isdecimal() and int(limit) > 0):
+    if not _LIMIT.fullmatch(limit):
         yield (
             f"parameter '{MAX_CONCURRENCY}' of model '{config.name}' must be a whole number of at least 1, "
             f"but is '{limit}'"

@@ -6,6 +6,7 @@ not know files or devices; how many GPUs there are is an argument.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -41,6 +42,7 @@ def validate_stage_b(config: ModelConfig, *, gpus: int = 0, searched: Sequence[s
         *tensor_problems(config),
         *state_problems(config),
         *execution_problems(config),
+        *_tag_problems(config),
         *(problem for group in config.instance_groups for problem in _group_problems(config, group, gpus)),
         *(problem for warmup in config.warmups for problem in _warmup_problems(config, warmup)),
     ]
@@ -91,6 +93,13 @@ def _backend_problems(config: ModelConfig, searched: Sequence[str]) -> Iterator[
             f"unable to find backend library for backend '{config.backend}', "
             "try specifying runtime on the model configuration."
         )
+
+
+def _tag_problems(config: ModelConfig) -> Iterator[str]:
+    for key in config.metric_tags:
+        # It becomes the label `_key`; one that is no name makes the whole page of metrics unreadable.
+        if not re.fullmatch("[A-Za-z0-9_]*", key):
+            yield f"metric tag '{key}' of model '{config.name}' must have letters, digits and underscores only"
 
 
 def _group_problems(config: ModelConfig, group: InstanceGroup, gpus: int) -> Iterator[str]:

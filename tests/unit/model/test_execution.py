@@ -26,7 +26,7 @@ def test_a_limit(text: str, limit: int) -> None:
     assert max_concurrency(made) == limit
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", " 2", "\u0662", "\u00b2"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "many", " 2", "\u0662", "\u00b2", "9" * 5000])
 def test_what_is_no_limit(text: str) -> None:
     assert list(execution_problems(config(MAX_CONCURRENCY=text))) == [
         f"parameter 'MAX_CONCURRENCY' of model 'm' must be a whole number of at least 1, but is '{text}'"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from jupyter_pyserve.model.config import ModelConfig, join_problems, parse_pbtxt, validate_stage_a, validate_stage_b
@@ -96,6 +98,12 @@ UNUSABLE = "GPUs with at least the minimum required CUDA compute compatibility o
 )
 def test_instances(group: str, gpus: int, problems: list[str]) -> None:
     assert validate_stage_b(read(f"instance_group {{ {group} }}", gpus=gpus), gpus=gpus) == problems
+
+
+@pytest.mark.parametrize("key", ['a"} b', "a-b", "\u00e9", " ", "a\n"])
+def test_a_tag_must_be_a_label(key: str) -> None:
+    problem = f"metric tag '{key}' of model 'M' must have letters, digits and underscores only"
+    assert validate_stage_b(read(f"metric_tags {{ key: {json.dumps(key)} }} metric_tags {{ key: '7_b' }}")) == [problem]
 
 
 @pytest.mark.parametrize(
