@@ -110,7 +110,7 @@ def render_generate(
     texts["model_name"] = _string(model_name)
     texts["model_version"] = _string(version)
     if id:
-        texts["id"] = _string(id)
+        texts["id"] = rapidjson.encode(jsonout.quote(id))  # not remembered: it is the client's, and of any length
     for output in outputs:
         if output.data is not None:
             text = jsonout.tensor(output.datatype, output.data)
@@ -118,7 +118,7 @@ def render_generate(
     return b"{%b}" % b",".join([b"%b:%b" % (_string(name), texts[name]) for name in sorted(texts)])
 
 
-# A stream says the same names with every event; the bound keeps odd ids from piling up.
+# A stream says the same names with every event.
 @functools.lru_cache(maxsize=1024)
 def _string(text: str) -> bytes:
     return rapidjson.encode(jsonout.quote(text))

@@ -46,6 +46,6 @@ def _count(shape: tuple[int, ...]) -> int:
     count = 1
     for size in shape:
         count *= size
-        if count > MAX_INT64:
+        if abs(count) > MAX_INT64:
             break
     return count

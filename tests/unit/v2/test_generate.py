@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import weakref
 from typing import Any
 
 import pytest
@@ -183,6 +184,17 @@ def test_a_response_is_sorted_and_flat() -> None:
     ]
     text = render_generate(model_name="m", version="1", id="me", outputs=outputs, parameters={"c": True})
     assert text == (b'{"a":"hi","b":[1,2],"c":true,"i":Infinity,"id":"me","model_name":"m","model_version":"1","z":[]}')
+
+
+def test_ids_are_not_remembered() -> None:
+    class Id(str):  # noqa: SLOT000 - it shows whether anybody holds it
+        pass
+
+    mine = Id("me")
+    held = weakref.ref(mine)
+    assert b'"id":"me"' in render_generate(model_name="m", version="1", id=mine, outputs=[])
+    del mine
+    assert held() is None
 
 
 def test_a_response_without_id_has_none() -> None:

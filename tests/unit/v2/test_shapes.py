@@ -31,6 +31,10 @@ def test_passes_what_64_bits_hold(shape: list[int], datatype: str) -> None:
             check_shape(tuple(shape), row, name="I", prefix="")
 
 
+def test_nor_are_they_behind_a_negative_one() -> None:
+    check_shape((-2, *[2] * 2_000_000), TABLE["INT8"], name="X", prefix="")
+
+
 @pytest.mark.parametrize(("last", "refused"), [(1, True), (0, False)])
 def test_a_million_sizes_are_not_multiplied_to_the_end(last: int, refused: bool) -> None:
     shape = (*[2**62] * 1_000_000, last)
