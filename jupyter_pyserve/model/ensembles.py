@@ -59,7 +59,7 @@ class EnsembleGraph:
                 index=index,
                 namespace=step.model_namespace,
                 model=step.model_name,
-                version="" if step.model_version < 0 else str(step.model_version),
+                version="" if step.model_version == -1 else str(step.model_version),
                 inputs=dict(step.input_map),
                 outputs=dict(step.output_map),
             )

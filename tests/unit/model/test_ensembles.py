@@ -21,6 +21,13 @@ def graph(*steps: tuple[dict[str, str], dict[str, str]]) -> EnsembleGraph:
     )
 
 
+@pytest.mark.parametrize(("version", "wanted"), [(-1, ""), (0, "0"), (3, "3"), (-7, "-7")])
+def test_only_minus_one_is_the_latest_version(version: int, wanted: str) -> None:
+    step = EnsembleStep(model_name="m", model_version=version, input_map={"X": IN}, output_map={"Y": OUT})
+    (made,) = EnsembleGraph.compile(EnsembleScheduling(steps=(step,))).steps
+    assert made.version == wanted
+
+
 def flow(
     of: EnsembleGraph, *outputs: str, streaming: frozenset[int] = frozenset(), given: dict[str, int] | None = None
 ) -> Flow[int]:
