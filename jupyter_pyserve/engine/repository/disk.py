@@ -227,14 +227,16 @@ def _read_config(model_dir: str, config_name: str) -> tuple[str, str]:
 def _read_file(path: str) -> str:
     """The text of a file: nothing is waited for at a pipe, and no end is looked for in a device."""
     try:
-        with open(path, encoding="utf-8", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        with open(
+            path, encoding="utf-8", errors="replace", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+        ) as file:
             if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return file.read()
             reason = "it is not a regular file"
     except FileNotFoundError:
         raise
-    except (OSError, UnicodeDecodeError) as error:
-        reason = str(error.strerror if isinstance(error, OSError) else error)
+    except OSError as error:
+        reason = str(error.strerror)
     raise PyServeError(Code.INVALID_ARG, f"failed to open text file for read {path}: {reason}")
 
 

@@ -90,18 +90,16 @@ def test_what_is_no_model_hides_no_other(tmp_path: Path) -> None:
     assert repositories.read(M).versions == (1,)
 
 
-@pytest.mark.parametrize("what", ["pipe", "directory", "device", "bytes"])
-def test_a_configuration_that_is_no_text_file(what: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["pipe", "directory", "device"])
+def test_a_configuration_that_is_no_file(what: str, tmp_path: Path) -> None:
     write(tmp_path / "m" / "1" / "model.py")
     path = tmp_path / "m" / "config.pbtxt"
     if what == "pipe":
         os.mkfifo(path)
     elif what == "directory":
         path.mkdir()
-    elif what == "device":
-        path.symlink_to("/dev/zero")
     else:
-        path.write_bytes(b"\xff")
+        path.symlink_to("/dev/zero")
     with pytest.raises(PyServeError, match=re.escape(f"failed to open text file for read {path}: ")):
         Repositories((str(tmp_path),)).read(M)
 
@@ -158,6 +156,12 @@ def test_what_is_wrong_is_said(tmp_path: Path, config: str, message: str) -> Non
     write(tmp_path / "m" / "config.pbtxt", config)
     with pytest.raises(PyServeError, match=message):
         Repositories((str(tmp_path),)).read(M)
+
+
+def test_a_comment_may_be_in_any_encoding(tmp_path: Path) -> None:
+    write(tmp_path / "m" / "1" / "model.py")
+    (tmp_path / "m" / "config.pbtxt").write_bytes(b"# f\xfcr alle\nmax_batch_size: 3")
+    assert Repositories((str(tmp_path),)).read(M).config.max_batch_size == 3
 
 
 def test_nobody(tmp_path: Path) -> None:
