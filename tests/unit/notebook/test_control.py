@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -10,8 +12,10 @@ from tests.unit.notebook.fake_engine import MODEL, FakeEngine
 
 
 @pytest.fixture
-def control(engine: FakeEngine) -> Control:
-    return Control(Connection(Address(runtime_dir=engine.directory)))
+def control(engine: FakeEngine) -> Iterator[Control]:
+    connection = Connection(Address(runtime_dir=engine.directory))
+    yield Control(connection)
+    connection.close()
 
 
 def test_status_of_the_engine_and_of_one_model(control: Control) -> None:
