@@ -6,6 +6,7 @@ the inputs, in whichever order that happens.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -302,6 +303,16 @@ class Response:
         elif offset + nbytes > lent.nbytes:
             raise WireError("a response points outside of its segment")
         return lent
+
+    def pin(self) -> Sequence[Segment]:
+        """The memory that was lent for it, kept until each is unpinned, even if the process that lent it ends."""
+        with contextlib.suppress(WireError):  # who gets the answer says so
+            lent = [self.segment(item) for item in self.descriptors]
+            segments = [segment for segment in lent if segment is not None]
+            for segment in segments:
+                segment.pin()
+            return segments
+        return ()
 
     def release(self) -> None:
         """The answer has been sent, or nobody wants it."""

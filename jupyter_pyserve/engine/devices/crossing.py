@@ -89,11 +89,12 @@ def _go_on(job: Job, queue: Callable[[], None], failures: list[str]) -> None:
 class _Departure:
     """An answer, and how many of its outputs have not arrived."""
 
-    __slots__ = ("failure", "job", "left", "response")
+    __slots__ = ("failure", "job", "left", "pinned", "response")
 
     def __init__(self, job: Job, response: Response) -> None:
         self.job = job
         self.response = response
+        self.pinned = response.pin()
         self.left = 0
         self.failure: str | None = None
 
@@ -148,3 +149,5 @@ class Departures:
             response.release()
         else:
             self._sink.deliver(job, response)
+        for segment in departure.pinned:
+            segment.unpin()

@@ -5,10 +5,8 @@ Nothing here runs for other models. What order that is, is `model.ordering`'s.
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Sequence
 from typing import NamedTuple
-
-from pyserve_stub.wire.layout import WireError
 
 from jupyter_pyserve.engine.cache.versions import CachedServable
 from jupyter_pyserve.engine.job import Job, Response, Sink
@@ -24,7 +22,7 @@ class _Held(NamedTuple):
     job: Job
     response: Response
     sink: Sink
-    pinned: list[Segment]
+    pinned: Sequence[Segment]
 
     def unpin(self) -> None:
         for segment in self.pinned:
@@ -51,7 +49,7 @@ class _Queue:
             self._order.leave(job)
             sink.deliver(job, response)
         else:
-            self._order.give(job, _Held(job, response, sink, _pinned(response)), final=response.final)
+            self._order.give(job, _Held(job, response, sink, response.pin()), final=response.final)
         self.release()
 
     def leave(self, job: Job) -> None:
@@ -119,14 +117,3 @@ class OrderedServable(_Ordered, Servable):
 
 class OrderedCachedServable(_Ordered, CachedServable):
     """A model whose answers may have been given before: these wait for their turn, too."""
-
-
-def _pinned(response: Response) -> list[Segment]:
-    """The memory of other processes that an answer lies in, kept."""
-    with contextlib.suppress(WireError):  # who gets the response says so
-        lent = [response.segment(item) for item in response.descriptors]
-        segments = [segment for segment in lent if segment is not None]
-        for segment in segments:
-            segment.pin()
-        return segments
-    return []

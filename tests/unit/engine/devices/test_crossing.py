@@ -209,6 +209,19 @@ def test_answers_stay_in_their_order(devices: FakeDevices, job: Job, owner: Owne
     assert owner.freed == [1]
 
 
+def test_the_process_that_answered_may_end_meanwhile(
+    devices: FakeDevices, job: Job, owner: Owner, host: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    monkeypatch.setattr(owner, "deliver", lambda _, response: seen.extend(map(bytes, response.views())))
+    Crossing(devices, [], outputs()).stand_before(job)
+    job.sink.deliver(job, answer(job, owner, host))
+    host.close()
+    devices.copies[0][5](None)
+    assert seen == [bytes(8), bytes(8)]
+    assert host.closed
+
+
 def test_an_answer_that_nobody_waits_for(devices: FakeDevices, job: Job, owner: Owner, host: Segment) -> None:
     Crossing(devices, [], outputs()).stand_before(job)
     job.sink.deliver(job, answer(job, owner, host))
