@@ -79,6 +79,7 @@ class Job:
         "enqueue_ns",
         "facts",
         "foreign",
+        "inner",
         "instance",
         "key",
         "memory",
@@ -111,6 +112,8 @@ class Job:
         self.targets: Mapping[str, Target] = {}
         #: What the stub is sent instead of the plan's `meta`, if a scheduler has more to say.
         self.facts: bytes | None = None
+        #: Whether another model or a notebook asks: then some of those who take turns on the processors wait awake.
+        self.inner = False
         #: Where its durations are added up besides, if it is part of another request.
         self.tally: Durations | None = None
         self.enqueue_ns = 0

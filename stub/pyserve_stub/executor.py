@@ -51,6 +51,7 @@ class Meta:
         "null",
         "outputs",
         "parameters",
+        "plain",
         "request_id",
         "slot",
         "timeout_us",
@@ -77,6 +78,8 @@ class Meta:
         self.slot: int | None = fields.get("slot")
         self.controls = [Control(*item) for item in fields.get("controls", ())]
         self.wanted = NO_OUTPUTS if self.null else frozenset(self.outputs)
+        #: Whether its inputs are those that came with it, and it may be answered at any pace.
+        self.plain = not (self.window or self.null or self.controls)
 
 
 class Batch:
@@ -247,11 +250,12 @@ class Executor:
             tensor = Tensor._from_memory(name, code, shape, memory, writable)
             tensor._private = bool(shared)
             inputs.append(tensor)
-        if meta.window:
-            self._session.credits.open(key, meta.window)
-        if meta.null:
-            inputs += [zeros(*tensor) for tensor in self._layouts.decode(layout)]
-        inputs += [control.tensor() for control in meta.controls]
+        if not meta.plain:
+            if meta.window:
+                self._session.credits.open(key, meta.window)
+            if meta.null:
+                inputs += [zeros(*tensor) for tensor in self._layouts.decode(layout)]
+            inputs += [control.tensor() for control in meta.controls]
         if self._states is not None:
             inputs += self._states.inputs(key, meta.slot, meta.flags)
         return InferenceRequest._incoming(

@@ -26,7 +26,7 @@ from .outbox import Outbox
 from .packets import send_packet
 from .process import exit_when_peer_closes, restore_signals, show_stacks_on
 from .session import EngineGone, Session
-from .spin import MEMBER_BUDGET_NS, STUB_BUDGET_NS
+from .spin import CALLED, OF_STUB
 from .states import States
 from .status import STATUS_NBYTES, write_status
 from .vocabulary import LogLevel, TritonModelException
@@ -184,7 +184,7 @@ class Stub:
             raise WireError("a request before the model is loaded")
         page_status.show_busy(self._page, frames.first_key(data), time.monotonic_ns())
         executor.run(data)
-        self._session.spinner.budget_ns = MEMBER_BUDGET_NS if data[1] == frames.PART else STUB_BUDGET_NS
+        self._session.spinner.patience = CALLED if data[1] == frames.INNER else OF_STUB
         self._show(page_status.READY)
 
     def _handle(self, call: dict[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def parameters_json(parameters: object) -> str:
     return json.dumps(parameters)
 
 
+_TENSOR = frozenset([Tensor])
 _TENSORS = arguments.sequence_of(arguments.native(Tensor, optional=True))
 
 _RESPONSE_INIT = arguments.Signature(
@@ -89,7 +90,7 @@ class InferenceResponse(NativeObject):
     _parameters: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if len(args) == 1 and not kwargs and type(args[0]) is list and all(type(item) is Tensor for item in args[0]):
+        if len(args) == 1 and not kwargs and type(args[0]) is list and _TENSOR.issuperset(map(type, args[0])):
             # What nearly every response is made of.
             self._outputs = args[0].copy()
             self._error = None

@@ -18,7 +18,7 @@ from .credits import Credits
 from .device_memory import announced
 from .memory import Segments
 from .packets import receive_packet, send_packet
-from .spin import SPARE_PROCESSORS, STUB_BUDGET_NS, Spinner
+from .spin import CALLED, OF_STUB, SPARE_PROCESSORS, Spinner
 from .turns import Turns
 from .wire import frames
 from .wire.allocator import Block, BlockAllocator
@@ -75,7 +75,7 @@ class Session:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self.spinner = Spinner(sock, STUB_BUDGET_NS)
+        self.spinner = Spinner(sock, OF_STUB)
         self._inbox: collections.deque[tuple[bytes, list[int]]] = collections.deque()
         self._call_ids = itertools.count(1)
         self._calls: dict[int, _Call] = {}
@@ -132,8 +132,7 @@ class Session:
     def receive(self) -> bytes:
         """The next frame that is not about memory or cancellation; waits."""
         while True:
-            frame = self._next()
-            if frame is not None:
+            if (frame := self._next()) is not None:
                 data, fds = frame
                 if data[0] != frames.NOTE:
                     return data
@@ -193,6 +192,7 @@ class Session:
     def wait(self, done: Callable[[], object]) -> None:
         """Wait for something that comes through the channel; frames for the main thread are kept for it."""
         if self._turns.take(done):
+            self.spinner.patience = CALLED  # until what is executed now is over
             try:
                 while not done():
                     self._keep(self._await() if SPARE_PROCESSORS else self._read(0))

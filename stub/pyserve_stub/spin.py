@@ -11,19 +11,30 @@ import os
 import select
 import socket
 import time
+from typing import NamedTuple
+
+
+class Patience(NamedTuple):
+    """How long somebody waits awake at most, and for how long others may have the processor meanwhile.
+
+    A turn that takes longer is another's: who goes on spinning where processors are wanted is made to wait for them
+    later, when there is something to do.
+    """
+
+    budget_ns: int
+    turn_ns: int
+
 
 #: Longer than a round trip of a fast model and its client, far shorter than anything a person or a scheduler notices.
-BUDGET_NS = 150_000
+USUAL = Patience(150_000, 40_000)
 
 #: For a stub, which keeps nobody else waiting: long enough for the round trip of a request in which models call others.
-STUB_BUDGET_NS = 300_000
+OF_STUB = Patience(300_000, 40_000)
 
-#: For a stub of an ensemble's member: until its turn comes again, even while each of the members has still to be woken.
-MEMBER_BUDGET_NS = 600_000
-
-#: A turn that took longer was another's: who goes on spinning where processors are wanted is made to wait for them
-#: later, when there is something to do.
-_WANTED_NS = 40_000
+#: For a stub that others call, an ensemble or another model, and for who has called: until its turn comes again, even
+#: while each of the others has still to be woken. It is these, as a rule, that have the processor meanwhile, for one
+#: execution each.
+CALLED = Patience(600_000, 120_000)
 
 #: A turn as long as that was a whole share of time: the machine is busy, and nobody spins for a while.
 _BUSY_NS = 500_000
@@ -36,11 +47,11 @@ SPARE_PROCESSORS = len(os.sched_getaffinity(0)) > 1
 class Spinner:
     """Waits for one socket to become readable."""
 
-    __slots__ = ("_pause_ends_ns", "_poll", "_worthwhile", "budget_ns")
+    __slots__ = ("_pause_ends_ns", "_poll", "_worthwhile", "patience")
 
-    def __init__(self, sock: socket.socket, budget_ns: int = BUDGET_NS) -> None:
-        #: How long it spins at most; it may be changed.
-        self.budget_ns = budget_ns
+    def __init__(self, sock: socket.socket, patience: Patience = USUAL) -> None:
+        #: It may be changed.
+        self.patience = patience
         poller = select.poll()
         poller.register(sock, select.POLLIN)
         self._poll = poller.poll
@@ -50,13 +61,14 @@ class Spinner:
     def spin(self) -> bool:
         """Whether it became readable within the budget."""
         poll = self._poll
+        budget_ns, turn_ns = self.patience
         last_ns = time.monotonic_ns()
         if last_ns < self._pause_ends_ns:
             return bool(poll(0))
-        end_ns = last_ns + self.budget_ns
+        end_ns = last_ns + budget_ns
         while not poll(0):
             now_ns = time.monotonic_ns()
-            if now_ns >= end_ns or now_ns - last_ns > _WANTED_NS:
+            if now_ns >= end_ns or now_ns - last_ns > turn_ns:
                 if now_ns - last_ns > _BUSY_NS:
                     self._pause_ends_ns = now_ns + _PAUSE_NS
                 return False
@@ -80,4 +92,4 @@ class Spinner:
 
     def slept(self, ns: int) -> None:
         """How long the caller slept, when it had to: a short sleep makes spinning worthwhile."""
-        self._worthwhile = ns < self.budget_ns
+        self._worthwhile = ns < self.patience.budget_ns

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pyserve_stub.spin import MEMBER_BUDGET_NS, STUB_BUDGET_NS
+from pyserve_stub.spin import CALLED, OF_STUB
 
 from tests.process.client import connect, outputs
 from tests.process.engine import Engine
@@ -47,12 +47,12 @@ def test_durations_of_an_ensemble_are_those_of_its_members(engine: Engine) -> No
 
 
 def test_members_wait_awake_for_longer_while_they_serve_it(engine: Engine) -> None:
-    budget = "from pyserve_stub.host import get_host; y = np.array([get_host().session.spinner.budget_ns], np.float32)"
-    name = chain(engine, "awake", budget)
+    body = "from pyserve_stub.host import get_host; y = np.array([get_host().session.spinner.patience[0]], np.float32)"
+    name = chain(engine, "awake", body)
     seen = [outputs(engine.infer(name, ONE))["OUT"].tolist() for _ in range(2)]
     seen.append(outputs(engine.infer("awake_0", {"X": ONE["IN"]}))["Y"].tolist())  # as its last request left it
     seen.append(outputs(engine.infer("awake_0", {"X": ONE["IN"]}))["Y"].tolist())
-    assert seen == [[STUB_BUDGET_NS], [MEMBER_BUDGET_NS], [MEMBER_BUDGET_NS], [STUB_BUDGET_NS]]
+    assert seen == [[item.budget_ns] for item in (OF_STUB, CALLED, CALLED, OF_STUB)]
 
 
 def request(**more: object) -> dict[str, object]:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from pyserve_stub.spin import BUDGET_NS
+from pyserve_stub.spin import USUAL
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.frames import PlainDescriptor
 from pyserve_stub.wire.layout import WireError
@@ -210,7 +210,7 @@ class Instance:
         self.send(members[0] if len(members) == 1 else frames.encode_bundle(members))
         if self.calls_others:
             self.expect()
-        elif self.average_ns < BUDGET_NS / 2 and len(self.in_flight) == 1 and self._channel is not None:
+        elif self.average_ns < USUAL.budget_ns / 2 and len(self.in_flight) == 1 and self._channel is not None:
             self._channel.linger()  # the answer will be there before the loop has gone to sleep
 
     def expect(self) -> None:
@@ -252,7 +252,7 @@ class Instance:
             if job.foreign:
                 self.attach(job.foreign)
             requests.append((job.key, job.meta, job.plan.layout, job.descriptors))
-        flags = frames.PART if batch[0].tally is not None else 0
+        flags = frames.INNER if batch[0].inner else 0
         return frames.encode_execute(requests, self.responses.take_released(), flags=flags)
 
     def holding(self, key: int) -> Job | None:

@@ -188,8 +188,10 @@ class LoadedVersion(abc.ABC):
         return Job(self, self._memory, block_id, sink), segment, offset
 
     def foreign_job(self, memory: Memory, block_id: int, sink: Sink) -> Job:
-        """A job whose inputs lie in somebody else's memory."""
-        return Job(self, memory, block_id, sink)
+        """A job of another model's or a notebook's, whose inputs lie in its memory."""
+        job = Job(self, memory, block_id, sink)
+        job.inner = True
+        return job
 
     @property
     def crowded(self) -> bool:

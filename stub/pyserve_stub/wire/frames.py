@@ -34,8 +34,8 @@ CALL = 16
 REPLY = 17
 NOTE = 18
 
-#: Flag of an EXECUTE frame: its requests are parts of others, an ensemble's.
-PART = 1
+#: Flag of an EXECUTE frame: its requests come from another model or a notebook.
+INNER = 1
 
 #: Flags of a response: the last one of its request; nothing reads its inputs any more; the whole batch failed; not an
 #: answer at all: that comes in STREAM frames, or came; no answer either: the request is to be queued again; nothing but

@@ -16,7 +16,7 @@ import pytest
 import triton_python_backend_utils as pb_utils
 from pyserve_stub.host import get_host, set_host
 from pyserve_stub.loop import EngineHost, Stub
-from pyserve_stub.spin import MEMBER_BUDGET_NS, STUB_BUDGET_NS
+from pyserve_stub.spin import CALLED, OF_STUB
 from pyserve_stub.status import BUSY, FINALIZING, LOADING, READY, SPAWNED, STATUS_NBYTES, read_status
 from pyserve_stub.wire import frames
 from pyserve_stub.wire.layout import WireError
@@ -134,15 +134,15 @@ def test_bundles_are_executed_in_order(loop: Loop) -> None:
     assert [answer.outputs["IN"].tolist() for answer in answers] == [[1.0], [2.0], [3.0]]
 
 
-def test_a_member_of_an_ensemble_waits_awake_for_longer(loop: Loop) -> None:
+def test_who_is_called_by_others_waits_awake_for_longer(loop: Loop) -> None:
     loop.serve()
-    budgets = []
-    for flags in (0, frames.PART, 0):
+    seen = []
+    for flags in (0, frames.INNER, 0):
         loop.sock.send(frames.encode_execute([loop.request(IN=np.array([1.0]))], flags=flags))
         loop.read(loop.next())
         loop.ask("anything, when it is done with that")
-        budgets.append(loop.session.spinner.budget_ns)
-    assert budgets == [STUB_BUDGET_NS, MEMBER_BUDGET_NS, STUB_BUDGET_NS]
+        seen.append(loop.session.spinner.patience)
+    assert seen == [OF_STUB, CALLED, OF_STUB]
 
 
 def test_what_is_executed_is_shown(loop: Loop) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from pyserve_stub.session import ArenaFull, EngineGone
+from pyserve_stub.spin import CALLED
 from pyserve_stub.wire import frames
 
 from tests.unit.stub.peer import MARK, Peer, started
@@ -36,6 +37,7 @@ def test_a_call_is_answered_among_other_frames(peer: Peer) -> None:
     peer.tell(frames.REPLY, {"id": 1, "ok": True})
     thread.join()
     assert results == [{"id": 1, "ok": True}]
+    assert peer.session.spinner.patience == CALLED, "those who answer may need the processor"
     assert list(peer.session.cancelled) == [9]
     assert peer.session.receive() == MARK
     peer.settle()

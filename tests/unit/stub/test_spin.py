@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from pyserve_stub.spin import BUDGET_NS, Spinner
+from pyserve_stub.spin import CALLED, USUAL, Patience, Spinner
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def test_nobody_spins_before_a_short_sleep(pair: tuple[socket.socket, socket.soc
     theirs.send(b"x")
     spinner = Spinner(ours)
     assert not spinner.ready()
-    spinner.slept(BUDGET_NS)
+    spinner.slept(USUAL.budget_ns)
     assert not spinner.ready()
-    spinner.slept(BUDGET_NS - 1)
+    spinner.slept(USUAL.budget_ns - 1)
     assert spinner.ready()
 
 
@@ -70,17 +70,18 @@ class Machine:
 def test_nobody_wants_the_processor(pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, 1000)
     assert not Spinner(pair[0]).spin()
-    assert machine.turns == BUDGET_NS // 1000
+    assert machine.turns == USUAL.budget_ns // 1000
 
 
+@pytest.mark.parametrize(("patience", "turns"), [(USUAL, 1), (CALLED, 12)])
 def test_somebody_wants_the_processor(
-    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+    pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch, patience: Patience, turns: int
 ) -> None:
     machine = Machine(monkeypatch, 50_000)
-    spinner = Spinner(pair[0])
+    spinner = Spinner(pair[0], patience)
     for count in (1, 2):
         assert not spinner.spin()
-        assert machine.turns == count
+        assert machine.turns == count * turns
 
 
 def test_what_comes_while_somebody_has_the_processor_is_seen(
