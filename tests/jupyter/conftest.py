@@ -25,21 +25,26 @@ def pyserve_traits() -> dict[str, Any]:
     return {"engine_command": FAKE_ENGINE, "exit_timeout_s": 20.0}
 
 
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[str]:
+    """pytest's can be too long for a socket's address. It outlives each test: servers end after their configuration."""
+    with tempfile.TemporaryDirectory(prefix="ps") as folder:
+        yield folder
+
+
 @pytest.fixture
-def jp_server_config(pyserve_traits: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Config]:
-    with tempfile.TemporaryDirectory(prefix="ps") as short:
-        # pytest's folders can be too long for a socket's address.
-        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
-        yield Config(
-            {
-                "ServerApp": {
-                    "jpserver_extensions": {"jupyter_pyserve": True},
-                    "allow_unauthenticated_access": False,
-                    "reraise_server_extension_failures": True,
-                },
-                "PyServe": pyserve_traits,
-            }
-        )
+def jp_server_config(pyserve_traits: dict[str, Any], short_folder: str, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", tempfile.mkdtemp(dir=short_folder))
+    return Config(
+        {
+            "ServerApp": {
+                "jpserver_extensions": {"jupyter_pyserve": True},
+                "allow_unauthenticated_access": False,
+                "reraise_server_extension_failures": True,
+            },
+            "PyServe": pyserve_traits,
+        }
+    )
 
 
 @pytest.fixture
