@@ -12,6 +12,7 @@ import pytest
 from tests.process.client import command, outputs, said
 from tests.process.conftest import loaded
 from tests.process.engine import Engine, running_engine
+from tests.process.ensembles import member
 from tests.process.waiting import wait_until
 
 _HOLD = """
@@ -181,3 +182,27 @@ def test_nothing_is_mapped_for_ever(engine: Engine, puppet: str) -> None:
 def maps_of(pid: int) -> list[str]:
     with open(f"/proc/{pid}/maps") as maps:
         return maps.read().splitlines()
+
+
+def test_a_lane_ends_whose_memory_a_model_has_passed_on(engine: Engine) -> None:
+    gate, one = engine.gate(), np.array([1, 2], np.float32)
+    member(engine, "passed_on", f"y = x.as_numpy() + 1\n        if y[0] == 8: open({str(gate)!r}).read()")
+    passing = """
+        call = pb_utils.InferenceRequest(
+            model_name="passed_on", requested_output_names=["Y"], inputs=[pb_utils.Tensor("X", x.as_numpy())])
+        y = call.exec().output_tensors()[0].as_numpy().copy()
+    """
+    member(engine, "passing", dedent(passing).replace("\n", "\n        "))
+    executing = engine.infer_later("passed_on", {"X": np.array([7], np.float32)})
+    gate.wait_until_entered()
+    lane = engine.lane()
+    lost = engine.later(lane.infer, "passing", {"X": lane.asarray(one)})
+    wait_until(lambda: engine.model("passed_on")["queue_depth"] == 1, "the call is queued")
+    lane.close()
+    with pytest.raises(OSError):
+        lost.result()
+    engine.models()  # so the engine has seen that the lane has gone
+    gate.open()
+    assert outputs(executing.result())["Y"].tolist() == [8]
+    for model in ("passing", "passed_on"):
+        assert outputs(engine.infer(model, {"X": one}))["Y"].tolist() == [2, 3]

@@ -220,8 +220,10 @@ class StubPeer(Peer):
         if kind == frames.OF_REQUEST:
             job = self._instance.holding(number)
             if job is not None and job.contains(*descriptor[:3]):
+                segment = job.memory.segment(descriptor[0])
                 inputs.keep(job)
-                return job.memory.segment(descriptor[0])
+                inputs.keep(_Pin(segment))
+                return segment
         elif kind == frames.OF_ANSWER:
             lent = self._leases.get(number)
             lies_in = lent.segment(descriptor) if lent is not None else None
@@ -255,6 +257,15 @@ class Keeper(Protocol):
 
     def unref(self) -> None:
         """One of those who read it is done."""
+
+
+class _Pin:
+    """Keeps memory that may be that of a client who goes."""
+
+    __slots__ = ("ref", "unref")
+
+    def __init__(self, segment: Segment) -> None:
+        self.ref, self.unref = segment.pin, segment.unpin
 
 
 class _Inputs:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from jupyter_pyserve.engine.memory.arena import Segment
+
+_log = logging.getLogger(__name__)
 
 Note = Callable[[dict[str, Any], Sequence[int]], None]
 
@@ -20,12 +23,16 @@ class Attachments:
         self._note = note
 
     def add(self, segment: Segment) -> None:
-        """Hand a segment over, before anything refers to it."""
-        if segment.id in self._known:
+        """Hand a segment over, before anything refers to it; not one that is gone."""
+        if segment.id in self._known or segment.closed:
             return
         self.sweep()
+        try:
+            segment.show(self._note)
+        except OSError as error:  # the request that refers to it fails, and no other
+            _log.error("memory cannot be handed over: %s", error)
+            return
         self._known[segment.id] = segment
-        segment.show(self._note)
 
     def sweep(self) -> None:
         """Take back what its maker has dropped since."""

@@ -145,7 +145,7 @@ class LaneConnection(Peer):
         self.end()
         self._service.shared.kernel_ended(self)
         for target in self._service.registry.all_servables():
-            target.detach(list(self._own))
+            target.detach([segment.id for segment in self._own.values() if not segment.pinned])
         for segment in self._own.values():
             segment.close()
         self._on_closed(self)

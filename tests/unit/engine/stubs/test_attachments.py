@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from jupyter_pyserve.engine.memory.arena import Segment
 from jupyter_pyserve.engine.stubs.attachments import Attachments
+
+
+def fail(*arguments: object) -> int:
+    raise OSError(errno.EMFILE, "no descriptors")
 
 
 class Stub:
@@ -53,3 +60,22 @@ def test_what_was_closed_is_taken_back_with_the_next() -> None:
     attachments.sweep()
     attachments.sweep()
     assert stub.notes[3:] == [{"dropped": [second.id]}]
+
+
+def test_what_is_gone_is_not_handed_over() -> None:
+    stub, segment = Stub(), Segment(4096, "test")
+    segment.close()
+    Attachments(stub.note).add(segment)
+    assert stub.notes == []
+
+
+def test_what_cannot_be_handed_over_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub, segment = Stub(), Segment(4096, "test", of_client=True)
+    attachments = Attachments(stub.note)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        attachments.add(segment)
+    assert stub.notes == []
+    attachments.add(segment)
+    assert stub.notes == [{"segments": [segment.announce(writable=False)]}]
+    segment.close()
