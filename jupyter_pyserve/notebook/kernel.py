@@ -14,7 +14,7 @@ from jupyter_pyserve.notebook import sharing
 from jupyter_pyserve.notebook.inclusion.definitions import CellTexts
 from jupyter_pyserve.notebook.inclusion.prelude import include
 from jupyter_pyserve.notebook.inclusion.resolver import Resolver
-from jupyter_pyserve.notebook.source import ModelSource
+from jupyter_pyserve.notebook.source import ModelSource, lines_of
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def file_of_label(label: str) -> str | None:
         return None
     if int(number) < len(history):
         text = history[int(number)] + "\n"
-        linecache.cache[files[0]] = (len(text), None, text.splitlines(keepends=True), files[0])
+        linecache.cache[files[0]] = (len(text), None, lines_of(text), files[0])
     return str(files[0])
 
 

@@ -6,11 +6,17 @@ Values only. Works on Python's syntax tree; runs nothing of the user's, asks no 
 from __future__ import annotations
 
 import ast
+import io
 from dataclasses import dataclass
 
 from jupyter_pyserve.errors import Code, PyServeError
 
 MODEL_CLASS = "TritonPythonModel"
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a program, as Python counts them: what ends a line of prose, like a form feed, ends none."""
+    return io.StringIO(text).readlines()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +43,8 @@ class ModelSource:
 
     def line(self, number: int) -> str | None:
         """A line by model.py's number."""
-        lines = self.text.splitlines()
-        return lines[number - 1] if 1 <= number <= len(lines) else None
+        lines = lines_of(self.text)
+        return lines[number - 1].rstrip("\n") if 1 <= number <= len(lines) else None
 
     def place(self, number: int) -> tuple[str, int]:
         """What holds a line of model.py, and its number there."""

@@ -15,7 +15,7 @@ from jupyter_pyserve.notebook.debugging.recorded import RecordingList, Replay
 from jupyter_pyserve.notebook.debugging.stacks import Stacks
 from jupyter_pyserve.notebook.kernel import file_of_label
 from jupyter_pyserve.notebook.payloads import Debugged, InstanceInfo, StackInfo
-from jupyter_pyserve.notebook.source import ModelSource, Piece
+from jupyter_pyserve.notebook.source import ModelSource, Piece, lines_of
 from jupyter_pyserve.v2.request_options import RequestOptions
 
 if TYPE_CHECKING:
@@ -133,6 +133,6 @@ def _shown_in(opened: Debugged) -> dict[str, object] | None:
 
 
 def _largest_piece(source: ModelSource) -> Piece:
-    lines = len(source.text.splitlines())
+    lines = len(lines_of(source.text))
     whole = Piece(first=1, last=lines, label=source.label, offset=source.line_offset)
     return max(source.pieces, key=lambda item: item.last - item.first, default=whole)

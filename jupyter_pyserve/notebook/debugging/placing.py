@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from jupyter_pyserve.notebook.kernel import file_of_label
-from jupyter_pyserve.notebook.source import ModelSource
+from jupyter_pyserve.notebook.source import ModelSource, lines_of
 
 Places = Callable[[int], tuple[str, int]]
 
@@ -37,7 +37,7 @@ def places_in(file: str, text: str, name: str) -> Places:
     """A text that no cell of this kernel holds: in its file, if that is here and as it was, else under `name`."""
     shown = file if _has(file, text) else name
     if shown == name:
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+        linecache.cache[name] = (len(text), None, lines_of(text), name)
     return lambda line: (shown, line)
 
 

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from jupyter_pyserve.notebook.source import lines_of
+
 _DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -104,7 +106,7 @@ def without_decorators(definition: Definition, unwanted: Callable[[ast.expr], bo
     dropped = [item for item in node.decorator_list if unwanted(item)] if isinstance(node, _DEFS) else []
     if not isinstance(node, _DEFS) or not dropped:
         return definition
-    lines = definition.text.splitlines(keepends=True)
+    lines = lines_of(definition.text)
     for item in dropped:
         for number in range(item.lineno, (item.end_lineno or item.lineno) + 1):
             lines[number - definition.first] = "\n"

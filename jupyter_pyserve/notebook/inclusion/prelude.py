@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.inclusion.names import names_of
 from jupyter_pyserve.notebook.inclusion.resolver import Node, Resolver
-from jupyter_pyserve.notebook.source import ModelSource, Piece
+from jupyter_pyserve.notebook.source import ModelSource, Piece, lines_of
 
 _BEGIN = "# What the cell below uses of other cells of its notebook.\n"
 _POSTPONED = "from __future__ import annotations\n"
@@ -25,7 +25,7 @@ def include(source: ModelSource, resolver: Resolver) -> tuple[ModelSource, list[
     _refuse(resolver, source.label)
     if not resolver.imports and not resolver.nodes:
         return source, resolver.doubts
-    lines = source.text.splitlines(keepends=True)
+    lines = lines_of(source.text)
     head = _head_length(tree)
     writer = Writer()
     writer.add_own(source, lines[:head], 1)
@@ -56,7 +56,7 @@ class Writer:
 
     def add(self, text: str) -> None:
         """Lines that are nobody's."""
-        self._lines += text.splitlines(keepends=True)
+        self._lines += lines_of(text)
 
     def add_own(self, source: ModelSource, lines: Sequence[str], first: int) -> None:
         """Lines of the cell itself, from its line `first` on."""
@@ -72,7 +72,7 @@ class Writer:
             if not (is_constant and was_constant):
                 self.add("\n" if is_constant else "\n\n")
             if node.definition is not None:
-                self._place(node.text.splitlines(keepends=True), node.definition.label, node.definition.first)
+                self._place(lines_of(node.text), node.definition.label, node.definition.first)
             else:
                 self.add(node.text)
             was_constant = is_constant

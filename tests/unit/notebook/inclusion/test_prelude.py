@@ -34,6 +34,15 @@ def test_a_text_without_an_end_of_line_keeps_its_lines(tmp_path: object) -> None
     assert source.place(len(source.text.splitlines())) == ("C", 1)
 
 
+def test_lines_are_those_of_python() -> None:
+    """Not those of prose, which ends lines at form feeds and at what web pages have for that."""
+    text = '"""A model.\u2028Of two lines."""\nfrom __future__ import annotations\n\x0c\nx = A\n'
+    source, _ = include(ModelSource(text=text, label="C"), resolver(A=1))
+    compile(source.text, "model.py", "exec")
+    last = source.text.count("\n")
+    assert (source.line(last), source.place(last)) == ("x = A", ("C", 4))
+
+
 def test_problems_are_an_error_and_all_of_them() -> None:
     with pytest.raises(PyServeError, match=r"'A' is an object(.|\n)*'B' is an object"):
         include(ModelSource(text="x = A\ny = B", label="C"), resolver(A=object(), B=object()))
