@@ -19,7 +19,7 @@ from jupyter_pyserve.model.values import ModelConfig
 #: Strings, which stay as they are, and what is not JSON outside of them. Strings need no end, and names begin where
 #: words do, so that no part of a text is looked at again and again.
 _LIBERTIES: Final = re.compile(
-    r""" "(?:\\.|[^"\\])*"? | '(?:\\.|[^'\\])*'? | \b[A-Za-z_]\w*(?=\s*:) | ,(?=\s*\}) """, re.VERBOSE
+    r""" "(?:\\.|[^"\\])*"? | '(?:\\.|[^'\\])*'? | \b[A-Za-z_]\w*(?=\s*:) | ,(?=\s*[\]}]) """, re.VERBOSE
 )
 
 
@@ -76,14 +76,17 @@ def parse_json_config(
 
 
 def _read_json(text: str) -> object:
-    """JSON, or what protobuf's own parser takes for it: names without quotes, apostrophes, a comma before a brace."""
+    """JSON, or what protobuf's own parser takes for it.
+
+    Names without quotes, apostrophes, a comma behind the last item, strings over several lines.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)
     except ValueError:
         strict = _LIBERTIES.sub(_strict, text)
         if strict == text:
             raise
-        return json.loads(strict)
+        return json.loads(strict, strict=False)
 
 
 def _strict(found: re.Match[str]) -> str:
@@ -132,7 +135,7 @@ def _complete(message: Any, *, model_name: str, default_backend: str, gpus: int)
 
 
 def _canonical(descriptor: Any, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The tree with enum names in capitals: JSON may spell them either way."""
+    """The tree with enum names in capitals, lists around single items, and flags that are no texts."""
     return {key: _canonical_value(_field(descriptor, key), value) for key, value in tree.items()}
 
 
@@ -146,14 +149,16 @@ def _canonical_value(field: Any, value: Any) -> Any:
     if is_map(field):
         inner = field.message_type.fields_by_name["value"]
         return {k: _canonical_value(inner, v) for k, v in value.items()} if isinstance(value, dict) else value
-    if is_repeated(field) and isinstance(value, list):
-        return [_canonical_item(field, item) for item in value]
+    if is_repeated(field) and value is not None:
+        return [_canonical_item(field, item) for item in (value if isinstance(value, list) else [value])]
     return _canonical_item(field, value)
 
 
 def _canonical_item(field: Any, value: Any) -> Any:
     if field.enum_type is not None and isinstance(value, str):
         return value.upper()
+    if field.cpp_type == field.CPPTYPE_BOOL and value in ("true", "false"):
+        return value == "true"
     if field.message_type is not None and isinstance(value, dict):
         return _canonical(field.message_type, value)
     return value

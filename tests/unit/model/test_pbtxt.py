@@ -73,7 +73,6 @@ def test_json_takes_enums_in_any_case_and_both_spellings_of_fields() -> None:
         '{"max_batch_size": "x"}',
         '{"max_batch_size": 1.5}',
         '{"input": 3}',
-        '{"input": {"name": "I"}}',
         '{"parameters": [1]}',
         '{"parameters": {"k": "v"}}',
         '{"input": [{"data_type": "TYPE_NOPE"}]}',
@@ -91,6 +90,11 @@ def test_json_that_does_not_fit_is_refused(text: str) -> None:
     assert caught.value.message.startswith("Invalid config override: ")
 
 
+def test_json_texts_may_have_lines() -> None:
+    config = parse_json_config('{"parameters": {"p": {"string_value": "a\n\tb"}}}', model_name="m")
+    assert config.parameters == {"p": "a\n\tb"}
+
+
 def test_json_with_another_name_is_refused() -> None:
     config = parse_json_config('{"name": "n"}', model_name="m")
     with pytest.raises(PyServeError, match="unexpected directory name 'm' for model 'n'"):
@@ -103,6 +107,7 @@ def test_json_with_another_name_is_refused() -> None:
         """{"backend": "python", sequence_batching: {direct: {}}}""",
         """{'backend': 'python', "sequence_batching": {"direct": {},},}""",
         """{ backend : 'python', sequence_batching: {'direct': {}} }""",
+        """{"backend": "python", "sequence_batching": {"direct": {}}, "instance_group": [{},]}""",
     ],
 )
 def test_json_as_protobuf_reads_it(text: str) -> None:
@@ -112,8 +117,18 @@ def test_json_as_protobuf_reads_it(text: str) -> None:
     assert config.sequence_batching.direct is not None
 
 
+def test_json_items_that_are_not_in_a_list_and_flags_that_are_texts() -> None:
+    text = """{"max_batch_size": 4, "input": {"name": "I", "data_type": "type_fp32", "dims": -1, "optional": "true"},
+        "dynamic_batching": {"preferred_batch_size": "4", "preserve_ordering": "false"}, "instance_group": null}"""
+    config = parse_json_config(text, model_name="m")
+    assert [(item.dims, item.data_type, item.optional) for item in config.inputs] == [((-1,), "TYPE_FP32", True)]
+    assert config.dynamic_batching is not None
+    assert config.dynamic_batching.preferred_batch_size == (4,)
+    assert not config.dynamic_batching.preserve_ordering
+
+
 def test_texts_are_not_touched() -> None:
-    value = """a: 1, 'b: 2,} \\ "c" """
+    value = """a: 1, 'b: 2,} \\ "c", ] """
     parameters = json.dumps({"p": {"string_value": value}})
     config = parse_json_config(f'{{backend: \'it\\\'s "it"\', "parameters": {parameters}}}', model_name="m")
     assert config.parameters["p"] == value
