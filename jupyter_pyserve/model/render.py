@@ -15,9 +15,9 @@ _STRING_INTEGERS: Final = frozenset({"Shape", "SecondaryDevice", "InitialState"}
 
 
 def to_tree(message: Any) -> dict[str, Any]:
-    """The message as a JSON tree; keys in the order of their declaration."""
+    """The message as a JSON tree; keys in the order of their declaration, values of alternatives last."""
     tree: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
+    for field in sorted(message.DESCRIPTOR.fields, key=_is_alternative):
         if field.has_presence and not message.HasField(field.name):
             continue
         value = getattr(message, field.name)
@@ -28,6 +28,10 @@ def to_tree(message: Any) -> dict[str, Any]:
         else:
             tree[field.name] = _value(field, value)
     return tree
+
+
+def _is_alternative(field: Any) -> bool:
+    return field.containing_oneof is not None and field.message_type is None
 
 
 def is_repeated(field: Any) -> bool:

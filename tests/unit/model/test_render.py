@@ -55,6 +55,12 @@ def test_a_chosen_alternative_is_shown_even_when_it_is_its_default() -> None:
     assert '"zero_data": false' in json.dumps(tree(text))
 
 
+def test_a_chosen_value_is_shown_last() -> None:
+    shown = tree('sequence_batching { state { initial_state { name: "s" dims: 1 zero_data: true } } }')
+    text = '[{"data_type":"TYPE_INVALID","dims":["1"],"name":"s","zero_data":true}]'
+    assert f'"initial_state":{text}' in json.dumps(shown, separators=(",", ":"))
+
+
 def test_enums_unknown_to_the_schema_stay_numbers() -> None:
     message = model_config_messages().ModelConfig()
     message.input.add().data_type = 99
