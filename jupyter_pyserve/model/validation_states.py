@@ -39,7 +39,7 @@ def _initial_problems(state: State, initial: InitialState) -> Iterator[str]:
             "Number of dimensions in 'initial_state' doesn't match the size of 'state' dimensions for state input "
             f"'{name}'. {len(initial.dims)} != {len(state.dims)}"
         )
-    elif -1 in initial.dims:
+    elif any(dim < 0 for dim in initial.dims):
         yield f"'initial_state' field for state input name '{name}' contains variable dimensions."
     else:
         for own, other in zip(initial.dims, state.dims):

@@ -16,15 +16,16 @@ from jupyter_pyserve.model.signature import protocol_datatype
 
 def initial_states(config: ModelConfig, model_dir: str) -> list[dict[str, Any]]:
     """As a stub is told them; blocks, and raises `LoadFailure` when a file is not there or too short."""
-    batching = config.sequence_batching
+    states = config.sequence_batching.states if config.sequence_batching is not None else ()
     batch = (1,) if config.max_batch_size > 0 else ()
-    return [_described(state, batch, model_dir) for state in (batching.states if batching is not None else ())]
+    # One without a type is no tensor; on Triton, too, such a model loads.
+    return [_described(state, batch, model_dir) for state in states if state.data_type != "TYPE_INVALID"]
 
 
 def _described(state: State, batch: tuple[int, ...], model_dir: str) -> dict[str, Any]:
     initial = state.initial[0] if state.initial else None
     # Triton leaves what nobody describes as it finds it, one element where a dimension is open; here it is zeros.
-    dims = initial.dims if initial is not None else tuple(1 if dim == -1 else dim for dim in state.dims)
+    dims = initial.dims if initial is not None else tuple(1 if dim < 0 else dim for dim in state.dims)
     code = CODES[protocol_datatype(state.data_type)]
     data = None
     if initial is not None and not initial.zero_data:

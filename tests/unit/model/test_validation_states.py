@@ -59,6 +59,10 @@ def test_states_that_are_fine(state: str, dims: str) -> None:
             "'initial_state' field for state input name 'S' contains variable dimensions.",
         ),
         (
+            [initial(FINE.replace("[ 1 ]", "[ -2 ]"))],
+            "'initial_state' field for state input name 'S' contains variable dimensions.",
+        ),
+        (
             [initial(FINE.replace("[ 1 ]", "[ 3 ]"))],
             "'initial_state' dim for input name 'S' doesn't match 'state' dim description. 3 != 1",
         ),

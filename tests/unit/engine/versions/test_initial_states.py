@@ -37,6 +37,12 @@ def test_what_nobody_describes_is_zeros(tmp_path: Path) -> None:
     assert described(tmp_path, size=0)["shape"] == (1, 2)
 
 
+def test_odd_states_that_triton_loads_too(tmp_path: Path) -> None:
+    assert described(tmp_path, dims="-2, 3")["shape"] == (1, 1, 3)
+    typeless = parse_pbtxt("sequence_batching { state { } }", model_name="m", path="p")
+    assert initial_states(typeless, str(tmp_path)) == []
+
+
 def test_zeros_have_the_dimensions_that_were_said(tmp_path: Path) -> None:
     found = described(tmp_path, 'initial_state { name: "i" data_type: TYPE_INT16 dims: [ 3, 2 ] zero_data: true }')
     assert (found["shape"], found["data"]) == ((1, 3, 2), None)
