@@ -1,7 +1,8 @@
 """Finding, importing and constructing a `TritonPythonModel`, and calling its life-cycle methods.
 
-Follows Triton: the module is imported as `<version>.<stem>` from the model's directory, so that relative and absolute
-sibling imports both work, and the class is looked up by name. Knows nothing of requests.
+Follows Triton: the module is imported as `<version>.<stem>` from the model's directory (where its file lies deeper, by
+the directory that it lies in), so that relative and absolute sibling imports both work, and the class is looked up by
+name. Knows nothing of requests.
 """
 
 from __future__ import annotations
@@ -31,9 +32,8 @@ class Loader:
         self.version_dir = os.path.join(model_dir, version)
         self.model_file = os.path.join(backend_dir or self.version_dir, filename)
         self._backend_dir = backend_dir
-        self._model_dir = model_dir
-        self._version = version
-        self._filename = filename
+        #: The directory that has the file, which is the module's package.
+        self._folder, self._filename = os.path.split(self.model_file)
         self._class: Any = None
         self.model: Any = None
 
@@ -43,7 +43,7 @@ class Loader:
             raise LoadError(f"Model name must end with '.py'. Model name is \"{self._filename}\".")
         if not os.path.isfile(self.model_file):
             raise LoadError(f"Python model file not found in '{self.model_file}'")
-        sys.path += [self._backend_dir] if self._backend_dir else [self.version_dir, self._model_dir]
+        sys.path += [self._backend_dir] if self._backend_dir else [self._folder, os.path.dirname(self._folder)]
         sys.argv = [""]
         # A file that is edited within the clock's resolution would be shadowed by its own stale bytecode.
         writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -64,19 +64,20 @@ class Loader:
         return module
 
     def _import_own(self) -> Any:
-        self._import_package()
-        return importlib.import_module(f"{self._version}.{self._filename[:-3]}")
+        package = os.path.basename(self._folder)
+        self._import_package(package)
+        return importlib.import_module(f"{package}.{self._filename[:-3]}")
 
-    def _import_package(self) -> None:
-        """Make the version's directory a package: this one, whatever else on `sys.path` has the same name."""
-        spec = importlib.machinery.ModuleSpec(self._version, None, is_package=True)
-        init = os.path.join(self.version_dir, "__init__.py")
+    def _import_package(self, name: str) -> None:
+        """Make the file's directory a package: this one, whatever else on `sys.path` has the same name."""
+        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        init = os.path.join(self._folder, "__init__.py")
         if os.path.isfile(init):
-            spec.loader = importlib.machinery.SourceFileLoader(self._version, init)
+            spec.loader = importlib.machinery.SourceFileLoader(name, init)
             spec.origin, spec.has_location = init, True
-        spec.submodule_search_locations = [self.version_dir]
+        spec.submodule_search_locations = [self._folder]
         package = importlib.util.module_from_spec(spec)
-        sys.modules[self._version] = package
+        sys.modules[name] = package
         if spec.loader is not None:
             spec.loader.exec_module(package)
 

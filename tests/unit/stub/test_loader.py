@@ -108,6 +108,19 @@ def test_another_file_name_is_imported(tmp_path: Path) -> None:
     assert "1.other" in sys.modules
 
 
+@pytest.mark.parametrize(("filename", "package"), [("sub/model.py", "sub"), ("../2/model.py", "2")])
+def test_a_file_elsewhere_is_imported_by_its_own_directory(tmp_path: Path, filename: str, package: str) -> None:
+    path = tmp_path / "m" / "1" / filename
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    path.parent.mkdir()
+    path.write_text("from . import beside\n" + model_class("where = (__name__, beside.__name__)"))
+    (path.parent / "beside.py").touch()
+    made = Loader(str(tmp_path / "m"), "1", filename, "m")
+    made.import_class()
+    made.initialize(ARGS)
+    assert made.model.where == (f"{package}.model", f"{package}.beside")
+
+
 # -- what goes wrong --------------------------------------------------------------------------------------------------
 
 
