@@ -50,7 +50,7 @@ def as_input(value: object, datatype: str, *, where: str) -> Array:
         return _from_python(value, datatype, where)
     array = np.asarray(value)
     if array.dtype.kind in "SUO":
-        return _text_array(array, where)
+        return _text_array(array, where, datatype)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if datatype in DATATYPES and _widens_exactly(array.dtype, dtype_of(datatype)):
@@ -99,14 +99,16 @@ def _check_range(natural: Array, array: Array, datatype: str, where: str) -> Non
             raise _unfit(where, datatype, "a number in it is out of range")
 
 
-def _text_array(array: Array, where: str) -> Array:
-    """BYTES: an object array of `bytes`, text encoded as UTF-8."""
+def _text_array(array: Array, where: str, declared: str = "BYTES") -> Array:
+    """BYTES: an object array of `bytes`, text encoded as UTF-8. Where numbers are wanted, only the server says so."""
     out = np.empty(array.shape, dtype=object)
     for index, item in enumerate(array.reshape(-1)):
         if isinstance(item, str):
             out.flat[index] = item.encode()
         elif isinstance(item, (bytes, bytearray, memoryview)):
             out.flat[index] = bytes(item)
+        elif declared in DATATYPES and declared != "BYTES":
+            raise _unfit(where, declared, "it holds something that is not a number")
         else:
             raise _unfit(where, "BYTES", f"element {index} is of type {type(item).__name__}, not str or bytes")
     return out

@@ -98,6 +98,14 @@ def test_text_becomes_an_object_array_of_bytes(value: object) -> None:
     assert array.shape == np.array(value, dtype=object).shape
 
 
+@pytest.mark.parametrize("value", [None, object(), np.array([1, None], object)])
+def test_what_is_neither_number_nor_text(value: object) -> None:
+    with pytest.raises(PyServeError, match="can't become FP32: it holds something that is not a number"):
+        _input(value, "FP32")
+    with pytest.raises(PyServeError, match="can't become BYTES: element 0 is of type"):
+        _input(value, "")
+
+
 def test_names_of_dtypes_are_numpys_or_the_protocols() -> None:
     assert dtype_of("INT8") == np.int8
     assert dtype_of("float32") == np.float32
