@@ -100,7 +100,7 @@ class Client:
     def __init__(self, address: Address) -> None:
         self.address = address
         #: Whether the engine is this kernel's own, and may be started again.
-        self.is_own = False
+        self.is_own = own_engine.is_at(address)
         self._begin()
         _clients.add(self)
 
@@ -259,7 +259,6 @@ def default_client(*, may_start: bool = True) -> Client:
         address = own_engine.ensure()
         if current is None or current.address != address:
             current = _become_default(Client(address))
-            current.is_own = True
             sharing.offer_again(current)
         return current
     return _become_default(Client(find_engine() if _default is None else _default.address))

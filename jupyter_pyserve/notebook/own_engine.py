@@ -175,6 +175,11 @@ def is_wanted() -> bool:
     return not os.environ.get(RUNTIME_DIR_VARIABLE) and not os.environ.get(URL_VARIABLE)
 
 
+def is_at(address: Address) -> bool:
+    """Whether an address is that of this process's own engine, whichever way it was found."""
+    return _own is not None and _own.belongs_here and address.runtime_dir == _own.folder
+
+
 def ensure() -> Address:
     """The address of this process's own engine, which is started if it does not run; a line tells the user so."""
     global _own

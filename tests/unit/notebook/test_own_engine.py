@@ -128,5 +128,6 @@ def test_the_first_use_starts_one_and_says_so(
         own_engine._own._process.wait()
         client_module.default_client()
         assert "is started again" in "".join(capsys.readouterr())
+        assert client_module.connect().is_own  # found through the environment, and started again all the same
     finally:
         own_engine._own.stop()
