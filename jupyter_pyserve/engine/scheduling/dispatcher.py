@@ -29,7 +29,8 @@ _PACKET_NS = 200_000
 _PACKET_BATCHES = 8
 
 #: A model that needs less time for a request than the engine is given half of what there is, so that both work at the
-#: same time; but not so little that a batch costs more than its requests.
+#: same time, and that as soon as it is much, even while it executes; but not so little that a batch costs more than
+#: its requests.
 _LIGHT_NS = 10_000
 _SMALL_SHARE = 16
 
@@ -74,7 +75,7 @@ class Dispatcher:
     def offer(self, job: Job, now_ns: int) -> None:
         """Queue a job, and run it if an instance is free; raises `PyServeError` when the queue is full.
 
-        Batches are made at the end of the loop's turn: what arrives together is executed together.
+        Batches are made at the end of the loop's turn: what arrives together is executed together, unless it is much.
         """
         if not self._timed and not self._returned and not len(self._scheduler):
             instance = self._free_instance()
@@ -82,7 +83,7 @@ class Dispatcher:
                 instance.execute([[job]], now_ns)
                 return
         self._scheduler.offer(job, job.enqueue_ns)
-        if not self._plain:
+        if not self._plain or (len(self._scheduler) % _SMALL_SHARE == 0 and all(map(_is_light, self._instances))):
             self.pump(now_ns)
         elif not self._looking_soon:
             self._looking_soon = True
@@ -132,7 +133,7 @@ class Dispatcher:
 
     def _share(self, instance: Instance, answering: int) -> int:
         """How many requests its next batch may be made of."""
-        if not self._plain or instance.average_ns > _LIGHT_NS * instance.average_size:
+        if not self._plain or not _is_light(instance):
             return sys.maxsize
         return max(_SMALL_SHARE, (len(self._scheduler) + answering + 1) // 2)
 
@@ -187,22 +188,25 @@ class Dispatcher:
         self.pump(time.monotonic_ns())
 
     def _free_instance(self) -> Instance | None:
-        """An idle instance, else a fast one that has nothing waiting; with a batcher only an idle one.
+        """An idle instance, else a fast one that has nothing waiting.
 
-        What a batcher holds back may still find company, so nothing waits inside a stub there.
+        With a batcher only a light one, and only if there is much: what is held back may still find company.
         """
         fast: Instance | None = None
-        timed = self._timed
+        much = self._plain and len(self._scheduler) >= _SMALL_SHARE
         for instance in self._instances:
             if not instance.in_flight:
                 if instance.state is StubState.READY and instance.room > 0:
                     return instance
             elif (
-                not timed
-                and instance.outstanding == 1
-                and instance.average_ns < _FAST_NS
+                instance.outstanding == 1
+                and (_is_light(instance) if much else not self._timed and instance.average_ns < _FAST_NS)
                 and instance.state is StubState.BUSY
                 and instance.room > 0
             ):
                 fast = fast if instance.calls_others else instance
         return fast
+
+
+def _is_light(instance: Instance) -> bool:
+    return instance.average_ns <= _LIGHT_NS * instance.average_size
