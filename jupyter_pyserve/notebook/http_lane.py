@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from jupyter_pyserve.errors import PyServeError
 from jupyter_pyserve.notebook.arrays import Array, DTypeLike
 from jupyter_pyserve.notebook.connection import Connection
 from jupyter_pyserve.v2.client import decode_infer_response, encode_infer_request
@@ -61,13 +62,18 @@ class HttpLane:
         header, blobs = encode_infer_request(
             inputs, options.outputs, id=options.request_id, parameters=options.parameters
         )
-        reply = self._connection.request(
-            "POST",
-            model_path(model, options.version) + "/infer",
-            [header, *blobs],
-            {HEADER_LENGTH: str(len(header)), "Content-Type": "application/octet-stream"},
-            timeout_s=options.timeout_s,
-        ).checked()
+        try:
+            reply = self._connection.request(
+                "POST",
+                model_path(model, options.version) + "/infer",
+                [header, *blobs],
+                {HEADER_LENGTH: str(len(header)), "Content-Type": "application/octet-stream"},
+                timeout_s=options.timeout_s,
+            ).checked()
+        except PyServeError as error:
+            if isinstance(error.__cause__, TimeoutError):  # which is the model's, as on a lane
+                raise error.__cause__ from None
+            raise
         length = reply.headers.get(HEADER_LENGTH)
         answer: dict[str, Array] = decode_infer_response(reply.body, None if length is None else int(length))
         return answer

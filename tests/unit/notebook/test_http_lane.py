@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
 from jupyter_pyserve.notebook.address import Address
+from jupyter_pyserve.notebook.client import Client
 from jupyter_pyserve.notebook.connection import Connection
 from jupyter_pyserve.notebook.http_lane import HEADER_LENGTH, HttpLane, model_path
 from jupyter_pyserve.v2.request_options import RequestOptions
@@ -78,6 +80,21 @@ def test_memory_is_numpys_own(lane: HttpLane) -> None:
 
 def test_paths_are_quoted() -> None:
     assert model_path("a/b c", "1/2") == "/v2/models/a%2Fb%20c/versions/1%2F2"
+
+
+def test_a_model_that_takes_too_long_is_told_as_on_a_lane(engine: FakeEngine) -> None:
+    answered = threading.Event()
+
+    def late(request: Request) -> Answer:
+        assert answered.wait(30)
+        return Answer()
+
+    engine.answers["POST /v2/models/m/infer"] = late
+    try:
+        with pytest.raises(PyServeError, match=r"^model 'm' did not answer in time$"):
+            Client(Address(runtime_dir=engine.directory)).infer("m", {}, RequestOptions(timeout_s=0.01))
+    finally:
+        answered.set()
 
 
 def test_the_one_answer_of_a_stream(lane: HttpLane) -> None:
