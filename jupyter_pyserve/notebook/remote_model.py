@@ -54,6 +54,7 @@ class Model:
         """Run a model that answers any number of times: its answers as they come, for `for` or `async for`."""
         __tracebackhide__ = True
         try:
+            self._datatypes = None  # a stream that is refused can't be begun again unseen, as a call can
             arrays = self._arrays(args, inputs, self._known_datatypes())
             return self._client.stream(self.name, arrays, self._options)
         except PyServeError as error:

@@ -42,6 +42,9 @@ class FakeClient:
             raise self.errors.pop()
         return dict(inputs)
 
+    def stream(self, model: str, inputs: dict[str, Any], options: RequestOptions) -> list[dict[str, Any]]:
+        return [self.infer(model, inputs, options)]
+
     async def infer_async(self, model: str, inputs: dict[str, Any], options: RequestOptions) -> dict[str, Any]:
         return self.infer(model, inputs, options)
 
@@ -107,6 +110,15 @@ def test_after_a_new_version_with_other_datatypes_the_call_is_made_again(client:
     client.connection.inputs = ONE
     _refuse_once(client)
     assert asyncio.run(add_one.infer_async(X=1))["X"].dtype == np.float32
+
+
+def test_a_stream_has_the_datatypes_of_the_version_that_serves(client: FakeClient) -> None:
+    story = _model(client)
+    (answer,) = story.stream(X=1)
+    assert answer["X"].dtype == np.float32
+    client.connection.inputs = [{"name": "X", "datatype": "INT8", "shape": [-1]}]
+    (answer,) = story.stream(X=1)
+    assert answer["X"].dtype == np.int8
 
 
 @pytest.mark.parametrize("code", [Code.INVALID_ARG, Code.INTERNAL])
