@@ -45,8 +45,9 @@ class SharedArray:
         self.fd = fd
         self.kernel: object | None = None
         self.kernel_label = ""
-        #: The names of the instances that map it, by model version; a version whose processes are gone for now stays.
-        self.models: dict[Owner, set[str]] = {}
+        #: The instances that map it, by model version, by their names and processes: for a moment there may be two of a
+        #: name. A version whose processes are gone for now stays.
+        self.models: dict[Owner, set[tuple[str, int]]] = {}
 
     def facts(self) -> dict[str, Any]:
         """How it is described to a stub."""
@@ -55,7 +56,7 @@ class SharedArray:
     def row(self) -> dict[str, Any]:
         """For showing."""
         kernel = [self.kernel_label] if self.kernel is not None else []
-        instances = sorted(name for names in self.models.values() for name in names)
+        instances = sorted({name for found in self.models.values() for name, _ in found})
         return {"name": self.name, **self.facts(), "references": kernel + instances}
 
     def close(self) -> None:
@@ -124,13 +125,13 @@ class SharedArrays:
             raise PyServeError(Code.NOT_FOUND, f"no kernel shares an array '{name}' (shared are: {known})")
         instance = call.instance
         for array in self._older:
-            array.models.get(instance.owner, set()).discard(_label(instance))
-        found.models.setdefault(instance.owner, set()).add(_label(instance))
+            array.models.get(instance.owner, set()).discard(_known(instance))
+        found.models.setdefault(instance.owner, set()).add(_known(instance))
         call.reply(shared=found.facts(), fds=(found.fd,))
 
     def _ended(self, instance: Instance) -> None:
         for array in (*self._newest.values(), *self._older):
-            array.models.get(instance.owner, set()).discard(_label(instance))
+            array.models.get(instance.owner, set()).discard(_known(instance))
         self._sweep()
 
     # -- for showing --------------------------------------------------------------------------------------------------
@@ -159,8 +160,8 @@ class SharedArrays:
         self._older = [array for array in self._older if any(array.models.values())]
 
 
-def _label(instance: Instance) -> str:
-    return f"{instance.model}/{instance.name}"
+def _known(instance: Instance) -> tuple[str, int]:
+    return f"{instance.model}/{instance.name}", instance.pid
 
 
 def _checked(facts: Mapping[str, Any], fd: int) -> tuple[str, str, list[int], int]:

@@ -40,8 +40,8 @@ class Engine:
         self.shared.serve(self.services)
         self.replies: list[tuple[dict[str, Any], Sequence[int]]] = []
 
-    def stub(self, owner: Version, name: str = "m_0") -> Any:
-        return cast(Any, SimpleNamespace(owner=owner, model="m", name=name))
+    def stub(self, owner: Version, name: str = "m_0", pid: int = 7) -> Any:
+        return cast(Any, SimpleNamespace(owner=owner, model="m", name=name, pid=pid))
 
     def asks(self, stub: Any, name: str = "w") -> dict[str, Any]:
         def send(data: bytes, fds: Sequence[int]) -> None:
@@ -94,6 +94,18 @@ def test_it_stays_as_long_as_a_kernel_or_a_model_refers_to_it(engine: Engine) ->
     engine.services.ended(engine.stub(version))
     assert engine.references == []
     assert not is_open(fd)
+
+
+def test_an_instance_that_is_renewed_refers_to_it_still(engine: Engine) -> None:
+    engine.shared.share("lane", "kernel 1", facts(), memory())
+    version = Version()
+    engine.asks(engine.stub(version, pid=7))
+    engine.asks(engine.stub(version, pid=8))  # its successor is there before it goes
+    assert engine.references == [["kernel 1", "m/m_0"]]
+    engine.services.ended(engine.stub(version, pid=7))
+    assert engine.references == [["kernel 1", "m/m_0"]]
+    engine.services.ended(engine.stub(version, pid=8))
+    assert engine.references == [["kernel 1"]]
 
 
 def test_a_kernel_that_takes_it_back_leaves_it_to_the_models(engine: Engine) -> None:
