@@ -15,6 +15,9 @@ from jupyter_pyserve.model.scheduling import QueuePolicy, TimeoutAction
 
 REQUEST_TIMEOUT_EXPIRED: Final = "Request timeout expired"
 
+#: So many requests that are gone are not worth looking for.
+_FEW: Final = 64
+
 
 class Queued(Protocol):
     """What a scheduler reads of a request. It compares requests by identity: don't give them another `__eq__`."""
@@ -105,6 +108,10 @@ class Level(Generic[RequestT]):
         """Stop timing a request that left the queue."""
         if self._timeout_us:
             self._live.pop(id(request), None)
+            # Those that are gone leave the heap at its top; behind one that waits for long, there would be ever more.
+            if len(self._heap) > 2 * len(self._live) + _FEW:
+                self._heap = [entry for entry in self._heap if self._live.get(id(entry[2])) == entry[1]]
+                heapq.heapify(self._heap)
 
     def next_deadline_ns(self) -> int | None:
         """When the next of the waiting requests expires."""

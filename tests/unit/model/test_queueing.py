@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 
 from jupyter_pyserve.errors import Code, PyServeError
@@ -114,6 +116,21 @@ def test_a_request_that_comes_back_has_a_new_deadline() -> None:
     queue.offer(item, 3 * US)
     assert queue.next_deadline_ns() == 8 * US
     assert queue.sweep(5 * US) == (False, [])
+
+
+def test_requests_that_are_gone_are_not_held_behind_one_that_waits() -> None:
+    queue = level(timeout_us=10**9, override=True)
+    queue.offer(Item("waits", timeout_us=5), 0)
+    gone = []
+    for _ in range(1000):
+        queue.offer(Item(timeout_us=7), 0)
+        gone.append(weakref.ref(queue.main[-1]))
+        queue.forget(queue.main.pop())
+    assert sum(ref() is not None for ref in gone) < 100
+    last = Item("last", timeout_us=6)
+    queue.offer(last, 0)
+    assert queue.next_deadline_ns() == 5 * US
+    assert [item.id for item in queue.sweep(6 * US)[1]] == ["waits", "last"]
 
 
 def test_clearing_leaves_nothing() -> None:
