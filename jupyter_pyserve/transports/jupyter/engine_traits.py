@@ -48,6 +48,8 @@ def _trait(action: argparse.Action) -> TraitType[Any, Any]:
         return List(Unicode(), help=text)
     if action.nargs == 0 or action.type is parse_bool:
         return Bool(bool(action.default), help=text)
+    if action.default is None and callable(action.type) and str(action.type("1")) == "1":  # a number, or none
+        return Int(None, allow_none=True, help=text)
     if isinstance(action.default, int):
         return Int(action.default, help=text)
     if isinstance(action.default, float):

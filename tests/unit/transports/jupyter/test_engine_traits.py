@@ -63,9 +63,15 @@ def test_what_is_configured_is_what_the_engine_is_told(tmp_path: Path) -> None:
 
 def test_times_of_grpc_are_milliseconds_here_too(tmp_path: Path) -> None:
     assert PyServe(root_dir=str(tmp_path)).grpc_keepalive_time == 7_200_000
-    said = {"grpc_keepalive_time": 5000, "grpc_keepalive_timeout": 1500, "grpc_max_connection_age": "2500"}
+    said = {"grpc_keepalive_time": 5000, "grpc_keepalive_timeout": 1500, "grpc_max_connection_age": 2500}
     found = listen_settings(options(PyServe(root_dir=str(tmp_path), config=Config({"PyServe": said}))), token="t")
     assert found.grpc.keepalive == KeepaliveSettings(time_s=5.0, timeout_s=1.5, max_connection_age_s=2.5)
+
+
+def test_a_number_that_is_not_set_may_be_set(tmp_path: Path) -> None:
+    found = PyServe(root_dir=str(tmp_path), response_cache_byte_size=1048576)
+    assert words(found) == ["--response-cache-byte-size=1048576"]
+    assert found.grpc_max_connection_age is None
 
 
 def test_engine_args_have_the_last_word(tmp_path: Path) -> None:
