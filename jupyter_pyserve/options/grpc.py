@@ -79,8 +79,8 @@ def grpc_settings(options: argparse.Namespace) -> GrpcSettings:
 
 def _restriction(text: str) -> tuple[tuple[str, ...], str, str]:
     groups, colon, setting = text.partition(":")
-    key, equals, value = setting.partition("=")
-    if not (colon and equals and groups):
+    key, _, value = setting.partition("=")
+    if not (colon and key and value and groups):
         form = "--grpc-restricted-protocol option format is '<config name>:<setting>=<value>'"
         raise argparse.ArgumentTypeError(f"{form}. Got {text}")
     names = tuple(groups.split(","))

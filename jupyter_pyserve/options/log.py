@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from jupyter_pyserve.options.types import parse_bool, whole_number
+from jupyter_pyserve.options.types import level, parse_bool
 from jupyter_pyserve.settings import LogFormat, LogSettings
 
 
@@ -12,7 +12,7 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
     """All of them."""
     defaults = LogSettings()
     add = parser.add_argument
-    add("--log-verbose", type=whole_number, default=defaults.verbose_level, metavar="LEVEL", help="0 is off")
+    add("--log-verbose", type=level, default=defaults.verbose_level, metavar="LEVEL", help="0 is off")
     add("--log-info", type=parse_bool, default=defaults.info, metavar="BOOL")
     add("--log-warning", type=parse_bool, default=defaults.warning, metavar="BOOL")
     add("--log-error", type=parse_bool, default=defaults.error, metavar="BOOL")

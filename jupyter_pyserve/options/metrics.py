@@ -44,8 +44,8 @@ def metrics_settings(options: argparse.Namespace) -> MetricsSettings:
 
 def parse_metrics_setting(text: str) -> tuple[str, Any]:
     """One `--metrics-config`: the name of a setting and its value; names that nobody knows are accepted."""
-    name, equals, value = text.partition("=")
-    if not equals:
+    name, _, value = text.partition("=")
+    if not name or not value:
         raise argparse.ArgumentTypeError(f"--metrics-config option format is <setting>=<value>. Got {text}")
     if name in ("counter_latencies", "summary_latencies", "histogram_latencies"):
         return name, parse_bool(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 from jupyter_pyserve.settings import Category, Key
@@ -24,8 +25,16 @@ def whole_number(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """A number."""
-    return _parsed(float, text)
+    """A number, and a finite one."""
+    found = _parsed(float, text)
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"Invalid option value. Got {text}")
+    return found
+
+
+def level(text: str) -> int:
+    """How much of something: a number, or a flag for some and none."""
+    return int(text == "true") if text in ("true", "false") else whole_number(text)
 
 
 def _parsed(kind: type[int] | type[float], text: str) -> float:
@@ -60,7 +69,7 @@ class Restrict(argparse.Action):
         for name in names.split(","):
             category = _CATEGORIES.get(name)
             if category is None:
-                raise argparse.ArgumentError(self, f"unknown restricted api '{name}'")
+                raise argparse.ArgumentError(self, f"unknown restricted api '{name}' ")
             if category in merged:
                 text = f"restricted api '{name}' can not be specified in multiple config groups"
                 raise argparse.ArgumentError(self, text)

@@ -205,6 +205,10 @@ def test_what_is_accepted_without_effect_is_said(runs: Runs, capsys: pytest.Capt
             [*SERVE, "--metrics-config", "foo"],
             'Bad option: "--metrics-config".\n--metrics-config option format is <setting>=<value>. Got foo',
         ),
+        *(
+            ([*SERVE, f"--metrics-config={text}"], f"--metrics-config option format is <setting>=<value>. Got {text}")
+            for text in ("=x", "x=")
+        ),
         ([*SERVE, "--metrics-config=summary_quantiles=1.1:0.1"], "are pairs of <quantile>:<error>. Got 1.1:0.1"),
         ([*SERVE, "--metrics-config=summary_quantiles=-0.1:0.1"], "are pairs of <quantile>:<error>. Got -0.1:0.1"),
         ([*SERVE, "--metrics-config=summary_quantiles=2:0.1"], "are pairs of <quantile>:<error>. Got 2:0.1"),

@@ -25,7 +25,7 @@ def test_all_of_them() -> None:
         *("--grpc-keepalive-time=1000", "--grpc-keepalive-timeout=2000", "--grpc-keepalive-permit-without-calls=1"),
         *("--grpc-http2-min-recv-ping-interval-without-data=3000", "--grpc-http2-max-ping-strikes=4"),
         *("--grpc-max-connection-age=5000", "--grpc-max-connection-age-grace=6000"),
-        *("--grpc-restricted-protocol=health,metadata:a=b=c", "--grpc-restricted-protocol=inference:d="),
+        *("--grpc-restricted-protocol=health,metadata:a=b=c", "--grpc-restricted-protocol=inference:d=="),
     )
     assert found == GrpcSettings(
         compression="low",
@@ -39,7 +39,7 @@ def test_all_of_them() -> None:
             max_connection_age_s=5.0,
             max_connection_age_grace_s=6.0,
         ),
-        restricted=(("health", "a", "b=c"), ("metadata", "a", "b=c"), ("inference", "d", "")),
+        restricted=(("health", "a", "b=c"), ("metadata", "a", "b=c"), ("inference", "d", "=")),
     )
 
 
@@ -57,9 +57,12 @@ def test_mutual_is_enough() -> None:
             "invalid argument for --grpc_infer_response_compression_level",
         ),
         (["--grpc-restricted-protocol=nope:a=b"], "unknown restricted protocol 'nope' "),
-        (
-            ["--grpc-restricted-protocol=health:a"],
-            "--grpc-restricted-protocol option format is '<config name>:<setting>=<value>'. Got health:a",
+        *(
+            (
+                [f"--grpc-restricted-protocol={setting}"],
+                f"--grpc-restricted-protocol option format is '<config name>:<setting>=<value>'. Got {setting}\n",
+            )
+            for setting in ("health:a", "health:a=", "health:=b", ":a=b")
         ),
     ],
 )

@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from jupyter_pyserve.options.types import Restrict, header_pattern
+from jupyter_pyserve.options.types import Restrict, header_pattern, level, number
 from jupyter_pyserve.settings import Category, Key
 
 
@@ -29,7 +29,7 @@ def test_restrictions_are_gathered() -> None:
 @pytest.mark.parametrize(
     ("option", "values", "text"),
     [
-        ("--http-restricted-api", ["nothing,health:k=v"], "unknown restricted api 'nothing'"),
+        ("--http-restricted-api", ["nothing,health:k=v"], "unknown restricted api 'nothing' "),
         (
             "--http-restricted-api",
             ["health:a=b", "trace,health:k=v"],
@@ -55,3 +55,15 @@ def test_patterns_of_headers() -> None:
     assert header_pattern("(?-i)x-.*") == "(?-i)x-.*"
     with pytest.raises(argparse.ArgumentTypeError, match="invalid regular expression"):
         header_pattern("(")
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", ""])
+def test_what_is_no_number(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"Invalid option value. Got {text}"):
+        number(text)
+    assert number("1.5") == 1.5
+
+
+@pytest.mark.parametrize(("text", "found"), [("true", 1), ("false", 0), ("3", 3), ("-1", -1)])
+def test_levels(text: str, found: int) -> None:
+    assert level(text) == found
