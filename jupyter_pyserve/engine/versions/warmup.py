@@ -149,9 +149,17 @@ class WarmUp:
         return _Sample(warmup, plan, contents)
 
     def _content(self, item: WarmupInput) -> bytes:
-        code = CODES[protocol_datatype(item.data_type)]
+        code = CODES.get(protocol_datatype(item.data_type))
+        if code is None:
+            name, wanted = self._version.name, self._version.signature.inputs[item.name].datatype
+            types = f"data-type is '<invalid>', but model '{name}' expects '{wanted}'"
+            text = f"{request_prefix('')}inference input '{item.name}' {types}"
+            raise LoadFailure(text, kind="Invalid argument")
         count = prod(item.dims)
         nbytes = count * (_LENGTH_NBYTES if code == BYTES else ITEMSIZE[code])  # empty strings are their lengths
+        full = self._version.memory_full(nbytes)
+        if full.for_good:
+            raise LoadFailure(full.message, kind="Unavailable")
         if item.source == "input_data_file":
             content = self._read(item.data_file)
             if code == BYTES:

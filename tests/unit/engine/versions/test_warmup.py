@@ -11,6 +11,8 @@ from jupyter_pyserve.engine.stubs.faults import StubDied
 from jupyter_pyserve.engine.versions.launcher import LoadFailure
 from jupyter_pyserve.engine.versions.loaded import MemoryFull
 from jupyter_pyserve.engine.versions.warmup import WarmUp
+from jupyter_pyserve.model.config import parse_pbtxt
+from jupyter_pyserve.model.signature import Signature
 
 
 class FakeVersion:
@@ -31,6 +33,9 @@ class FakeVersion:
         assert block is not None
         self.jobs.append(SimpleNamespace(finish=self._finish))
         return self.jobs[-1], block.segment, block.offset
+
+    def memory_full(self, nbytes: int) -> MemoryFull:
+        return MemoryFull(f"no room for {nbytes} bytes", for_good=nbytes > 1 << 20)
 
     def _finish(self) -> None:
         self.finished += 1
@@ -67,4 +72,24 @@ def test_a_process_that_has_ended_is_given_nothing() -> None:
     with pytest.raises(StubDied):
         warm_up(version, FakeInstance(alive=False))
     assert not version.jobs
+    version.arena.close()
+
+
+@pytest.mark.parametrize(
+    ("tensor", "text"),
+    [
+        ("data_type: TYPE_FP32 dims: 1099511627776 zero_data: true", "no room for 4398046511104 bytes"),
+        ("data_type: TYPE_FP32 dims: [ 4294967296, 4294967296 ] random_data: true", "no room for 7378697629483820646"),
+        ("data_type: TYPE_STRING dims: 1099511627776 zero_data: true", "no room for 4398046511104 bytes"),
+        ("dims: 1 zero_data: true", "inference input 'I' data-type is '<invalid>', but model 'm' expects 'FP32'"),
+    ],
+)
+def test_a_sample_that_no_request_could_be_is_not_made(tensor: str, text: str) -> None:
+    warmup = f'model_warmup {{ name: "w" batch_size: 1 inputs {{ key: "I" value {{ {tensor} }} }} }}'
+    given = f'input {{ name: "I" data_type: TYPE_FP32 dims: -1 }} {warmup}'
+    version: Any = FakeVersion(room=0)
+    version.config = parse_pbtxt(given, model_name="m", path="p")
+    version.signature = Signature.from_config(version.config)
+    with pytest.raises(LoadFailure, match=text):
+        asyncio.run(WarmUp(version, "", lambda job: None).run(FakeInstance(alive=True)))  # type: ignore[arg-type]
     version.arena.close()
