@@ -126,7 +126,8 @@ class OldestSlots(Generic[SequencedT]):
         self._batcher: DynamicBatcher[Turn[SequencedT]] = DynamicBatcher(
             batching, max_batch_size=max_batch_size, hold_until=hold_until
         )
-        self.book: SlotBook[SequencedT] = SlotBook(strategy.max_candidate_sequences or max(1, max_batch_size))
+        most = strategy.max_candidate_sequences
+        self.book: SlotBook[SequencedT] = SlotBook(most if most > 0 else max(1, max_batch_size))
         self.due_ns: int | None = None
 
     def offered(self, sequence: Sequence[SequencedT], now_ns: int) -> None:

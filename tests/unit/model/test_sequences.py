@@ -242,8 +242,10 @@ def test_oldest_waits_for_a_preferred_size() -> None:
     assert bench.batch() == ["a", "b"]
 
 
-def test_oldest_has_as_many_candidates_as_a_batch_when_nothing_is_said() -> None:
-    bench = Bench(SequenceBatching(oldest=OldestStrategy(preferred_batch_size=(2,))), size=2)
+@pytest.mark.parametrize("most", [0, -4])
+def test_oldest_has_as_many_candidates_as_a_batch_when_nothing_is_said(most: int) -> None:
+    strategy = OldestStrategy(max_candidate_sequences=most, preferred_batch_size=(2,))
+    bench = Bench(SequenceBatching(oldest=strategy), size=2)
     for number in (1, 2, 3):
         bench.offer(str(number), number, START)
     assert bench.run() == [["1", "2"]]
