@@ -159,7 +159,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     "TraceUpdate": record(
         {},
         {
-            "trace_level": {"type": ["array", "string", "null"], "items": {"enum": ["OFF", "TIMESTAMPS", "TENSORS"]}},
+            "trace_level": {"type": ["array", "null"], "items": {"enum": ["OFF", "TIMESTAMPS", "TENSORS"]}},
             "trace_rate": {"type": ["string", "null"]},
             "trace_count": {"type": ["string", "null"]},
             "log_frequency": {"type": ["string", "null"]},
