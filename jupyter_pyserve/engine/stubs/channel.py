@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
 import time
 from collections import deque
@@ -46,6 +47,7 @@ class Channel:
         "_loop",
         "_on_close",
         "_on_frame",
+        "_poll",
         "_queue",
         "_queued_nbytes",
         "_spinner",
@@ -71,6 +73,9 @@ class Channel:
         self._queue: deque[tuple[bytes, list[int]]] = deque()
         self._queued_nbytes = 0
         self._spinner = Spinner(sock)
+        poller = select.poll()
+        poller.register(sock, 0)
+        self._poll = poller.poll
         self._loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
@@ -102,7 +107,8 @@ class Channel:
         if not isinstance(error, (BrokenPipeError, ConnectionResetError)):
             _log.error("a frame could not be sent, so its channel is closed", exc_info=error)
             self._loop.call_soon(self.close)
-        # else the peer is gone; what it sent before that is still to be read
+        else:
+            self._loop.call_soon(self.catch_up)  # the peer is gone; what it sent before that is still to be read
 
     def catch_up(self) -> None:
         """Take in every frame that the peer has sent by now."""
@@ -139,28 +145,40 @@ class Channel:
             _close_all(self._queue.popleft()[1])
         self._on_close()
 
-    def _readable(self) -> None:
-        self._take(_BURST, self._expecting)
+    def gone(self) -> object:
+        """Whether the peer is gone, though what it sent before that may not be read.
 
-    def _take(self, count: int, expecting: Callable[[], object]) -> None:
+        Of one that had not read everything itself a loop may tell only once, whatever is left to be read then.
+        """
+        return self._poll(0)
+
+    def _readable(self) -> None:
+        if self._take(_BURST, self._expecting):
+            self._loop.call_soon(self._readable)
+
+    def _take(self, count: int, expecting: Callable[[], object]) -> bool:
+        """Whether there may be as many again."""
         for _ in range(count):
             if self.closed:
-                return
+                return False
             try:
                 data, fds = receive_packet(self.sock)
             except BlockingIOError:
-                return
+                return False
+            except ConnectionResetError:  # said once, before what it has sent: it left something unread
+                continue
             except OSError:
                 data, fds = b"", []
             if not data:
                 self.close()
-                return
+                return False
             if self._expected_ns:
                 self._spinner.slept(time.monotonic_ns() - self._expected_ns)
                 self._expected_ns = 0
             self._on_frame(data, fds)
             if not expecting():
-                return
+                return False
+        return True
 
     def _writable(self) -> None:
         while self._queue:

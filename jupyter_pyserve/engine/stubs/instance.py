@@ -67,7 +67,6 @@ class Instance:
         self._held = self._answers.held
         self.in_flight = self._held.in_flight
         self.requests = self.failures = self.executing_since_ns = 0
-        self.tally = Tally()
         self.readiness: Readiness | None = None
         self.average_ns, self.average_size = 1_000_000.0, 1.0
         #: Whether its model has ever called another: then nothing waits behind what it executes, which may take long.
@@ -75,7 +74,7 @@ class Instance:
         #: The calls that what it executes waits for, by key.
         self.waits_for: dict[int, Job] = {}
         self.owner = owner
-        self.greeting = Greeting()
+        self.tally, self.greeting = Tally(), Greeting()
         self.process = StubProcess(spawner, self._printed)
         self._log, self._services = logs.add, services
         self.model, self._version = model, str(version)
@@ -125,6 +124,7 @@ class Instance:
 
     def _open_channel(self, sock: socket.socket) -> None:
         self._channel = Channel(sock, self._on_frame, self._on_close, lambda: self._held)
+        self.process.on_exit = self._channel.catch_up
 
     async def load(self, arguments: dict[str, Any]) -> str | None:
         """Import the model; the configuration that its auto-completion returned, if it ran."""

@@ -43,6 +43,8 @@ class StubProcess:
         self._fd = -1
         self._dumping = asyncio.Lock()
         self._exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        #: Called when it has ended.
+        self.on_exit: Callable[[], None] = lambda: None
         self.pid = 0
         self.started_at = 0.0
         #: With the number, what tells this process from a later one.
@@ -139,6 +141,7 @@ class StubProcess:
     def _on_exit(self, status: int) -> None:
         if not self._exited.done():
             self._exited.set_result(status)
+            self.on_exit()
 
     def _printed(self, stream: str) -> Callable[[str, str], None]:
         return lambda line, request: self._on_line(stream, line, request)

@@ -85,7 +85,7 @@ class LaneConnection(Peer):
         self._own: dict[int, Segment] = {}
         self._sent: dict[int, Segment] = {}
         # One frame at a turn: looking for a second, which is seldom there, costs as much as reading the first.
-        self._channel = Channel(sock, self._on_frame, self._on_close, lambda: False)
+        self._channel = Channel(sock, self._on_frame, self._on_close, lambda: self._channel.gone())
 
     def close(self) -> None:
         """Let the client go."""

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+import uvloop
 from pyserve_stub import packets
 from pyserve_stub.packets import receive_packet, send_packet
 
@@ -96,6 +97,47 @@ def test_a_peer_that_goes_is_noticed_once_after_its_last_words() -> None:
 
     ends = play(scenario)
     assert (ends.frames, ends.closed) == ([b"last words"], 1)
+
+
+@pytest.mark.parametrize("count", [3, 100])
+@pytest.mark.parametrize("hasty", [False, True])
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_peer_that_goes_with_something_unread_is_noticed(
+    loop: Callable[[], asyncio.AbstractEventLoop], hasty: bool, count: int
+) -> None:
+    # One loop calls a reader once for that, and never again.
+    async def scenario() -> None:
+        ends = Ends()
+        if hasty:
+            ends.channel._expecting = ends.channel.gone
+        ends.channel.send(b"never read")
+        for _ in range(count):
+            send_packet(ends.peer, b"x")
+        ends.peer.close()
+        await until(lambda: ends.closed)
+        assert len(ends.frames) == count
+
+    running = loop()
+    running.run_until_complete(scenario())
+    running.close()
+
+
+def test_a_peer_of_which_nothing_is_expected_is_noticed_when_it_is_sent_something() -> None:
+    async def scenario() -> None:
+        ends = Ends()
+        ends.channel._expecting = bool
+        ends.channel.send(b"never read")
+        for _ in range(3):
+            send_packet(ends.peer, b"x")
+        ends.peer.close()
+        await until(lambda: ends.frames)
+        assert not ends.closed
+        ends.channel.send(b"y")
+        await until(lambda: ends.closed)
+
+    running = uvloop.new_event_loop()
+    running.run_until_complete(scenario())
+    running.close()
 
 
 def test_sending_to_a_peer_that_has_gone_is_no_error() -> None:

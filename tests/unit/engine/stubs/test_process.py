@@ -38,6 +38,20 @@ def test_what_it_prints_is_told_with_its_stream() -> None:
     assert lines == [("stdout", "to out"), ("stderr", "to err")]
 
 
+def test_its_end_is_told_once() -> None:
+    told: list[None] = []
+
+    async def run() -> None:
+        process = StubProcess(Spawner(), lambda *_: None)
+        process.on_exit = lambda: told.append(None)
+        process._on_exit(9)
+        process._on_exit(9)
+        assert process.end == "was ended by signal 9 (SIGKILL)"
+
+    asyncio.run(run())
+    assert told == [None]
+
+
 @pytest.mark.parametrize("last", [0, 1, 2])
 def test_nothing_is_kept_open_when_descriptors_run_out(last: int, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
