@@ -89,6 +89,11 @@ class FakeEngine:
         extra = "Server: fake\r\nDate: never\r\nSet-Cookie: a=b\r\nAccess-Control-Allow-Origin: *\r\nX-Kept: yes\r\n"
         answer(writer, "405 Not Allowed", b'{"error":"Method Not Allowed"}', request.method, extra)
 
+    async def do_generate(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """What a model's exception looks like."""
+        text = 'ValueError: "boom"\n\nAt:\n  /home/me/"x".py(7): execute\n  <string>(1): f\n and more'
+        answer(writer, "500 Internal Server Error", json.dumps({"error": text}).encode(), request.method)
+
     async def do_unread(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """An answer without having read the request."""
         answer(writer, "400 Bad Request", b'{"error":"too large"}', request.method)

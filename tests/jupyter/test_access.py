@@ -186,6 +186,17 @@ class TestAuthorizer(Authorizing):
         assert {request for request, answer in answers.items() if answer.status == 200} == opened
         assert all(is_refused(answer) for request, answer in answers.items() if request not in opened)
 
+    @pytest.mark.parametrize(
+        ("allowed", "frames"),
+        [({"write"}, ""), ({"write", "execute"}, '\n\nAt:\n  /home/me/"x".py(7): execute\n  <string>(1): f\n')],
+    )
+    async def test_only_who_may_execute_code_sees_where_it_failed(
+        self, allowed: set[str], frames: str, client: Client
+    ) -> None:
+        OnlyTheListed.allowed.update(allowed)
+        answer = await client.send("POST", "/pyserve/v2/models/m/generate", body=b"")
+        assert (answer.status, answer.json()) == (500, {"error": f'ValueError: "boom"{frames} and more'})
+
     async def test_actions_are_not_remembered(self, client: Client) -> None:
         await client.send("GET", "/pyserve/v2")
         await client.send("POST", "/pyserve/v2/models/m/infer", body=b"")

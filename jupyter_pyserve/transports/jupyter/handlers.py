@@ -10,6 +10,7 @@ import asyncio
 import enum
 import json
 import sys
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
@@ -22,6 +23,7 @@ from jupyter_pyserve.transports.jupyter import paths
 from jupyter_pyserve.transports.jupyter.headers import FramingError, framing, request_headers, response_headers
 from jupyter_pyserve.transports.jupyter.proxy import EngineGoneError, Exchange, ResponseHead
 from jupyter_pyserve.transports.jupyter.supervisor import Engine, EngineUnavailableError
+from jupyter_pyserve.transports.jupyter.tracebacks import without_frames
 
 
 class Relay(enum.Enum):
@@ -67,12 +69,16 @@ class EngineProxyHandler(APIHandler):
         if path is None:
             raise web.HTTPError(404)
         action = paths.action(method, path)
-        if not await ensure_async(self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource)):
+        if not await self._may(action):
             raise web.HTTPError(403, f"User is not authorized to {action} on resource: {self.auth_resource}.")
         self._track_activity = paths.is_activity(method)
         self.engine_target = path + paths.engine_query(self.request.query)
         if not self.wants_upgrade:
             await self._ask_engine(method, self.engine_target)
+
+    async def _may(self, action: str) -> bool:
+        allowed = self.authorizer.is_authorized(self, self.current_user, action, self.auth_resource)
+        return bool(await ensure_async(allowed))
 
     @property
     def wants_upgrade(self) -> bool:
@@ -121,8 +127,14 @@ class EngineProxyHandler(APIHandler):
     async def _relay(self, exchange: Exchange) -> Relay:
         complete = False
         try:
-            self._start(await exchange.head())
+            head = await exchange.head()
+            self._start(head)
             if not exchange.has_body:  # else they go together: stock clients hold a connection from head to end
+                await self.flush()
+            elif head.status >= HTTPStatus.BAD_REQUEST and not await self._may(paths.EXECUTE):
+                told = without_frames(b"".join([piece async for piece in exchange.body()]))
+                self.set_header("Content-Length", len(told))
+                self.write(told)
                 await self.flush()
             async for piece in exchange.body():
                 self.write(piece)
